@@ -1,0 +1,49 @@
+# The two commands that matter: `make demo` and `make test`. Each sets up all it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LOG    ?= postgres
+ARGS   ?=
+
+.PHONY: help install demo test lint types contracts bench kafka lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Make .venv with every locked dependency
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+demo: install ## Watch the whole path on a small internet (LOG=kafka for Kafka, ARGS=--exit to end at once)
+	$(BIN)/takedown demo --log $(LOG) $(ARGS)
+
+lint: install ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## Types
+	$(BIN)/mypy
+
+contracts: install ## Who may import whom
+	$(BIN)/lint-imports
+
+test: lint types contracts ## Everything: style, types, import contracts, tests
+	$(BIN)/pytest $(ARGS)
+
+bench: install ## Content confirmed to signed demand received, on both logs (ARGS=--json)
+	$(BIN)/python -m bench.confirmed_to_demand $(ARGS)
+
+kafka: install ## A local Apache Kafka in the foreground
+	$(BIN)/python deploy/kafka-local/kafka_local.py $(ARGS)
+
+lock: ## Resolve requirements.lock again
+	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
