@@ -1,0 +1,75 @@
+"""`takedown.content`: one record a content, compacted. The only place the register's fingerprints travel."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.contracts.event import Event, Hex, Moment, Value
+
+
+class ContentState(StrEnum):
+    AWAITING_CONFIRMATION = "awaiting_confirmation"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    WITHDRAWN = "withdrawn"
+
+
+class Assurance(StrEnum):
+    """How sure a person is. viewed_with_subject = viewed > partner = unseen (see `strength`)."""
+
+    VIEWED_WITH_SUBJECT = "viewed_with_subject"
+    VIEWED = "viewed"
+    PARTNER = "partner"
+    UNSEEN = "unseen"
+
+    @property
+    def sure(self) -> bool:
+        """True where a person saw the content: the strong half of the scale."""
+        return self in (Assurance.VIEWED, Assurance.VIEWED_WITH_SUBJECT)
+
+
+def weaker(one: Assurance, other: Assurance) -> Assurance:
+    """A claim's assurance: the weaker of its two steps. Equal strength keeps the first."""
+    return other if one.sure and not other.sure else one
+
+
+def stronger(one: Assurance, other: Assurance) -> Assurance:
+    """A fingerprint's assurance over its claims. Equal strength keeps the first."""
+    return other if other.sure and not one.sure else one
+
+
+Algorithm = Literal["pdq", "md5", "sha1", "sha256"]
+
+
+class RegisteredFingerprint(Value):
+    """A fingerprint of confirmed content. `max_distance` None means the algorithm's own (PDQ 31, exact 0)."""
+
+    algorithm: Algorithm
+    value: Hex
+    quality: int | None = None
+    origin: Literal["original", "variant"] = "original"
+    orientation: str = "identity"
+    assurance: Assurance
+    max_distance: int | None = None
+
+
+class ContentChanged(Event):
+    """The whole state of a content. Only a higher `revision` is applied. No fingerprints once withdrawn."""
+
+    TYPE: ClassVar[str] = "takedown.content.v1"
+
+    content_id: UUID
+    revision: int
+    state: ContentState
+    suspended_for: str | None = None
+    """Why suspended: `person`, `possible_minor`, `key`, `withdrawing`."""
+    withdrawn_for: str | None = None
+    """Why withdrawn: `subject_request`, `not_ncii`, `wrong_content`, `unconfirmed`, …"""
+    assurance: Assurance | None = None
+    fingerprints: tuple[RegisteredFingerprint, ...] = ()
+    changed_at: Moment
+
+
+MODELS = {ContentChanged.TYPE: ContentChanged}

@@ -1,0 +1,60 @@
+"""`takedown.dead-letters`: a reference to a record nobody could handle; never its payload."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from shared.contracts.event import Event, Hex, Moment
+
+
+class DeadLetter(Event):
+    """`digest` is the SHA-256 of the record's value, so that a person can tell two apart."""
+
+    TYPE: ClassVar[str] = "takedown.dead_letter.v1"
+
+    dead_letter_id: UUID
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    log: str
+    """The log the offset belongs to: `cluster/topic id`."""
+    digest: Hex
+    error: str
+    reason: str
+    at: Moment
+
+
+class ReplayRequested(Event):
+    """A person asks that the named group is handed the record again."""
+
+    TYPE: ClassVar[str] = "takedown.replay_requested.v1"
+
+    dead_letter_id: UUID
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    requested_by: str
+    at: Moment
+
+
+class Replayed(Event):
+    """The named group handled (or failed, `error`) the record again."""
+
+    TYPE: ClassVar[str] = "takedown.replayed.v1"
+
+    dead_letter_id: UUID
+    group: str
+    outcome: str
+    """`handled`, `record_gone` or `failed`."""
+    error: str | None = None
+    at: Moment
+
+
+MODELS: dict[str, type[Event]] = {
+    DeadLetter.TYPE: DeadLetter,
+    ReplayRequested.TYPE: ReplayRequested,
+    Replayed.TYPE: Replayed,
+}

@@ -1,0 +1,137 @@
+"""What every event has: a versioned type, a frozen pydantic model, and its CloudEvents envelope.
+
+Wire: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary content mode: attributes are `ce_*` headers, the value is the JSON data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from shared.errors import Poison
+from shared.ids import timestamp
+
+Headers = Sequence[tuple[str, bytes]]
+
+Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$")]
+"""Lower-case hexadecimal."""
+
+
+class Value(BaseModel):
+    """A frozen value inside an event. Unknown fields are accepted and dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(Value):
+    """An event's data. `TYPE` is its CloudEvents type, version included."""
+
+    TYPE: ClassVar[str]
+
+
+class UnknownEventType(Poison):
+    """No model is known for this event type or version."""
+
+
+class MalformedEvent(Poison):
+    """The event does not fit its model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A decoded event. `event` is None for a tombstone (then `type` is empty)."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime | None
+    traceparent: str | None
+    event: Event | None
+
+
+def headers_of(
+    event: type[Event], *, event_id: UUID, source: str, time: datetime, traceparent: str | None = None
+) -> tuple[tuple[str, bytes], ...]:
+    """The `ce_*` headers of an event in binary mode."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": str(event_id),
+        "ce_source": f"urn:takedown:{source}",
+        "ce_type": event.TYPE,
+        "ce_time": timestamp(time),
+        "content-type": "application/json",
+    }
+    if traceparent is not None:
+        attributes["ce_traceparent"] = traceparent
+    return tuple((name, value.encode()) for name, value in attributes.items())
+
+
+def data_of(event: Event) -> bytes:
+    """The JSON data of an event, UTF-8, without unset optional fields."""
+    return event.model_dump_json(exclude_none=True).encode()
+
+
+def decode(models: Mapping[str, type[Event]], *, value: bytes | None, headers: Headers) -> Envelope:
+    """The event in a record.
+
+    Raises UnknownEventType (no model for `ce_type`) and MalformedEvent (no CloudEvent, or data that does not fit). The
+    errors name fields, never values: a URL or a hash must not reach a log line.
+    """
+    attributes = {name.lower(): data.decode("utf-8", "replace") for name, data in headers}
+    if value is None:
+        return Envelope(
+            id=attributes.get("ce_id", ""),
+            source=attributes.get("ce_source", ""),
+            type="",
+            time=None,
+            traceparent=attributes.get("ce_traceparent"),
+            event=None,
+        )
+    if attributes.get("ce_specversion") != "1.0" or not attributes.get("ce_id"):
+        raise MalformedEvent("not a CloudEvent 1.0 in binary mode")
+    event_type = attributes.get("ce_type", "")
+    model = models.get(event_type)
+    if model is None:
+        raise UnknownEventType(event_type[:80])
+    try:
+        event = model.model_validate_json(value)
+    except ValidationError as error:
+        raise MalformedEvent(_fields(error)) from None
+    return Envelope(
+        id=attributes["ce_id"],
+        source=attributes.get("ce_source", ""),
+        type=event_type,
+        time=_time(attributes.get("ce_time")),
+        traceparent=attributes.get("ce_traceparent"),
+        event=event,
+    )
+
+
+def _fields(error: ValidationError) -> str:
+    return "; ".join(
+        f"/{'/'.join(str(part) for part in item['loc'])}: {item['type']}"
+        for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def json_bytes(data: Any) -> bytes:
+    """Compact UTF-8 JSON."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+Moment = AwareDatetime

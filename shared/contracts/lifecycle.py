@@ -1,0 +1,32 @@
+"""`takedown.lifecycle`: everything that happened to a takedown, ids only, in order of `sequence`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.event import Event, Moment
+
+
+class TakedownHappened(Event):
+    """One thing that happened. `sequence` counts from 1 within a takedown, without holes.
+
+    `kind` is dotted (`check.present`, `demand.issued`, `demand.delivered`, `takedown.removed`, `takedown.reappeared`, …);
+    `facts` holds ids, counts and words of the vocabulary: never a URL, a host name, a fingerprint or free text.
+    """
+
+    TYPE: ClassVar[str] = "takedown.lifecycle.v1"
+
+    takedown_id: UUID
+    content_id: UUID
+    sequence: int
+    kind: str
+    state: str
+    round: int
+    at: Moment
+    facts: dict[str, str | int | bool] = Field(default_factory=dict)
+
+
+MODELS = {TakedownHappened.TYPE: TakedownHappened}

@@ -1,0 +1,26 @@
+"""`takedown.targets`: the URLs of a takedown, compacted; tombstoned when erased."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from shared.contracts.event import Event, Moment
+from shared.contracts.matches import TargetKind
+from shared.ids import KEY_VERSION
+
+
+class TargetChanged(Event):
+    TYPE: ClassVar[str] = "takedown.target.v1"
+
+    takedown_id: UUID
+    content_id: UUID
+    target_kind: TargetKind
+    url: str
+    url_key: str
+    key_version: int = KEY_VERSION
+    page_url: str | None = None
+    changed_at: Moment
+
+
+MODELS = {TargetChanged.TYPE: TargetChanged}

@@ -1,0 +1,47 @@
+"""The one error base. A class's docstring is the message a person reads; `detail` says what of.
+
+Failure is data (see kopf's `_core/actions/execution.py` for the manner): `Permanent` says that trying again changes nothing,
+`Transient` that it may, and after how long.
+"""
+
+from __future__ import annotations
+
+
+class TakedownError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+    @property
+    def title(self) -> str:
+        """The first line of the class's docstring."""
+        return (type(self).__doc__ or "Something went wrong.").strip().splitlines()[0]
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.detail}".strip()
+
+
+class Permanent(TakedownError):
+    """Trying again changes nothing."""
+
+
+class Transient(TakedownError):
+    """This may work when tried again."""
+
+    def __init__(self, detail: str = "", *, after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.after_seconds = after_seconds
+
+
+class Poison(Permanent):
+    """A record that cannot be handled, now or later; it is referenced in the dead letters."""
+
+
+class BadSettings(Permanent):
+    """The settings are not usable."""
+
+
+class NotPrepared(Permanent):
+    """Schemas or topics are missing; run `takedown migrate` and `takedown topics ensure` first."""
