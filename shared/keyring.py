@@ -1,0 +1,112 @@
+"""Keys derived from the one root key by HKDF (RFC 5869, SHA-256). The same root key in all services."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from shared.errors import BadSettings
+
+ROOT_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class KeyRing:
+    """`fingerprint_ref`: HMAC key of fingerprint digests. `demand_token`: of demand tokens. `host_secrets`: AES-256-GCM at rest."""
+
+    fingerprint_ref: bytes
+    demand_token: bytes
+    host_secrets: bytes
+    idempotency: bytes
+
+    @classmethod
+    def from_root(cls, root_key: bytes) -> KeyRing:
+        """Raises BadSettings unless `root_key` is 32 bytes."""
+        if len(root_key) != ROOT_KEY_BYTES:
+            raise BadSettings(f"TAKEDOWN_ROOT_KEY: {len(root_key)} bytes, {ROOT_KEY_BYTES} are needed")
+
+        def derive(purpose: str) -> bytes:
+            return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"takedown:{purpose}".encode()).derive(
+                root_key
+            )
+
+        return cls(
+            fingerprint_ref=derive("fingerprint-ref"),
+            demand_token=derive("demand-token"),
+            host_secrets=derive("host-secrets"),
+            idempotency=derive("idempotency"),
+        )
+
+    def token_of(self, demand_id: UUID) -> str:
+        """The capability token of a demand: HMAC-SHA-256, base64url without padding. Recomputed for each attempt, never stored."""
+        digest = hmac.new(self.demand_token, str(demand_id).encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def seal(self, secret: str, *, purpose: str) -> bytes:
+        """Encrypt a host's secret for a table. `purpose` (e.g. the recipient's key) is bound to it."""
+        nonce = os.urandom(12)
+        return nonce + AESGCM(self.host_secrets).encrypt(nonce, secret.encode(), purpose.encode())
+
+    def unseal(self, sealed: bytes, *, purpose: str) -> str:
+        """Raises BadSettings when the root key is another or the row was changed."""
+        try:
+            return AESGCM(self.host_secrets).decrypt(sealed[:12], sealed[12:], purpose.encode()).decode()
+        except InvalidTag:
+            raise BadSettings("a stored secret was sealed with another root key") from None
+
+
+def token_hash(token: str) -> bytes:
+    """What tables hold of a token: its SHA-256."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def parse_root_key(text: str) -> bytes:
+    """32 bytes from hex or base64. Raises BadSettings."""
+    text = text.strip()
+    try:
+        key = bytes.fromhex(text) if len(text) == 2 * ROOT_KEY_BYTES else base64.b64decode(text, validate=True)
+    except ValueError:
+        raise BadSettings("TAKEDOWN_ROOT_KEY: neither hexadecimal nor base64") from None
+    if len(key) != ROOT_KEY_BYTES:
+        raise BadSettings(f"TAKEDOWN_ROOT_KEY: {len(key)} bytes, {ROOT_KEY_BYTES} are needed")
+    return key
+
+
+def read_root_key(setting: str | None, data_dir: Path, *, create: bool) -> bytes:
+    """The root key of the setting, else of `root.key` (0600) in the data directory, made there when `create`.
+
+    Raises BadSettings: neither is there, or the file can be read by others.
+    """
+    if setting is not None:
+        return parse_root_key(setting)
+    path = data_dir / "root.key"
+    if not path.exists():
+        if not create:
+            raise BadSettings("TAKEDOWN_ROOT_KEY is not set and the data directory has no root.key")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"root.key.{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_bytes(ROOT_KEY_BYTES).hex())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)  # never over an existing key
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    if path.stat().st_mode & 0o077:
+        raise BadSettings("root.key can be read by others; its mode must be 0600")
+    return parse_root_key(path.read_text())

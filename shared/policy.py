@@ -1,0 +1,73 @@
+"""The policy: every wait, limit and threshold a service keeps. One frozen value; `[policy]` in the TOML file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+class Policy(BaseModel):
+    """Durations are unscaled; ask `scaled` for a wait to keep. `clock_scale` scales every wait, never a number printed in a demand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clock_scale: float = Field(default=1.0, gt=0, le=1)
+
+    # Before the first demand
+    observation_max_age: timedelta = HOUR
+    first_check_patience: timedelta = DAY
+    first_check_retry_base: timedelta = 5 * MINUTE
+    first_check_retry_cap: timedelta = 2 * HOUR
+    max_distance_sure: int = 31
+    max_distance_unsure: int = 10
+    flood_hosts_per_hour: int = 20
+    flood_distance_over: int = 10
+
+    # Confirming removal
+    gone_confirmation_after: timedelta = HOUR
+    site_dead_after: timedelta = 14 * DAY
+    check_inconclusive_retry: timedelta = HOUR
+    open_check_every: timedelta = 12 * HOUR
+    resighting_after: timedelta = DAY
+    watch_at: tuple[timedelta, ...] = (HOUR, 6 * HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
+    watch_every: timedelta = 30 * DAY
+
+    # Demands
+    delivery_retry_base: timedelta = timedelta(seconds=5)
+    delivery_retry_cap: timedelta = 30 * MINUTE
+    undelivered_escalates_after: timedelta = 6 * HOUR
+    voluntary_response: timedelta = 72 * HOUR
+    reminder_fractions: tuple[float, ...] = (0.5, 0.9)
+    preserve_days: int = 90
+    dispute_due: timedelta = DAY
+    connections_per_host: int = 4
+
+    # Outbound limits
+    fetch_timeout_seconds: float = 20.0
+    fetch_max_bytes: int = 25_000_000
+    fetch_max_pixels: int = 40_000_000
+    fetch_max_redirects: int = 5
+    media_per_page: int = 50
+    webhook_timeout_seconds: float = 10.0
+    webhook_max_answer_bytes: int = 64 * 1024
+
+    # Intake
+    api_max_body_bytes: int = 2 * 1024 * 1024
+    fingerprints_per_claim: int = 100
+    sightings_per_request: int = 1000
+    idempotency_kept: timedelta = 7 * DAY
+    unconfirmed_erased_after: timedelta = 14 * DAY
+    withdrawal_undo: timedelta = DAY
+    demands_not_before_max: timedelta = 72 * HOUR
+
+    # Matcher
+    history_kept: timedelta = 180 * DAY
+
+    def scaled(self, wait: timedelta) -> timedelta:
+        """The wait to keep: `wait` x `clock_scale`."""
+        return wait * self.clock_scale

@@ -1,0 +1,115 @@
+"""Settings: `TAKEDOWN_*` variables over an optional TOML file (`TAKEDOWN_CONFIG`). An unknown or bad one stops the start."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import BadSettings
+from shared.policy import Policy
+
+PREFIX = "TAKEDOWN_"
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/takedown`; as root `/var/lib/takedown`."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/takedown")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "takedown"
+
+
+class Settings(BaseSettings):
+    """Every setting, its unit and the reason of its default. None means: not used."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    database: str | None = None
+    """libpq connection string; None: the embedded PostgreSQL under `data_dir`."""
+    log: Literal["postgres", "kafka"] = "postgres"
+    kafka_bootstrap_servers: str | None = None
+    """host:port[,host:port]; needed where `log` is `kafka`."""
+    root_key: str | None = None
+    """32 bytes as hex or base64; None: `root.key` in `data_dir` (created by `serve`, mode 0600)."""
+    host: str = "127.0.0.1"
+    port: int | None = None
+    """None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
+    public_url: str | None = None
+    """Base of capability links (`/host/d/{token}`); None: outbound stays off."""
+    organisation_name: str = "Takedown helpline"
+    organisation_contact: str = "contact@localhost"
+    organisation_complaints: str = "complaints@localhost"
+    case_ref_pattern: str = r"^[A-Z]{2,6}-[0-9]{4,12}$"
+    vantage: str = "default"
+    """Where our checks look from; a word for the operations staff, in every check."""
+    member: str = "0"
+    """Names this process within its groups (static membership). Two processes of one service need different ones."""
+    fetch_user_agent: str = "Mozilla/5.0 (compatible; fetch/1.0)"
+    """For fetches and checks. Does not name the product: it would warn an uploader."""
+    webhook_user_agent: str = "takedown-demands/1"
+    smtp_host: str | None = None
+    """None: no e-mail is sent; a recipient with an e-mail address alone gets a task."""
+    smtp_port: int = 587
+    smtp_starttls: bool = True
+    smtp_username: str | None = None
+    smtp_password: str | None = None
+    smtp_from: str = "demands@localhost"
+    reviewed_by: str | None = None
+    """Who reviewed the text of `uk_osa_20a`; None: that regime is not used."""
+    outbound_allow: tuple[str, ...] = ()
+    """Exact `ip:port` pairs that pass the address guard although they are not public (demo, tests)."""
+    static_hosts: dict[str, str] = Field(default_factory=dict)
+    """name -> `ip:port`, before DNS; refused outside demo and tests (`allow_static_hosts`)."""
+    allow_static_hosts: bool = False
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    policy: Policy = Field(default_factory=Policy)
+    config: Path | None = None
+    """The TOML file these came from."""
+
+    # The clients of the command line
+    intake_url: str = "http://127.0.0.1:8400"
+    notifier_url: str = "http://127.0.0.1:8400"
+    key: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings of this process. Raises BadSettings with one line that names the first unusable one."""
+    environ = os.environ if environ is None else environ
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_"):
+            raise BadSettings(f"{name} is not a setting")
+    values: dict[str, Any] = {}
+    path = environ.get(PREFIX + "CONFIG")
+    if path:
+        try:
+            values = tomllib.loads(Path(path).read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise BadSettings(f"{PREFIX}CONFIG: {error}") from None
+    values.update(overrides)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadSettings(f"{PREFIX}{name.upper()}: {first['msg']}") from None
+    except ValueError as error:  # pydantic-settings: a variable that should be JSON is not
+        raise BadSettings(str(error).splitlines()[0]) from None
