@@ -1,0 +1,146 @@
+"""Errors over HTTP: Problem Details (RFC 9457), with a JSON Pointer (RFC 6901) to each bad field. Values are never echoed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shared.errors import TakedownError, Transient
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(TakedownError):
+    """The request cannot be done."""
+
+    status = 400
+    kind = "about:blank"
+
+    def __init__(self, detail: str = "", *, pointer: str | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+        self.extra = extra
+
+
+class Invalid(Problem):
+    """A field is not acceptable."""
+
+    status = 422
+    kind = "urn:takedown:problem:invalid"
+
+
+class Refused(Problem):
+    """This is refused."""
+
+    status = 422
+    kind = "urn:takedown:problem:refused"
+
+
+class Unauthenticated(Problem):
+    """Who are you?"""
+
+    status = 401
+    kind = "urn:takedown:problem:unauthenticated"
+
+
+class Forbidden(Problem):
+    """You may not do this."""
+
+    status = 403
+    kind = "urn:takedown:problem:forbidden"
+
+
+class NotFound(Problem):
+    """There is no such thing here."""
+
+    status = 404
+    kind = "urn:takedown:problem:not-found"
+
+
+class Conflict(Problem):
+    """The present state does not allow this."""
+
+    status = 409
+    kind = "urn:takedown:problem:conflict"
+
+
+class TooLarge(Problem):
+    """The body is too large."""
+
+    status = 413
+    kind = "urn:takedown:problem:too-large"
+
+
+class KeyReused(Problem):
+    """This Idempotency-Key was used with another body."""
+
+    status = 422
+    kind = "urn:takedown:problem:idempotency-key-reused"
+
+
+def problem_response(
+    status: int,
+    title: str,
+    *,
+    kind: str = "about:blank",
+    detail: str = "",
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+    **extra: Any,
+) -> JSONResponse:
+    body: dict[str, Any] = {"type": kind, "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    if errors:
+        body["errors"] = errors
+    body.update(extra)
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def pointer_of(location: tuple[int | str, ...] | list[int | str]) -> str:
+    """A JSON Pointer of a validation error's location; the leading `body` of FastAPI is dropped."""
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in location]
+    return "#/" + "/".join(parts[1:] if parts and parts[0] == "body" else parts)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(_: Request, error: Problem) -> JSONResponse:
+        errors = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else None
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return problem_response(
+            error.status,
+            error.title,
+            kind=error.kind,
+            detail=error.detail,
+            errors=errors,
+            headers=headers,
+            **error.extra,
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def on_validation(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [{"pointer": pointer_of(item["loc"]), "detail": str(item["msg"])} for item in error.errors()]
+        return problem_response(422, Invalid("").title, kind=Invalid.kind, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+    @app.exception_handler(Transient)
+    async def on_transient(_: Request, error: Transient) -> JSONResponse:
+        log.warning("request.unavailable", error=type(error).__name__)
+        return problem_response(
+            503,
+            "Not available just now.",
+            detail=error.title,
+            headers={"Retry-After": str(int(error.after_seconds or 1))},
+        )
