@@ -1,0 +1,224 @@
+"""Fingerprints: what media is known by. Parse, validate, orient; degenerate values are refused.
+
+A PDQ value is 256 bits in the order `pdqhash` and ThreatExchange print them (the bit of DCT row 15, column 15 first).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+
+from shared.errors import Permanent
+
+Word = TypeVar("Word", bound=StrEnum)
+
+PDQ_MAX_DISTANCE = 31
+"""Two PDQ values agree at this Hamming distance or less (ThreatExchange's recommendation)."""
+PDQ_MIN_QUALITY = 50
+"""Below it a PDQ value says too little of its picture to act on."""
+PDQ_MIN_BITS_SET = 32
+PDQ_MAX_BITS_SET = 224
+
+
+class Algorithm(StrEnum):
+    PDQ = "pdq"
+    MD5 = "md5"
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+
+    @property
+    def size_bytes(self) -> int:
+        return _SIZE_BYTES[self]
+
+    @property
+    def exact(self) -> bool:
+        """True where only equal values agree."""
+        return self is not Algorithm.PDQ
+
+    @property
+    def max_distance(self) -> int:
+        """The largest Hamming distance at which two values agree, in bits."""
+        return 0 if self.exact else PDQ_MAX_DISTANCE
+
+
+class Orientation(StrEnum):
+    """Of which pixels a value is the hash: the picture as it is, or turned or mirrored first. Turns are counter-clockwise."""
+
+    IDENTITY = "identity"
+    ROTATE90 = "rotate90"
+    ROTATE180 = "rotate180"
+    ROTATE270 = "rotate270"
+    MIRROR = "mirror"
+    """Left and right exchanged."""
+    FLIP = "flip"
+    """Top and bottom exchanged."""
+    TRANSPOSE = "transpose"
+    TRANSVERSE = "transverse"
+
+
+class Origin(StrEnum):
+    ORIGINAL = "original"
+    VARIANT = "variant"
+
+
+_SIZE_BYTES: Mapping[Algorithm, int] = MappingProxyType(
+    {Algorithm.PDQ: 32, Algorithm.MD5: 16, Algorithm.SHA1: 20, Algorithm.SHA256: 32}
+)
+_OF_EMPTY_INPUT = frozenset(
+    new(b"", usedforsecurity=False).digest() for new in (hashlib.md5, hashlib.sha1, hashlib.sha256)
+)
+
+
+class BadFingerprint(Permanent, ValueError):
+    """The fingerprint cannot be used.
+
+    A ValueError too, so that a pydantic validator reports it at its field. The text never holds the value.
+    """
+
+
+class MalformedFingerprint(BadFingerprint):
+    """The fingerprint is malformed."""
+
+
+class DegenerateFingerprint(BadFingerprint):
+    """The fingerprint is degenerate: it would agree with unrelated media."""
+
+
+class LowQuality(BadFingerprint):
+    """The fingerprint's quality is too low to identify media."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """One fingerprint. `quality` is 0-100 and PDQ's alone; None: not known."""
+
+    algorithm: Algorithm
+    value: bytes
+    quality: int | None = None
+    orientation: Orientation = Orientation.IDENTITY
+    origin: Origin = Origin.ORIGINAL
+
+    @property
+    def hex(self) -> str:
+        """The canonical form: lower-case hexadecimal."""
+        return self.value.hex()
+
+    def __repr__(self) -> str:
+        # A value is personal data: it must not reach a log line or a traceback by being printed.
+        return f"Fingerprint({self.algorithm}, quality={self.quality}, orientation={self.orientation})"
+
+
+def parse_fingerprint(
+    algorithm: str,
+    value: str,
+    quality: int | None = None,
+    *,
+    orientation: str = Orientation.IDENTITY,
+    origin: str = Origin.ORIGINAL,
+    min_quality: int = 0,
+) -> Fingerprint:
+    """The fingerprint in these words; `value` is hexadecimal of either case.
+
+    `min_quality` applies to a PDQ value whose quality is given (claims: `PDQ_MIN_QUALITY`; sightings: 0, they are guarded
+    later). Raises MalformedFingerprint, DegenerateFingerprint, LowQuality.
+    """
+    known = _parse_word(Algorithm, algorithm, "algorithm")
+    turned = _parse_word(Orientation, orientation, "orientation")
+    of = _parse_word(Origin, origin, "origin")
+    raw = _parse_hex(known, value)
+    if quality is not None:
+        if known is not Algorithm.PDQ:
+            raise MalformedFingerprint(f"only pdq has a quality, {known} has none.")
+        if not 0 <= quality <= 100:
+            raise MalformedFingerprint("quality is a number from 0 to 100.")
+    why = degenerate_because(known, raw)
+    if why is not None:
+        raise DegenerateFingerprint(why)
+    if quality is not None and quality < min_quality:
+        raise LowQuality(f"quality is {quality}, at least {min_quality} is needed.")
+    return Fingerprint(algorithm=known, value=raw, quality=quality, orientation=turned, origin=of)
+
+
+def degenerate_because(algorithm: Algorithm, value: bytes) -> str | None:
+    """Why this value identifies nothing, or None. One sentence for a person, without the value."""
+    bits = int.from_bytes(value).bit_count()
+    if bits in (0, len(value) * 8):
+        return f"every bit of the {algorithm} value is {'zero' if bits == 0 else 'one'}."
+    if algorithm is Algorithm.PDQ:
+        if bits < PDQ_MIN_BITS_SET:
+            return f"{bits} of 256 bits are set, at least {PDQ_MIN_BITS_SET} are needed."
+        if bits > PDQ_MAX_BITS_SET:
+            return f"{bits} of 256 bits are set, at most {PDQ_MAX_BITS_SET} may be."
+    if value in _OF_EMPTY_INPUT:
+        return "it is the hash of empty input."
+    return None
+
+
+def fingerprint_ref(key: bytes, fingerprint: Fingerprint) -> str:
+    """HMAC-SHA-256(key, algorithm ‖ value) in hex: names a fingerprint without telling it. `key`: `fingerprint-ref`.
+
+    Quality, orientation and origin do not enter: equal values have equal references.
+    """
+    message = fingerprint.algorithm.encode() + fingerprint.value
+    return hmac.new(key, message, hashlib.sha256).hexdigest()
+
+
+def hamming(one: bytes, other: bytes) -> int:
+    """The number of bits in which two values of equal length differ. Raises ValueError for unequal lengths."""
+    if len(one) != len(other):
+        raise ValueError(f"{len(one)} and {len(other)} bytes have no distance")
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def derive_orientations(value: bytes) -> dict[Orientation, bytes]:
+    """The values a PDQ value (32 bytes) would roughly have had, had its picture been turned or mirrored first.
+
+    From the bits alone (a DCT coefficient keeps its size and changes place or sign; the median is taken for zero), so
+    near the true value, some bits off. A derived value never leads to a demand: the true pixels must be hashed.
+    """
+    if len(value) != Algorithm.PDQ.size_bytes:
+        raise ValueError(f"a PDQ value has 32 bytes, not {len(value)}")
+    # Printed order is reversed; [row][column] of the 16 x 16 coefficients (1..16 of the DCT) from here on.
+    bits = np.unpackbits(np.frombuffer(value, dtype=np.uint8))[::-1].reshape(16, 16)
+    columns, rows = np.meshgrid(np.arange(16), np.arange(16))
+    # Index k stands for frequency k + 1: mirroring negates odd frequencies, that is even k.
+    left_right = (columns % 2 == 0).astype(np.uint8)
+    top_bottom = (rows % 2 == 0).astype(np.uint8)
+    turned = {
+        Orientation.IDENTITY: bits,
+        Orientation.MIRROR: bits ^ left_right,
+        Orientation.FLIP: bits ^ top_bottom,
+        Orientation.ROTATE180: bits ^ left_right ^ top_bottom,
+        Orientation.TRANSPOSE: bits.T,
+        Orientation.ROTATE90: bits.T ^ top_bottom,
+        Orientation.ROTATE270: bits.T ^ left_right,
+        Orientation.TRANSVERSE: bits.T ^ left_right ^ top_bottom,
+    }
+    return {name: np.packbits(matrix.reshape(-1)[::-1]).tobytes() for name, matrix in turned.items()}
+
+
+def _parse_word(words: type[Word], word: str, what: str) -> Word:
+    try:
+        return words(word)
+    except ValueError:
+        raise MalformedFingerprint(f"{what} is one of {', '.join(words)}.") from None
+
+
+def _parse_hex(algorithm: Algorithm, value: str) -> bytes:
+    digits = algorithm.size_bytes * 2
+    if len(value) != digits:
+        raise MalformedFingerprint(f"a {algorithm} value has {digits} hexadecimal digits, this has {len(value)}.")
+    # bytes.fromhex alone accepts white space between bytes.
+    if not value.isascii() or not value.isalnum():
+        raise MalformedFingerprint(f"a {algorithm} value has hexadecimal digits only.")
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise MalformedFingerprint(f"a {algorithm} value has hexadecimal digits only.") from None

@@ -1,0 +1,183 @@
+"""URLs: a `url` as it was seen (fetched, quoted) and its canonical `url_key` (compared, keyed).
+
+Parsed by the WHATWG URL standard (`ada-url`), the rules browsers and therefore uploaders' links keep, never by
+`urllib.parse`: two parsers that disagree on a host are how an address check is walked around.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ada_url import URL, HostType
+from tldextract import TLDExtract
+
+from shared.errors import Permanent
+from shared.ids import KEY_VERSION
+
+MAX_URL_CHARACTERS = 4096
+"""Of the URL as given and of its canonical form. Servers and browsers hardly use more than 2,000."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})?")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class BadUrl(Permanent, ValueError):
+    """The URL cannot be used.
+
+    A ValueError too, so that a pydantic validator reports it at its field. The text never holds the URL.
+    """
+
+
+class MalformedUrl(BadUrl):
+    """This is not a URL with a scheme and a host."""
+
+
+class UrlTooLong(BadUrl):
+    """The URL is too long."""
+
+
+class UnsupportedScheme(BadUrl):
+    """Only http and https URLs are taken."""
+
+
+class CredentialsInUrl(BadUrl):
+    """The URL holds a user name or a password; they are never fetched with, kept or passed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebUrl:
+    """A parsed http(s) URL. `href` is the WHATWG serialisation with the fragment left out: what goes on the wire.
+
+    `host` is lower-case ASCII (punycode), an IPv4 address in dotted form, or an IPv6 address without brackets. `port` is
+    the one to dial, default or not.
+    """
+
+    href: str
+    scheme: str
+    host: str
+    port: int
+    host_is_address: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlKey:
+    """What two URLs of one thing share. `url_key` is compared and keyed, never fetched."""
+
+    url_key: str
+    key_version: int
+    host: str
+
+
+def parse_url(url: str, *, base: str | None = None) -> WebUrl:
+    """The URL in this text, against `base` where it is relative.
+
+    Raises MalformedUrl, UrlTooLong, UnsupportedScheme, CredentialsInUrl.
+    """
+    parsed = _parse(url, base)
+    scheme = parsed.protocol.removesuffix(":")
+    hostname = parsed.hostname
+    del parsed.hash
+    return WebUrl(
+        href=_limited(parsed.href),
+        scheme=scheme,
+        host=hostname.removeprefix("[").removesuffix("]"),
+        port=int(parsed.port) if parsed.port else _DEFAULT_PORTS[scheme],
+        host_is_address=parsed.host_type is not HostType.DEFAULT,
+    )
+
+
+def canonical(url: str) -> UrlKey:
+    """The key of a URL. Idempotent: the key of a `url_key` is itself.
+
+    Version 1 is the WHATWG serialisation (lower-case punycode host, default port and dot segments left out), then: no
+    fragment, no dot at the host's end, percent-encoding as RFC 3986, 6.2.2 (upper-case digits, unreserved characters
+    decoded), a stray `%` encoded. The query is kept, its order too: it often names the media. Scheme and host are never
+    guessed together (`http` and `https`, `www.` and none, are two keys).
+
+    Raises as `parse_url`.
+    """
+    parsed = _parse(url, None)
+    del parsed.hash
+    if parsed.host_type is HostType.DEFAULT and parsed.hostname.endswith("."):
+        bare = parsed.hostname.rstrip(".")
+        if not bare:
+            raise MalformedUrl()
+        parsed.hostname = bare
+    # Decoding may make a dot segment (`/a/.%2E`); parsing again removes it.
+    again = _parse(_percent_normalised(parsed.href), None)
+    return UrlKey(
+        url_key=_limited(again.href),
+        key_version=KEY_VERSION,
+        host=again.hostname.removeprefix("[").removesuffix("]"),
+    )
+
+
+def registrable_domain(host: str) -> str:
+    """The domain an organisation registers (`cdn.example.co.uk` -> `example.co.uk`); an IP address is its own.
+
+    By the Public Suffix List bundled with `tldextract`, never fetched; ICANN's section alone, so that a platform's
+    customers count as the platform. A name under no listed suffix counts as registered in its last label.
+    """
+    host = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
+    if _is_address(host):
+        return host
+    parts = _suffixes()(host)
+    if parts.suffix and parts.domain:
+        return f"{parts.domain}.{parts.suffix}"
+    return ".".join(host.split(".")[-2:])
+
+
+def defanged(url: str) -> str:
+    """The URL for a mail or a page where it must not become a link: `hxxps://…`. A text without http(s) stays as it is."""
+    return re.sub(r"^http", "hxxp", url, count=1, flags=re.IGNORECASE)
+
+
+def _parse(url: str, base: str | None) -> URL:
+    if len(url) > MAX_URL_CHARACTERS:
+        raise UrlTooLong(f"{len(url)} characters, at most {MAX_URL_CHARACTERS}.")
+    try:
+        parsed = URL(url, base)
+    except ValueError:  # invalid by the standard, or a lone surrogate
+        raise MalformedUrl() from None
+    if parsed.protocol not in ("http:", "https:"):
+        raise UnsupportedScheme()
+    if parsed.username or parsed.password:
+        raise CredentialsInUrl()
+    if not parsed.hostname:
+        raise MalformedUrl()
+    return parsed
+
+
+def _limited(href: str) -> str:
+    if len(href) > MAX_URL_CHARACTERS:
+        raise UrlTooLong(f"{len(href)} characters when encoded, at most {MAX_URL_CHARACTERS}.")
+    return href
+
+
+def _percent_normalised(href: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        digits = match.group(1)
+        if digits is None:
+            return "%25"
+        octet = int(digits, 16)
+        return chr(octet) if octet in _UNRESERVED else f"%{octet:02X}"
+
+    return _PERCENT.sub(one, href)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> TLDExtract:
+    """Reads the list from the package at first use: no network, no cache file."""
+    return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=False)
