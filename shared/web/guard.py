@@ -95,11 +95,13 @@ _REFUSED_V6 = tuple(
 _ISATAP = (0x00005EFE, 0x02005EFE)
 """Upper half of an interface identifier that tunnels to the IPv4 address in the lower half (RFC 5214)."""
 
+# WHATWG Fetch, "bad port", from 1024 up; then databases, caches and consoles that act on what a request line holds.
 _BAD_HIGH_PORTS = frozenset(
-    # WHATWG Fetch, "bad port"
-    (1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080)
-    # databases, caches and consoles that act on what a request line holds
-    + (1433, 1521, 2375, 2379, 3306, 3389, 5432, 5900, 6379, 9042, 9092, 9200, 11211, 27017)
+    int(port)
+    for port in (
+        "1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080 "
+        "1433 1521 2375 2379 3306 3389 5432 5900 6379 9042 9092 9200 11211 27017"
+    ).split()
 )
 
 
@@ -178,7 +180,8 @@ class SystemResolver:
 
 
 def _getaddrinfo(name: str) -> tuple[str, ...]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    # Without AI_ADDRCONFIG: on a machine that has lost its network it answers "no such name", which would count as gone.
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(item[4][0]) for item in found))
 
 

@@ -1,0 +1,41 @@
+"""Every metric, in one commented list. Labels are words of the vocabulary: never a URL, a host name or an id."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+# The log and the runner
+RECORDS_HANDLED = Counter("takedown_records_handled", "Records handled, by outcome", ("group", "topic", "outcome"))
+RECORD_SECONDS = Histogram("takedown_record_seconds", "Time to handle one record", ("group", "topic"), buckets=_LATENCY)
+LAG = Gauge(
+    "takedown_lag_records", "Records between the committed position and the end", ("group", "topic", "partition")
+)
+DEAD_LETTERS = Counter("takedown_dead_letters", "Records referenced in the dead letters", ("group", "topic"))
+OUTBOX_PENDING = Gauge("takedown_outbox_pending", "Outbox rows not yet published", ("schema",))
+OUTBOX_PARKED = Gauge(
+    "takedown_outbox_parked", "Outbox rows that can never be sent; each blocks its key. Alarm on > 0", ("schema",)
+)
+
+# Intake
+CLAIMS = Counter("takedown_claims", "Claims, by what became of them", ("outcome",))
+SIGHTINGS = Counter("takedown_sightings", "Sightings, by what became of them", ("outcome",))
+REPORTS = Counter("takedown_reports", "Reports, by final state", ("state",))
+
+# Matcher
+REGISTER_SIZE = Gauge(
+    "takedown_register_fingerprints", "Fingerprints of active content in the register", ("algorithm",)
+)
+REGISTER_AGE = Gauge("takedown_register_age_seconds", "Since the register was last at the log's end")
+HISTORY_SIZE = Gauge("takedown_history_entries", "Sightings remembered, by partition", ("partition",))
+MATCHES = Counter("takedown_matches", "Matches published", ("algorithm", "guarded"))
+MATCH_DROPPED = Counter("takedown_matches_dropped", "Matches dropped just before sending", ("reason",))
+
+# Notifier
+TAKEDOWNS = Gauge("takedown_takedowns", "Takedowns, by state", ("state",))
+CHECKS = Counter("takedown_checks", "Checks, by outcome", ("outcome",))
+ATTEMPTS = Counter("takedown_attempts", "Attempts, by channel and outcome", ("channel", "outcome"))
+ATTEMPT_SECONDS = Histogram("takedown_attempt_seconds", "Time of one attempt", ("channel",), buckets=_LATENCY)
+TASKS = Gauge("takedown_tasks_open", "Tasks that wait for a person", ("kind",))
+OVERDUE = Gauge("takedown_demands_overdue", "Demands past their deadline with the content still there")
