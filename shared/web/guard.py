@@ -17,9 +17,9 @@ import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
-from shared.errors import BadSettings, Permanent, Transient
+from shared.errors import BadSettings, Permanent, TakedownError, Transient
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -34,12 +34,26 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class AddressRefused(Permanent):
+class OutboundError(TakedownError):
+    """The outbound request failed.
+
+    The base of all that can go wrong on the way out. Texts never hold a URL, a host's name or an address.
+    """
+
+    code: ClassVar[str] = "failed"
+    """A word for a row or a time line."""
+
+
+class AddressRefused(OutboundError, Permanent):
     """The address may not be dialled."""
 
+    code = "address_refused"
 
-class DnsFailure(Transient):
+
+class DnsFailure(OutboundError, Transient):
     """The host's name could not be resolved."""
+
+    code = "dns_failure"
 
     def __init__(self, detail: str = "", *, no_such_domain: bool = False) -> None:
         super().__init__(detail)
@@ -95,14 +109,12 @@ _REFUSED_V6 = tuple(
 _ISATAP = (0x00005EFE, 0x02005EFE)
 """Upper half of an interface identifier that tunnels to the IPv4 address in the lower half (RFC 5214)."""
 
-# WHATWG Fetch, "bad port", from 1024 up; then databases, caches and consoles that act on what a request line holds.
-_BAD_HIGH_PORTS = frozenset(
-    int(port)
-    for port in (
-        "1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080 "
-        "1433 1521 2375 2379 3306 3389 5432 5900 6379 9042 9092 9200 11211 27017"
-    ).split()
+# WHATWG Fetch, "bad port", from 1024 up
+_BAD_PORTS_WHATWG = frozenset(
+    (1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080)
 )
+# Databases, caches and consoles that act on what a request line holds
+_BAD_PORTS_DATABASES = frozenset((1433, 1521, 2375, 2379, 3306, 3389, 5432, 5900, 6379, 9042, 9092, 9200, 11211, 27017))
 
 
 def parse_ip(text: str) -> IPAddress:
@@ -141,7 +153,7 @@ def is_usual_port(port: int) -> bool:
 
     Fewer would put media on odd ports (they exist) beyond any check; the address rule is what keeps us from turning inward.
     """
-    return port in (80, 443) or (1024 <= port <= 65535 and port not in _BAD_HIGH_PORTS)
+    return port in (80, 443) or (1024 <= port <= 65535 and port not in _BAD_PORTS_WHATWG | _BAD_PORTS_DATABASES)
 
 
 def parse_endpoint(text: str) -> Endpoint:

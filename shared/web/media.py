@@ -1,0 +1,289 @@
+"""Media: finding it in a page, and fingerprinting it. Bytes live in memory for that long and are never kept or logged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+
+import shared
+from shared.errors import Permanent, Transient
+from shared.fingerprints import Algorithm, Fingerprint, Orientation, degenerate_because
+from shared.web.decode import LENGTH, LIMITS_VARIABLE, Answer, Limits
+from shared.web.page import find_media, is_page
+
+__all__ = [
+    "DecoderUnavailable",
+    "Fingerprinter",
+    "Limits",
+    "MediaFingerprints",
+    "Reason",
+    "Undecodable",
+    "find_media",
+    "is_page",
+]
+
+DEFAULT_LIMITS = Limits(max_pixels=40_000_000, memory_bytes=1_500_000_000, cpu_seconds=20, wall_seconds=30)
+"""40 Mpx need 120 MB as RGB, 160 MB as luma, up to 240 MB in a progressive JPEG's decoder, and the interpreter's own."""
+_GRACE_SECONDS = 5.0
+"""The parent waits longer than the child's own alarm, for one that is stopped or starved of it."""
+
+
+class Reason(StrEnum):
+    """Why bytes gave no perceptual fingerprint."""
+
+    EMPTY = "empty"
+    NOT_A_PICTURE = "not_a_picture"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    BROKEN = "broken"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_TIME = "out_of_time"
+    CRASHED = "crashed"
+
+
+class Undecodable(Permanent):
+    """These bytes could not be decoded as a picture."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"{reason.value}.")
+        self.reason = reason
+
+    @property
+    def no_media(self) -> bool:
+        """True only where the bytes are certainly no picture or video. Else there is something we could not look at:
+        it must not count as gone, or a file that trips our decoder would pass for a removal."""
+        return self.reason in (Reason.EMPTY, Reason.NOT_A_PICTURE)
+
+
+class DecoderUnavailable(Transient):
+    """The decoding process could not be started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFingerprints:
+    """What a picture is known by. `pdq` and `mirror_pdq` are of the true pixels, 32 bytes each; the rest of the file's bytes.
+
+    `partial`: the file was cut short and hashed as far as it went. `format`: Pillow's name of it (by content).
+    """
+
+    pdq: bytes
+    quality: int
+    mirror_pdq: bytes
+    mirror_quality: int
+    md5: bytes
+    sha1: bytes
+    sha256: bytes
+    width: int
+    height: int
+    format: str
+    partial: bool = False
+
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """PDQ, PDQ of the mirror image, MD5, SHA-1, SHA-256; a degenerate PDQ (an empty picture's) is left out."""
+        found = [
+            Fingerprint(algorithm=Algorithm.PDQ, value=value, quality=quality, orientation=orientation)
+            for value, quality, orientation in (
+                (self.pdq, self.quality, Orientation.IDENTITY),
+                (self.mirror_pdq, self.mirror_quality, Orientation.MIRROR),
+            )
+            if degenerate_because(Algorithm.PDQ, value) is None
+        ]
+        exact = ((Algorithm.MD5, self.md5), (Algorithm.SHA1, self.sha1), (Algorithm.SHA256, self.sha256))
+        found += [Fingerprint(algorithm=algorithm, value=value) for algorithm, value in exact]
+        return tuple(found)
+
+
+class Fingerprinter:
+    """Fingerprints pictures in a pool of confined child processes. Use it in `async with`, or call `aclose`.
+
+    Children start when first needed. One that dies, hangs or was cancelled at work is killed and replaced.
+    """
+
+    def __init__(self, *, workers: int = 2, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(workers)
+        self._idle: list[_Child] = []
+        self._children: set[_Child] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> Fingerprinter:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Kill the children and wait until they are gone. A picture being decoded ends in Undecodable."""
+        self._closed = True
+        self._idle.clear()
+        for child in tuple(self._children):
+            await self._discard(child)
+
+    async def fingerprint(self, body: bytes) -> MediaFingerprints:
+        """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable."""
+        if not body:
+            raise Undecodable(Reason.EMPTY)
+        answer = await self._answer(body)
+        if answer.failure:
+            reason = Reason(answer.failure)
+            if reason is Reason.NOT_A_PICTURE and _is_other_media(body):
+                reason = Reason.UNSUPPORTED_FORMAT
+            raise Undecodable(reason)
+        md5, sha1, sha256 = await asyncio.to_thread(_digests, body)
+        return MediaFingerprints(
+            pdq=bytes.fromhex(answer.pdq),
+            quality=answer.quality,
+            mirror_pdq=bytes.fromhex(answer.mirror_pdq),
+            mirror_quality=answer.mirror_quality,
+            md5=md5,
+            sha1=sha1,
+            sha256=sha256,
+            width=answer.width,
+            height=answer.height,
+            format=answer.format,
+            partial=answer.partial,
+        )
+
+    async def _answer(self, body: bytes) -> Answer:
+        async with self._places:
+            child = await self._living()
+            healthy = False
+            try:
+                answer = await child.ask(body)
+                healthy = True
+            finally:
+                if healthy and not self._closed:
+                    self._idle.append(child)
+                else:
+                    await asyncio.shield(self._discard(child))
+            return answer
+
+    async def _living(self) -> _Child:
+        if self._closed:
+            raise DecoderUnavailable("it is closed.")
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            await self._discard(child)  # killed from outside while idle: not the next picture's fault
+        child = await _Child.start(self._limits)
+        self._children.add(child)
+        return child
+
+    async def _discard(self, child: _Child) -> None:
+        await child.kill()
+        self._children.discard(child)
+
+
+class _Child:
+    """One decoding process, asked one picture at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
+        self._process = process
+        self._limits = limits
+
+    @classmethod
+    async def start(cls, limits: Limits) -> _Child:
+        # -P and -s: nothing from the working directory or the user's own packages enters.
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-s", "-m", "shared.web.decode"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=_environment(limits),
+            )
+        except OSError as error:
+            raise DecoderUnavailable(error.strerror or "") from None
+        return cls(process, limits)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, body: bytes) -> Answer:
+        """Raises Undecodable where the child died of the picture or took too long."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(self._limits.wall_seconds + _GRACE_SECONDS):
+                self._process.stdin.write(LENGTH.pack(len(body)))
+                self._process.stdin.write(body)
+                await self._process.stdin.drain()
+                head = await self._process.stdout.readexactly(LENGTH.size)
+                reply = await self._process.stdout.readexactly(LENGTH.unpack(head)[0])
+        except TimeoutError:
+            raise Undecodable(Reason.OUT_OF_TIME) from None
+        except (OSError, asyncio.IncompleteReadError):
+            raise Undecodable(await self._cause_of_death()) from None
+        return Answer(**json.loads(reply))
+
+    async def _cause_of_death(self) -> Reason:
+        code = await self._process.wait()
+        return Reason.OUT_OF_TIME if -code in (signal.SIGXCPU, signal.SIGALRM) else Reason.CRASHED
+
+    async def kill(self) -> None:
+        """Returns when the process is gone and its pipes are closed."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
+
+
+def _environment(limits: Limits) -> dict[str, str]:
+    """The child's: our package, limits, one thread for each library; no secret of ours."""
+    return {
+        "PYTHONPATH": str(Path(shared.__file__ or "").resolve().parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": os.environ.get("PATH", ""),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        LIMITS_VARIABLE: json.dumps(asdict(limits)),
+    }
+
+
+def _digests(body: bytes) -> tuple[bytes, bytes, bytes]:
+    md5 = hashlib.md5(body, usedforsecurity=False).digest()
+    sha1 = hashlib.sha1(body, usedforsecurity=False).digest()
+    return md5, sha1, hashlib.sha256(body).digest()
+
+
+def _is_other_media(body: bytes) -> bool:
+    """True for media we have no decoder for: video, HEIC, JPEG XL, SVG, PSD and the like, by their first bytes."""
+    head = body[:512]
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat")  # MP4, MOV, HEIC, AVIF
+        or head.startswith(
+            (
+                b"\x1a\x45\xdf\xa3",  # Matroska, WebM
+                b"\xff\x0a",  # JPEG XL
+                b"\x00\x00\x00\x0cJXL ",
+                b"\x00\x00\x00\x0cjP  ",  # JPEG 2000
+                b"\xff\x4f\xff\x51",
+                b"FLV\x01",
+                b"OggS",
+                b"8BPS",
+                b"\x00\x00\x01\xba",  # MPEG
+                b"\x00\x00\x01\xb3",
+                b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
+                b"II\xbc\x01",  # JPEG XR
+            )
+        )
+        or (head.startswith(b"RIFF") and head[8:12] in (b"AVI ", b"WEBP"))
+        or text.startswith(b"<svg")
+        or (text.startswith(b"<?xml") and b"<svg" in body[:4096].lower())
+    )
