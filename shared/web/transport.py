@@ -200,6 +200,9 @@ def _named(error: Exception) -> OutboundError:
         return ConnectionLost("its body is cut short.")
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
         return ConnectionLost()
-    if isinstance(error.__cause__, LineTooLong):
-        return TooLarge("a header line.")
+    cause: BaseException | None = error
+    while cause is not None:  # aiohttp wraps the parser's word twice
+        if isinstance(cause, LineTooLong):
+            return TooLarge("a header line.")
+        cause = cause.__cause__
     return MalformedResponse()
