@@ -13,6 +13,11 @@ LAG = Gauge(
     "takedown_lag_records", "Records between the committed position and the end", ("group", "topic", "partition")
 )
 DEAD_LETTERS = Counter("takedown_dead_letters", "Records referenced in the dead letters", ("group", "topic"))
+RETENTION_WAITING = Gauge(
+    "takedown_retention_waiting_records",
+    "Records past their retention that a group has not committed yet. Alarm on > 0",
+    ("topic", "partition"),
+)
 OUTBOX_PENDING = Gauge("takedown_outbox_pending", "Outbox rows not yet published", ("schema",))
 OUTBOX_PARKED = Gauge(
     "takedown_outbox_parked", "Outbox rows that can never be sent; each blocks its key. Alarm on > 0", ("schema",)

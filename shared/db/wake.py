@@ -28,13 +28,18 @@ class Wakeups:
         self._listened: set[str] = set()
         self._changed = asyncio.Event()
 
-    def subscribe(self, channel: str) -> Subscription:
-        """Listen to `channel` from now on. LISTEN is in force soon after, and a poll covers the gap."""
+    def subscribe(self, *channels: str) -> Subscription:
+        """Listen to `channels` from now on. LISTEN is in force soon after, and a poll covers the gap."""
         event = asyncio.Event()
-        self._waiting[channel].add(event)
-        if channel not in self._listened:
-            self._changed.set()
-        return Subscription(event, lambda: self._waiting[channel].discard(event))
+        for channel in channels:
+            self._waiting[channel].add(event)
+            if channel not in self._listened:
+                self._changed.set()
+        return Subscription(event, lambda: self._forget(event, channels))
+
+    def _forget(self, event: asyncio.Event, channels: tuple[str, ...]) -> None:
+        for channel in channels:
+            self._waiting[channel].discard(event)
 
     def wake(self, channel: str) -> None:
         """Wake this process's own listeners now."""
@@ -97,6 +102,10 @@ class Subscription:
         finally:
             self._event.clear()
         return True
+
+    def wake(self) -> None:
+        """End the wait of this subscription alone."""
+        self._event.set()
 
     def close(self) -> None:
         if callable(self._forget):

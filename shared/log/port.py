@@ -8,7 +8,7 @@ Publishing to several partitions is not atomic: a cut publish leaves any subset 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,9 @@ from typing import Protocol
 
 from shared.contracts.topics import Topic
 from shared.errors import Permanent, Transient
+
+MAX_RECORD_BYTES = 1_000_000
+"""Key, value and headers of one record together; a little under Kafka's default `max.message.bytes`."""
 
 
 class LogUnavailable(Transient):
@@ -30,8 +33,8 @@ class RecordTooLarge(Permanent):
     """The record is larger than the log takes."""
 
 
-class OffsetOutOfRange(Permanent):
-    """The position is before the first kept record or past the end of the partition."""
+class RecordRefused(Permanent):
+    """The log does not take this record: one without a key on a compacted topic."""
 
 
 class CommitRefused(Permanent):
@@ -48,6 +51,15 @@ class TopicPartition:
     partition: int
 
 
+class OffsetOutOfRange(Permanent):
+    """The position is before the first kept record or past the end of the partition."""
+
+    def __init__(self, detail: str = "", *, partition: TopicPartition | None = None) -> None:
+        super().__init__(detail)
+        self.partition = partition
+        """The partition to seek in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingRecord:
     """A record to publish. Partition None: murmur2(key) mod n, the same on both logs. Value None: a tombstone."""
@@ -57,6 +69,12 @@ class OutgoingRecord:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Key, value and headers together; at most MAX_RECORD_BYTES."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +119,8 @@ class Publisher(Protocol):
     async def publish(self, records: Sequence[OutgoingRecord]) -> tuple[TopicPartitionOffset, ...]:
         """Append in order; returns when the log has acknowledged all, durably, with where each stands.
 
-        Raises UnknownTopic, RecordTooLarge (nothing of the call is published), PublisherFenced, LogUnavailable (unknown outcome:
-        any subset may stand; publish again).
+        Raises UnknownTopic, RecordTooLarge, RecordRefused (nothing of the call is published), PublisherFenced, LogUnavailable
+        (unknown outcome: any subset may stand; publish again).
         """
         ...
 
@@ -206,6 +224,19 @@ class EventLog(Protocol):
         self, *, group: str, topics: Collection[str], member_id: str
     ) -> AbstractAsyncContextManager[GroupReader]:
         """Join a group. `member_id` is the static membership id (Kafka: `group.instance.id`)."""
+        ...
+
+    async def redact(
+        self, topic: str, *, containing: Collection[bytes], rewrite: Callable[[bytes], bytes | None]
+    ) -> int:
+        """For an erasure: rewrite (None: remove) every value that contains one of the byte strings; returns how many.
+
+        Kafka cannot: it does nothing and returns 0; there retention and compaction alone end them.
+        """
+        ...
+
+    async def run_maintenance(self) -> None:
+        """Retention and compaction, until cancelled. On Kafka the brokers do that: returns at once."""
         ...
 
     async def close(self) -> None: ...

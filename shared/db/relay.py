@@ -1,0 +1,250 @@
+"""The relay: publishes a schema's outbox. One per schema (session advisory lock); the others wait for its end.
+
+Rows of one key are published in their order, and deleted after the log has acknowledged them: at least once, the repeat with the
+same `ce_id`. A row without data is rendered from the owner's current row, under its row lock, held until the log has
+acknowledged: nothing can be published over a newer state. A row that can never be sent is parked with its reason, and with it
+the later rows of its key alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg import errors
+
+from shared.contracts.event import Event, data_of, headers_of
+from shared.contracts.registry import MODELS_BY_TOPIC
+from shared.db import outbox
+from shared.db.pool import Database, Row, Tx
+from shared.db.wake import Subscription, Wakeups
+from shared.errors import Permanent, Poison, Transient
+from shared.log.port import (
+    MAX_RECORD_BYTES,
+    EventLog,
+    OutgoingRecord,
+    Publisher,
+    PublisherFenced,
+    RecordRefused,
+    RecordTooLarge,
+    UnknownTopic,
+)
+from shared.metrics import OUTBOX_PARKED, OUTBOX_PENDING
+
+log = structlog.get_logger(__name__)
+
+Rendered = Event | None
+"""A key's current event; None: a tombstone."""
+
+Renderer = Callable[[Tx, str], Awaitable[Rendered]]
+"""Reads the key's current row under its row lock (`FOR SHARE`, or `FOR UPDATE` where it changes it). Raises Permanent when it cannot."""
+
+_BATCH = 500
+_POLL_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+_GAUGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A row made into a record. `sequences` are the rows it stands for: a key rendered once speaks for all its rows."""
+
+    sequences: list[int]
+    record: OutgoingRecord
+
+
+class Relay:
+    """`run` it once in each process of the service. `transactional_ids`: topics whose publisher fences an older one."""
+
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        schema: str,
+        log_: EventLog,
+        *,
+        source: str,
+        renderers: Mapping[str, Renderer] | None = None,
+        transactional_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._schema = schema
+        self._log = log_
+        self._source = source
+        self._renderers = dict(renderers or {})
+        self._transactional_ids = dict(transactional_ids or {})
+        self._gauge_due = 0.0
+
+    async def run(self) -> None:
+        """Publish until cancelled. A lost database, log or lock is waited for."""
+        while True:
+            try:
+                await self._lead()
+            except (Transient, PublisherFenced, psycopg.OperationalError) as error:
+                log.warning("relay.interrupted", schema=self._schema, error=type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _lead(self) -> None:
+        """With the lock held on a connection: publish. Returns at once where another relay holds it."""
+        connection = await self._database.dedicated()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(connection)
+            cursor = await connection.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", (f"relay {self._schema}",)
+            )
+            row = await cursor.fetchone()
+            if row is None or not row["got"]:
+                return
+            subscription = stack.enter_context(self._wakeups.subscribe(outbox.channel(self._schema)))
+            publishers: dict[str | None, Publisher] = {}
+            for transactional_id in {None, *self._transactional_ids.values()}:
+                publishers[transactional_id] = await stack.enter_async_context(
+                    self._log.publisher(transactional_id=transactional_id)
+                )
+            log.info("relay.leads", schema=self._schema)
+            await self._publish_for_ever(connection, publishers, subscription)
+
+    async def _publish_for_ever(
+        self, connection: Tx, publishers: Mapping[str | None, Publisher], subscription: Subscription
+    ) -> None:
+        while True:
+            await self._measure(connection)
+            topics = await self._topics(connection)
+            for topic in topics:
+                publisher = publishers[self._transactional_ids.get(topic)]
+                try:
+                    await self._drain(connection, topic, publisher)
+                except UnknownTopic:
+                    # `topics ensure` will make it; meanwhile the other topics go on.
+                    log.error("relay.unknown_topic", schema=self._schema, topic=topic)
+                    await asyncio.sleep(_RETRY_SECONDS)
+            if not topics:
+                await subscription.wait(_POLL_SECONDS)
+
+    async def _topics(self, connection: Tx) -> list[str]:
+        """Topics with rows to send, the longest waiting first."""
+        cursor = await connection.execute(
+            f"SELECT topic FROM {self._schema}.outbox AS o WHERE {self._free()} GROUP BY topic ORDER BY min(sequence)"
+        )
+        return [row["topic"] for row in await cursor.fetchall()]
+
+    def _free(self) -> str:
+        """Rows that are not parked, nor behind a parked row of their key."""
+        return (
+            f"o.parked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {self._schema}.outbox AS parked"
+            " WHERE parked.parked_at IS NOT NULL AND parked.topic = o.topic AND parked.key = o.key)"
+        )
+
+    async def _drain(self, connection: Tx, topic: str, publisher: Publisher) -> None:
+        """One batch of a topic. Falls back to one row at a time to find the row that cannot be sent or is locked."""
+        try:
+            await self._publish_batch(connection, topic, publisher, limit=_BATCH)
+        except (errors.LockNotAvailable, RecordTooLarge, RecordRefused):
+            try:
+                await self._publish_batch(connection, topic, publisher, limit=1)
+            except errors.LockNotAvailable:
+                log.info("relay.row_locked", schema=self._schema, topic=topic)
+            except (RecordTooLarge, RecordRefused) as error:
+                await self._park_oldest(connection, topic, error)
+
+    async def _publish_batch(self, connection: Tx, topic: str, publisher: Publisher, *, limit: int) -> None:
+        async with connection.transaction():
+            # Give way to a writer that waits for a row of ours while we wait for its row, well before the deadlock check.
+            await connection.execute("SET LOCAL lock_timeout = '200ms'")
+            rows = await self._rows(connection, topic, limit)
+            ready = await self._make_ready(connection, topic, rows)
+            if ready:
+                await publisher.publish([one.record for one in ready])
+                done = [sequence for one in ready for sequence in one.sequences]
+                await connection.execute(f"DELETE FROM {self._schema}.outbox WHERE sequence = ANY (%s)", (done,))
+
+    async def _rows(self, connection: Tx, topic: str, limit: int) -> list[Row]:
+        cursor = await connection.execute(
+            f"SELECT sequence, outbox_id, key, type, data, traceparent, created_at FROM {self._schema}.outbox AS o"
+            f" WHERE topic = %s AND {self._free()} ORDER BY sequence LIMIT %s",
+            (topic, limit),
+        )
+        return await cursor.fetchall()
+
+    async def _make_ready(self, connection: Tx, topic: str, rows: Sequence[Row]) -> list[_Ready]:
+        ready: list[_Ready] = []
+        blocked: set[str] = set()
+        rendered: dict[str, _Ready] = {}
+        for row in rows:
+            key, sequence = row["key"], row["sequence"]
+            if key in blocked:
+                continue
+            if row["data"] is None and key in rendered:
+                rendered[key].sequences.append(sequence)  # the row as it is now says this one too
+                continue
+            try:
+                record = (
+                    await self._current(connection, topic, row) if row["data"] is None else self._stored(topic, row)
+                )
+                if record.size_bytes > MAX_RECORD_BYTES:
+                    raise RecordTooLarge(f"{record.size_bytes} bytes")
+            except (Permanent, ValueError) as error:
+                blocked.add(key)
+                await self._park(connection, sequence, topic, error)
+                continue
+            ready.append(_Ready(sequences=[sequence], record=record))
+            if row["data"] is None:
+                rendered[key] = ready[-1]
+            else:
+                rendered.pop(key, None)
+        return ready
+
+    def _stored(self, topic: str, row: Row) -> OutgoingRecord:
+        model = MODELS_BY_TOPIC.get(topic, {}).get(row["type"])
+        if model is None:
+            raise Poison(f"no model {row['type']} for {topic}")
+        return self._record(topic, row, model, bytes(row["data"]))
+
+    async def _current(self, connection: Tx, topic: str, row: Row) -> OutgoingRecord:
+        renderer = self._renderers.get(topic)
+        if renderer is None:
+            raise Poison(f"no renderer for {topic}")
+        event = await renderer(connection, row["key"])
+        if event is None:
+            return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None)
+        return self._record(topic, row, type(event), data_of(event))
+
+    def _record(self, topic: str, row: Row, model: type[Event], data: bytes) -> OutgoingRecord:
+        outbox_id: UUID = row["outbox_id"]
+        headers = headers_of(
+            model, event_id=outbox_id, source=self._source, time=row["created_at"], traceparent=row["traceparent"]
+        )
+        return OutgoingRecord(topic=topic, key=row["key"].encode(), value=data, headers=headers)
+
+    async def _park_oldest(self, connection: Tx, topic: str, error: Exception) -> None:
+        async with connection.transaction():
+            for row in await self._rows(connection, topic, 1):
+                await self._park(connection, row["sequence"], topic, error)
+
+    async def _park(self, connection: Tx, sequence: int, topic: str, error: Exception) -> None:
+        # A ValueError's text may quote what it refused.
+        reason = str(error) if isinstance(error, Permanent) else type(error).__name__
+        await connection.execute(
+            f"UPDATE {self._schema}.outbox SET parked_at = now(), reason = %s WHERE sequence = %s", (reason, sequence)
+        )
+        self._gauge_due = 0.0
+        log.error("relay.row_parked", schema=self._schema, topic=topic, sequence=sequence, error=type(error).__name__)
+
+    async def _measure(self, connection: Tx) -> None:
+        if time.monotonic() < self._gauge_due:
+            return
+        self._gauge_due = time.monotonic() + _GAUGE_SECONDS
+        cursor = await connection.execute(
+            f"SELECT count(*) AS pending, count(parked_at) AS parked FROM {self._schema}.outbox"
+        )
+        row = await cursor.fetchone()
+        if row is not None:
+            OUTBOX_PENDING.labels(self._schema).set(row["pending"] - row["parked"])
+            OUTBOX_PARKED.labels(self._schema).set(row["parked"])

@@ -1,0 +1,332 @@
+"""Decode, handle, commit: how a service consumes as a member of a group.
+
+- Each owned partition has a lane that handles its records one after the other; lanes go on beside one another.
+- A transient failure is tried again, for ever, with backoff and jitter: its lane waits, the others go on.
+- A poison record, a permanent failure, or an unexpected one after `ATTEMPTS` tries is referenced once in the dead letters.
+- A position is committed when everything below it has had its effect (or is referenced in the dead letters), several at once.
+- Delivery is at least once: handlers mark events in their inbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.clock import Clock, system_clock
+from shared.contracts.dead_letters import DeadLetter
+from shared.contracts.event import Envelope, data_of, decode, headers_of
+from shared.contracts.registry import MODELS_BY_TOPIC
+from shared.contracts.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
+from shared.errors import Permanent, Poison, TakedownError, Transient
+from shared.ids import deterministic_id
+from shared.log.port import (
+    Commit,
+    CommitRefused,
+    EventLog,
+    GroupReader,
+    LogUnavailable,
+    OffsetOutOfRange,
+    OutgoingRecord,
+    Polled,
+    Publisher,
+    Record,
+    TopicPartition,
+)
+from shared.metrics import DEAD_LETTERS, LAG, RECORD_SECONDS, RECORDS_HANDLED
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Envelope, Record], Awaitable[None]]
+"""Has its effect durably before it returns. Raises Transient (tried again), Permanent or Poison (dead letter)."""
+
+ATTEMPTS = 5
+"""Tries of a record whose handler fails unexpectedly."""
+
+COMMIT_SECONDS = 0.1
+_POLL_SECONDS = 1.0
+_LANE_RECORDS = 500
+"""A lane with so many records waiting is paused."""
+_CONCURRENT_RECORDS = 8
+_LAG_SECONDS = 5.0
+
+
+def backoff_seconds(attempt: int, fraction: float, *, first: float = 0.1, longest: float = 10.0) -> float:
+    """Full jitter over a doubling limit; `fraction` in [0, 1) is the randomness, `attempt` counts from 1."""
+    return fraction * min(longest, first * 2.0 ** min(attempt - 1, 30))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """One owned partition: what waits, and the position below which everything is done."""
+
+    partition: TopicPartition
+    done: int
+    committed: int
+    waiting: deque[Record] = field(default_factory=deque)
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Runner:
+    """`run` it as a task. `member_id` is the static membership id; `source` names the service in its dead letters."""
+
+    def __init__(
+        self,
+        log_: EventLog,
+        group: str,
+        topics: Collection[str],
+        handler: Handler,
+        *,
+        member_id: str,
+        source: str,
+        clock: Clock = system_clock,
+        attempts: int = ATTEMPTS,
+        retry_first_seconds: float = 0.1,
+    ) -> None:
+        self._log = log_
+        self._group = group
+        self._topics = tuple(topics)
+        self._handler = handler
+        self._member_id = member_id
+        self._source = source
+        self._clock = clock
+        self._attempts = attempts
+        self._retry_first_seconds = retry_first_seconds
+        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._places = asyncio.Semaphore(_CONCURRENT_RECORDS)
+        self._dirty = asyncio.Event()
+
+    async def run(self) -> None:
+        """Consume until cancelled. A log out of reach is waited for; the group is joined anew after an error of membership."""
+        attempt = 0
+        while True:
+            try:
+                async with (
+                    self._log.publisher() as publisher,
+                    self._log.group_reader(group=self._group, topics=self._topics, member_id=self._member_id) as reader,
+                ):
+                    attempt = 0
+                    await self._consume(reader, publisher)
+            except Transient as error:
+                attempt += 1
+                log.warning("runner.interrupted", group=self._group, error=type(error).__name__)
+                await asyncio.sleep(backoff_seconds(attempt, random.random(), first=0.5))  # noqa: S311 - jitter
+
+    async def _consume(self, reader: GroupReader, publisher: Publisher) -> None:
+        beside = [
+            asyncio.create_task(self._commit_for_ever(reader)),
+            asyncio.create_task(self._measure_for_ever(reader)),
+        ]
+        try:
+            while True:
+                try:
+                    polled = await reader.poll(timeout_seconds=_POLL_SECONDS)
+                except OffsetOutOfRange as error:
+                    await self._seek_kept(reader, error)
+                    continue
+                await self._take(reader, publisher, polled)
+                for task in [*beside, *(lane.task for lane in self._lanes.values())]:
+                    if task is not None and task.done():
+                        task.result()  # raises: a lane ends only by cancellation or by an error of the log
+        finally:
+            await _end(beside)
+            await _end([lane.task for lane in self._lanes.values() if lane.task is not None])
+            await self._commit_last(reader)
+            self._lanes.clear()
+
+    async def _take(self, reader: GroupReader, publisher: Publisher, polled: Polled) -> None:
+        for partition in polled.revoked:
+            lane = self._lanes.pop(partition, None)
+            if lane is not None and lane.task is not None:
+                await _end([lane.task])
+        for partition in polled.assigned:
+            position = reader.position(partition)
+            lane = _Lane(partition=partition, done=position, committed=position)
+            lane.task = asyncio.create_task(self._work(lane, reader, publisher))
+            self._lanes[partition] = lane
+        if polled.assigned:
+            reader.resume(polled.assigned)
+        for record in polled.records:
+            owner = self._lanes.get(record.topic_partition)
+            if owner is not None:
+                owner.waiting.append(record)
+                owner.filled.set()
+        reader.pause([partition for partition, lane in self._lanes.items() if len(lane.waiting) >= _LANE_RECORDS])
+
+    async def _seek_kept(self, reader: GroupReader, error: OffsetOutOfRange) -> None:
+        """The committed position is gone (retention, or a log made anew): read on from the first record that is kept."""
+        if error.partition is None:
+            raise error
+        kept = await self._log.beginning(error.partition)
+        log.error(
+            "runner.position_lost",
+            group=self._group,
+            topic=error.partition.topic,
+            partition=error.partition.partition,
+            reads_on_from=kept,
+        )
+        await reader.seek(error.partition, kept)
+        lane = self._lanes.get(error.partition)
+        if lane is not None:
+            lane.done = kept
+            self._dirty.set()
+
+    # A lane
+
+    async def _work(self, lane: _Lane, reader: GroupReader, publisher: Publisher) -> None:
+        while True:
+            while not lane.waiting:
+                lane.filled.clear()
+                reader.resume([lane.partition])
+                await lane.filled.wait()
+            record = lane.waiting[0]
+            await self.handle(record, publisher)
+            lane.waiting.popleft()
+            lane.done = record.offset + 1
+            self._dirty.set()
+
+    async def handle(self, record: Record, publisher: Publisher) -> None:
+        """Handle one record to its end: done, or referenced in the dead letters."""
+        labels = (self._group, record.topic)
+        with RECORD_SECONDS.labels(*labels).time():
+            error = await self.attempt(record)
+        if error is not None:
+            await self._dead_letter(record, error, publisher)
+        RECORDS_HANDLED.labels(*labels, "handled" if error is None else "dead_letter").inc()
+
+    async def attempt(self, record: Record) -> Exception | None:
+        """Decode and hand over, again after transient failures; the error that ended it, or None."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._places:
+                    await self._hand_over(record)
+                return None
+            except Transient as error:
+                delay = error.after_seconds
+                outcome: Exception = error
+            except Permanent as error:
+                return error
+            except Exception as error:  # noqa: BLE001 - the one broad except: what fails is recorded as the record's outcome
+                self._tell(record, error, attempt)
+                if attempt >= self._attempts:
+                    return error
+                delay, outcome = None, error
+            RECORDS_HANDLED.labels(self._group, record.topic, "retried").inc()
+            if delay is None:
+                delay = backoff_seconds(attempt, random.random(), first=self._retry_first_seconds)  # noqa: S311 - jitter
+            log.info("record.tried_again", **self._where(record), error=type(outcome).__name__, attempt=attempt)
+            await asyncio.sleep(delay)
+
+    async def _hand_over(self, record: Record) -> None:
+        envelope = decode(MODELS_BY_TOPIC[record.topic], value=record.value, headers=record.headers)
+        with structlog.contextvars.bound_contextvars(group=self._group, traceparent=envelope.traceparent):
+            await self._handler(envelope, record)
+
+    def _tell(self, record: Record, error: Exception, attempt: int) -> None:
+        """Where it failed; not what it says, which may quote a URL or a hash."""
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        log.error("record.failed", **self._where(record), error=type(error).__name__, at=at, attempt=attempt)
+
+    def _where(self, record: Record) -> dict[str, object]:
+        return {"group": self._group, "topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+    async def _dead_letter(self, record: Record, error: Exception, publisher: Publisher) -> None:
+        attempt = 0
+        while True:
+            try:
+                letter = await self._letter(record, error)
+                await publisher.publish([dead_letter_record(letter, self._source)])
+                break
+            except Transient:
+                attempt += 1
+                await asyncio.sleep(backoff_seconds(attempt, random.random()))  # noqa: S311 - jitter
+        DEAD_LETTERS.labels(self._group, record.topic).inc()
+        log.error(
+            "record.dead_lettered", **self._where(record), error=letter.error, dead_letter_id=str(letter.dead_letter_id)
+        )
+
+    async def _letter(self, record: Record, error: Exception) -> DeadLetter:
+        log_id = await self._log.log_id(record.topic)
+        reason = error.title if isinstance(error, TakedownError) else ""
+        if isinstance(error, Poison):
+            reason = str(error)  # names fields, never values
+        return DeadLetter(
+            dead_letter_id=deterministic_id(
+                ("dead-letter", self._group, log_id, record.topic, str(record.partition), str(record.offset))
+            ),
+            group=self._group,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            log=log_id,
+            digest=hashlib.sha256(record.value or b"").hexdigest(),
+            error=type(error).__name__,
+            reason=reason,
+            at=self._clock(),
+        )
+
+    # Commits
+
+    async def _commit_for_ever(self, reader: GroupReader) -> None:
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(COMMIT_SECONDS)
+            self._dirty.clear()
+            try:
+                await self._commit(reader)
+            except CommitRefused:
+                log.warning("runner.commit_refused", group=self._group)  # the next poll tells what is lost
+            except LogUnavailable:
+                self._dirty.set()
+
+    async def _commit(self, reader: GroupReader) -> None:
+        moved = {lane.partition: lane.done for lane in self._lanes.values() if lane.done != lane.committed}
+        await reader.commit({partition: Commit(offset=offset) for partition, offset in moved.items()})
+        for partition, offset in moved.items():
+            if partition in self._lanes:
+                self._lanes[partition].committed = offset
+
+    async def _commit_last(self, reader: GroupReader) -> None:
+        try:
+            async with asyncio.timeout(2):
+                await self._commit(reader)
+        except (CommitRefused, LogUnavailable, TimeoutError) as error:
+            log.info("runner.last_commit_missed", group=self._group, error=type(error).__name__)
+
+    async def _measure_for_ever(self, reader: GroupReader) -> None:
+        while True:
+            for partition, lane in list(self._lanes.items()):
+                try:
+                    end = await self._log.end(partition)
+                except LogUnavailable:
+                    break
+                lag = LAG.labels(self._group, partition.topic, str(partition.partition))
+                at_end = not lane.waiting and reader.position(partition) >= end if partition in self._lanes else False
+                lag.set(0 if at_end else max(0, end - lane.done))
+            await asyncio.sleep(_LAG_SECONDS)
+
+
+def dead_letter_record(letter: DeadLetter, source: str) -> OutgoingRecord:
+    """The record of a dead letter; the same letter gives the same `ce_id`."""
+    return OutgoingRecord(
+        topic=DEAD_LETTERS_TOPIC.name,
+        key=letter.topic.encode(),
+        value=data_of(letter),
+        headers=headers_of(DeadLetter, event_id=letter.dead_letter_id, source=source, time=letter.at),
+    )
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
