@@ -108,6 +108,7 @@ class Client:
 
     def __init__(self, base: str, key: str, *, patience_seconds: float = 120) -> None:
         self._http = httpx.Client(base_url=base, headers={"authorization": f"Bearer {key}"}, timeout=20)
+        self.key = key
         self._patience_seconds = patience_seconds
         self.resent = 0
 

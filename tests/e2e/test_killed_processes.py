@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import secrets
 import time
 from collections import Counter, defaultdict
@@ -68,8 +69,6 @@ def environment(settings: str, **more: str) -> dict[str, str]:
 
 def key(fleet: Fleet, role: str, person: str) -> str:
     arguments = ("keys", "create", "--role", role, "--person", person, "--organisation", "helpline-1", "--json")
-    import json
-
     secret: str = json.loads(fleet.run(*arguments))["key"]
     return secret
 
@@ -82,6 +81,7 @@ class Story:
     ) -> None:
         self.world = world
         self.fleet = fleet
+        self.base = intake
         self.crawler = Client(intake, key(fleet, "crawler", "crawler-1"))
         self.claimant = Client(intake, key(fleet, "helpline", "person-1"))
         self.confirmer = Client(intake, key(fleet, "helpline", "person-2"))
@@ -107,28 +107,33 @@ class Story:
 
     def confirm(self, numbers: range) -> None:
         for number in numbers:
-            value, quality = self.world.hashes[number]
-            claim = self.claimant.post(
-                "/v1/claims",
-                {
-                    "case_ref": f"CASE-{number:06d}",
-                    "fingerprints": [{"algorithm": "pdq", "value": value, "quality": quality}],
-                    "declaration": {
-                        "intimate": True,
-                        "non_consensual": True,
-                        "true_and_good_faith": True,
-                        "depicts_minor": "no",
-                        "synthetic": False,
-                        "declared_as": "subject",
-                        "authority_recorded": True,
-                        "declared_at": datetime.now(UTC).isoformat(),
-                        "text_version": "2026-1",
-                    },
-                    "assurance": "viewed",
-                    "subject_jurisdictions": ["GB"],
+            self.confirmer.post(f"/v1/claims/{self.claim(number)}/confirmation", {"assurance": "viewed"})
+
+    def claim(self, number: int) -> str:
+        """Declare a picture of the world; the claim's id."""
+        value, quality = self.world.hashes[number]
+        claim = self.claimant.post(
+            "/v1/claims",
+            {
+                "case_ref": f"CASE-{number:06d}",
+                "fingerprints": [{"algorithm": "pdq", "value": value, "quality": quality}],
+                "declaration": {
+                    "intimate": True,
+                    "non_consensual": True,
+                    "true_and_good_faith": True,
+                    "depicts_minor": "no",
+                    "synthetic": False,
+                    "declared_as": "subject",
+                    "authority_recorded": True,
+                    "declared_at": datetime.now(UTC).isoformat(),
+                    "text_version": "2026-1",
                 },
-            )
-            self.confirmer.post(f"/v1/claims/{claim['claim_id']}/confirmation", {"assurance": "viewed"})
+                "assurance": "viewed",
+                "subject_jurisdictions": ["GB"],
+            },
+        )
+        claim_id: str = claim["claim_id"]
+        return claim_id
 
     def states(self) -> Counter[str]:
         return Counter(item["state"] for item in self.operations.all("/v1/takedowns"))

@@ -1,0 +1,222 @@
+"""Content confirmed -> signed demand received, on both logs, beside the floor of the machine.
+
+The load: 20 confirmations/s beside 500 sightings/s, over a history of 10,000 sightings, hosts answering at once. Each confirmed content has
+one sighting in the history. The clock runs from the moment the confirmation is sent to the moment the host has the verified demand;
+the look at the target (fetch, decode, fingerprint) that no demand goes without is in it.
+
+The floor is the same journey with nothing in it: publish a record, read it, POST it to the host, one after the other on the same log.
+
+    make bench              a table
+    make bench ARGS=--json  one JSON object a log
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+
+from shared.contracts.topics import LIFECYCLE
+from shared.db.embedded import EmbeddedPostgres
+from shared.db.pool import Database
+from shared.db.wake import Wakeups
+from shared.log.kafka_local import start_kafka
+from shared.log.port import EventLog, OutgoingRecord, TopicPartition
+from tests.e2e.processes import Fleet, free_port, wait_for
+from tests.e2e.test_killed_processes import Story, config, environment
+from tests.e2e.world import Hosts, make_world, sightings_of
+
+HISTORY = 10_000
+SIGHTINGS_PER_SECOND = 500
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Milliseconds. `floor_p50` is publish, read and POST alone."""
+
+    log: str
+    seconds: float
+    confirmations_per_second: float
+    sightings_per_second: float
+    demands: int
+    p50: float
+    p95: float
+    p99: float
+    floor_p50: float
+
+    @property
+    def ratio(self) -> float:
+        return self.p50 / self.floor_p50
+
+
+def percentile(values: Sequence[float], fraction: float) -> float:
+    """The value below which this fraction lies (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+
+
+@contextmanager
+def open_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="takedown-bench-") as name:
+        path = Path(name)
+        path.chmod(0o711)
+        yield path
+
+
+def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -> Figures:
+    contents = rate * seconds
+    world = make_world(contents=contents, copies=1, sightings=HISTORY + SIGHTINGS_PER_SECOND * seconds, hosts=40)
+    bodies = sightings_of(world, seen_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    placed = {item.url for item in world.placed}
+    bodies.sort(key=lambda body: body["media_url"] not in placed)  # those that will match first: into the history
+    more = {"TAKEDOWN_LOG": "kafka", "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS": kafka} if kafka else {}
+    with Hosts(world) as hosts:
+        hosts.removes = False
+        settings = environment(config(folder / "takedown.toml", hosts), TAKEDOWN_DATA_DIR=str(folder / "data"), **more)
+        port = free_port()
+        with Fleet(settings, logs=folder, ports={"serve": port}) as fleet:
+            fleet.start("serve")
+            fleet.wait_ready()
+            base = f"http://127.0.0.1:{port}"
+            story = Story(world, fleet, intake=base, notifier=base, directory=folder / "hosts.csv", hosts=hosts)
+            for start in range(0, HISTORY, 1000):
+                story.sight(bodies[start : start + 1000])
+            claims = [story.claim(number) for number in range(contents)]
+            sent = asyncio.run(_load(story, claims, bodies[HISTORY:], rate))
+            wait_for(lambda: len(hosts.received.first_at) >= contents, seconds=120, what="all demands received")
+            url_of = {item.content: item.url for item in world.placed}
+            times = [(hosts.received.first_at[url_of[number]] - at) * 1000 for number, at in sent.confirmed.items()]
+            floor = asyncio.run(_floor(folder, hosts, kafka))
+    return Figures(
+        log=log,
+        seconds=round(sent.seconds, 1),
+        confirmations_per_second=round(contents / sent.seconds, 1),
+        sightings_per_second=round(sent.sightings / sent.seconds, 1),
+        demands=len(times),
+        p50=round(percentile(times, 0.50), 1),
+        p95=round(percentile(times, 0.95), 1),
+        p99=round(percentile(times, 0.99), 1),
+        floor_p50=round(floor, 2),
+    )
+
+
+@dataclass(slots=True)
+class Sent:
+    confirmed: dict[int, float]
+    sightings: int = 0
+    seconds: float = 0
+
+
+async def _load(story: Story, claims: list[str], bodies: list[dict[str, object]], rate: int) -> Sent:
+    """Open-loop: each request leaves at its own time, however long the ones before it take."""
+    sent = Sent(confirmed={})
+    started = time.monotonic()
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    async with (
+        httpx.AsyncClient(base_url=story.base, timeout=60, limits=limits) as client,
+        asyncio.TaskGroup() as group,
+    ):
+
+        async def confirm(number: int, claim_id: str) -> None:
+            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            sent.confirmed[number] = time.monotonic()
+            answer = await client.post(
+                f"/v1/claims/{claim_id}/confirmation",
+                json={"assurance": "viewed"},
+                headers={"authorization": f"Bearer {story.confirmer.key}"},
+            )
+            answer.raise_for_status()
+
+        async def sight(number: int) -> None:
+            await asyncio.sleep(max(0.0, started + number * BATCH / SIGHTINGS_PER_SECOND - time.monotonic()))
+            batch = bodies[number * BATCH : (number + 1) * BATCH]
+            answer = await client.post(
+                "/v1/sightings", json=batch, headers={"authorization": f"Bearer {story.crawler.key}"}
+            )
+            answer.raise_for_status()
+            sent.sightings += len(batch)
+
+        for number, claim_id in enumerate(claims):
+            group.create_task(confirm(number, claim_id))
+        for number in range(len(bodies) // BATCH):
+            group.create_task(sight(number))
+    sent.seconds = time.monotonic() - started
+    return sent
+
+
+async def _floor(folder: Path, hosts: Hosts, kafka: str | None, rounds: int = 200) -> float:
+    """Median milliseconds of publish, read, POST on an idle machine."""
+    with ExitStack() as stack:
+        if kafka:
+            from shared.log.kafka import KafkaLog
+
+            log: EventLog = KafkaLog(kafka)
+            return await _floor_on(log, hosts, rounds)
+        server = stack.enter_context(EmbeddedPostgres(folder / "floor"))
+        from services.standalone.assemble import prepare_postgres_log
+
+        async with Database(server.conninfo) as database:
+            wakeups = Wakeups(database)
+            listening = asyncio.create_task(wakeups.run())
+            try:
+                return await _floor_on(await prepare_postgres_log(database, wakeups), hosts, rounds)
+            finally:
+                listening.cancel()
+
+
+async def _floor_on(log: EventLog, hosts: Hosts, rounds: int) -> float:
+    await log.ensure_topics([LIFECYCLE])
+    times = []
+    partition = TopicPartition(topic=LIFECYCLE.name, partition=0)
+    async with log.publisher() as publisher, log.reader() as reader, httpx.AsyncClient() as client:
+        await reader.assign({partition: await log.end(partition)})
+        for _ in range(rounds):
+            started = time.monotonic()
+            await publisher.publish([OutgoingRecord(topic=LIFECYCLE.name, key=b"k", value=b"v" * 400, partition=0)])
+            while not await reader.read(timeout_seconds=1.0):
+                pass
+            await client.post(f"{hosts.base}/floor", content=b"v" * 400)
+            times.append((time.monotonic() - started) * 1000)
+    await log.close()
+    return statistics.median(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", action="store_true", help="one JSON object a log")
+    parser.add_argument("--log", choices=["postgres", "kafka", "both"], default="both")
+    parser.add_argument("--rate", type=int, default=20, help="confirmations per second")
+    parser.add_argument("--seconds", type=int, default=60)
+    arguments = parser.parse_args()
+    for log in ("postgres", "kafka") if arguments.log == "both" else (arguments.log,):
+        with open_dir() as folder, ExitStack() as stack:
+            kafka = None
+            if log == "kafka":
+                kafka = stack.enter_context(start_kafka(data_dir=folder / "kafka")).bootstrap_servers
+            figures = run(log, rate=arguments.rate, seconds=arguments.seconds, folder=folder, kafka=kafka)
+        if arguments.json:
+            print(json.dumps({**asdict(figures), "ratio_p50_to_floor": round(figures.ratio, 1)}), flush=True)
+        else:
+            print(
+                f"{log:9} {figures.demands} demands at {figures.confirmations_per_second}/s beside"
+                f" {figures.sightings_per_second} sightings/s for {figures.seconds} s:"
+                f" p50 {figures.p50} ms, p95 {figures.p95} ms, p99 {figures.p99} ms (aim p99 < 1000);"
+                f" floor p50 {figures.floor_p50} ms, ratio {figures.ratio:.0f}",
+                flush=True,
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
