@@ -59,6 +59,11 @@ def sightings_event_id(sighting_ids: Iterable[UUID]) -> UUID:
     return deterministic_id(str(one) for one in sighting_ids)
 
 
+def content_alias(content_id: UUID, organisation_id: str) -> UUID:
+    """What an organisation is shown as a content's id: private to it, so that nobody learns of another's claim."""
+    return deterministic_id(("content-alias", str(content_id), organisation_id))
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and `Z`. Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
