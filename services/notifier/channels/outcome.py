@@ -1,0 +1,30 @@
+"""What became of one attempt, whatever the channel: failure is data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AttemptOutcome(StrEnum):
+    """`accepted`: a 2xx or an SMTP 250, *delivered* and nothing more. `transient`: try again. `permanent`: this address never."""
+
+    ACCEPTED = "accepted"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """The end of one attempt. `reason` is a word for the time line, never a text of the other side."""
+
+    outcome: AttemptOutcome
+    reason: str
+    status: int | None = None
+    """HTTP status or SMTP reply code; None: there was no answer."""
+    address: str | None = None
+    """`ip:port` that was dialled (webhook)."""
+    retry_after_seconds: float | None = None
+    endpoint_gone: bool = False
+    """The recipient said that this endpoint is no more (410): no other demand goes there."""
+    elapsed_seconds: float = 0.0

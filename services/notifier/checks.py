@@ -1,0 +1,273 @@
+"""One look at a target: fetch it through the guarded client, fingerprint it, compare. No table, no lock is held here.
+
+What was seen becomes one of five outcomes: agreeing media `present`; other media `mismatch`; 404, 410, or a 2xx without media
+`gone`; 401, 403, 451 `blocked`; anything else, media that we could not decode too, `inconclusive`. The media's outcome and
+the page's are told apart: removal needs both clear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.notifier.states import Observed, Outcome
+from shared.clock import Clock
+from shared.contracts.content import Assurance, RegisteredFingerprint
+from shared.fingerprints import PDQ_MIN_QUALITY, Algorithm, Fingerprint, fingerprint_ref, hamming
+from shared.policy import Policy
+from shared.urls import BadUrl, canonical
+from shared.web.fetch import Fetched, Fetcher
+from shared.web.guard import AddressRefused, DnsFailure, OutboundError
+from shared.web.media import Fingerprinter, Undecodable, find_media, is_page
+from shared.web.transport import ConnectFailure
+
+PAGE_MEDIA_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a check looks for, read just before it in one transaction.
+
+    `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
+    `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
+    """
+
+    takedown_id: UUID
+    target_kind: str
+    url: str
+    url_key: str
+    page_url: str | None
+    register: tuple[RegisteredFingerprint, ...]
+    reference: tuple[RegisteredFingerprint, ...] = ()
+    adopted: bool = False
+    rejected: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A registered fingerprint and a seen one that agree."""
+
+    algorithm: Algorithm
+    distance: int
+    assurance: Assurance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Seen:
+    """What one URL showed. `fingerprints` are of its media, for an asserted takedown's reference."""
+
+    outcome: Outcome
+    reason: str | None = None
+    answered: bool = True
+    agreement: Agreement | None = None
+    observed: Observed | None = None
+    fingerprints: tuple[Fingerprint, ...] = field(default=())
+
+    @property
+    def status(self) -> int | None:
+        return None if self.observed is None else self.observed.status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Looked:
+    """The end of a check. `page` None: none is known, or the media is there and the page would add nothing."""
+
+    started_at: datetime
+    media: Seen
+    page: Seen | None = None
+
+
+class Checker:
+    """Looks at targets from one vantage. `fingerprint_key`: of `fingerprint_ref`."""
+
+    def __init__(
+        self, fetcher: Fetcher, fingerprinter: Fingerprinter, policy: Policy, clock: Clock, *, fingerprint_key: bytes
+    ) -> None:
+        self._fetcher = fetcher
+        self._fingerprinter = fingerprinter
+        self._policy = policy
+        self._clock = clock
+        self._key = fingerprint_key
+
+    @property
+    def longest_seconds(self) -> float:
+        """A bound for one check: the media, its page, and the page's media in turns."""
+        turns = 2 + -(-self._policy.media_per_page // PAGE_MEDIA_AT_ONCE)
+        return turns * self._policy.fetch_timeout_seconds
+
+    async def look(self, wanted: Wanted) -> Looked:
+        """Raises DecoderUnavailable; everything the other side can do is an outcome."""
+        started_at = self._clock()
+        if wanted.target_kind == "page":
+            return Looked(started_at=started_at, media=await self._page_target(wanted))
+        media = await self._media(wanted.url, wanted)
+        if media.outcome is Outcome.PRESENT or wanted.page_url is None:
+            return Looked(started_at=started_at, media=media)
+        return Looked(started_at=started_at, media=media, page=await self._page(wanted.page_url, wanted))
+
+    async def _media(self, url: str, wanted: Wanted) -> Seen:
+        fetched = await self._fetch(url)
+        if isinstance(fetched, Seen):
+            return fetched
+        return await self._judge(fetched, wanted)
+
+    async def _judge(self, fetched: Fetched, wanted: Wanted) -> Seen:
+        """A 2xx answer's body against what is looked for."""
+        observed = self._observed(fetched)
+        try:
+            media = await self._fingerprinter.fingerprint(fetched.body)
+        except Undecodable as error:
+            exact = self._agreement(exact_fingerprints(fetched.body), wanted) if fetched.body else None
+            if exact is not None:  # a video, say: known by its exact hash
+                return Seen(outcome=Outcome.PRESENT, agreement=exact, observed=observed)
+            # What trips our decoder is not gone, nor replaced: it was not seen.
+            outcome = Outcome.GONE if error.no_media else Outcome.INCONCLUSIVE
+            reason = "no_media" if error.no_media else f"undecodable_{error.reason.value}"
+            return Seen(outcome=outcome, reason=reason, observed=observed)
+        found = media.fingerprints()
+        agreement = self._agreement(found, wanted)
+        return Seen(
+            outcome=Outcome.MISMATCH if agreement is None else Outcome.PRESENT,
+            reason="other_media" if agreement is None else None,
+            agreement=agreement,
+            observed=observed,
+            fingerprints=found,
+        )
+
+    async def _page(self, url: str, wanted: Wanted) -> Seen:
+        """The page a medium was on: does it still show agreeing media, at whatever URL?"""
+        fetched = await self._fetch(url)
+        if isinstance(fetched, Seen):
+            return fetched
+        if not is_page(fetched.body, fetched.content_type):
+            seen = await self._judge(fetched, wanted)
+            return replace(seen, outcome=Outcome.GONE, reason="no_page") if seen.outcome is Outcome.GONE else seen
+        return await self._shown_on(fetched, wanted)
+
+    async def _page_target(self, wanted: Wanted) -> Seen:
+        """A page that is itself the target: asserted by a person, without media of its own when it was reported.
+
+        Nothing but a person can say what it shows. Once one has (`adopted`), an answering page counts as still there, unless
+        it shows media now, which is judged like any other.
+        """
+        fetched = await self._fetch(wanted.url)
+        if isinstance(fetched, Seen):
+            return fetched
+        if not is_page(fetched.body, fetched.content_type):
+            return await self._judge(fetched, wanted)
+        seen = await self._shown_on(fetched, wanted)
+        if seen.outcome is Outcome.MISMATCH and wanted.adopted and not wanted.reference:
+            return Seen(outcome=Outcome.PRESENT, reason="page_answers", observed=seen.observed)
+        return seen
+
+    async def _shown_on(self, page: Fetched, wanted: Wanted) -> Seen:
+        observed = self._observed(page)
+        urls = find_media(page.body, page.content_type, page.final_url, self._policy.media_per_page)
+        turns = asyncio.Semaphore(PAGE_MEDIA_AT_ONCE)
+
+        async def one(url: str) -> Seen:
+            async with turns:
+                return await self._media(url, wanted)
+
+        # The target itself was just looked at and is not there.
+        others = [url for url in urls if not _same(url, wanted.url_key)]
+        seen = await asyncio.gather(*(one(url) for url in others))
+        agreeing = next((each for each in seen if each.outcome is Outcome.PRESENT), None)
+        if agreeing is not None:
+            return replace(agreeing, observed=observed, reason="shown_on_page")
+        if any(each.outcome is Outcome.INCONCLUSIVE for each in seen):
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason="page_media_unanswered", observed=observed)
+        found = tuple(fingerprint for each in seen for fingerprint in each.fingerprints)
+        reason = "other_media" if found else "no_media"
+        return Seen(outcome=Outcome.MISMATCH, reason=reason, observed=observed, fingerprints=found)
+
+    async def _fetch(self, url: str) -> Fetched | Seen:
+        """A 2xx answer, or what its absence means."""
+        policy = self._policy
+        try:
+            fetched = await self._fetcher.get(
+                url,
+                max_bytes=policy.fetch_max_bytes,
+                timeout_seconds=policy.fetch_timeout_seconds,
+                max_redirects=policy.fetch_max_redirects,
+            )
+        except BadUrl:
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason="bad_url")
+        except AddressRefused as error:
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason=error.code)
+        except OutboundError as error:
+            nobody = isinstance(error, ConnectFailure) or (isinstance(error, DnsFailure) and error.no_such_domain)
+            reason = "no_such_domain" if isinstance(error, DnsFailure) and error.no_such_domain else error.code
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason=reason, answered=not nobody)
+        if 200 <= fetched.status < 300:
+            return fetched
+        return Seen(outcome=outcome_of_status(fetched.status), reason="status", observed=self._observed(fetched))
+
+    def _observed(self, fetched: Fetched) -> Observed:
+        return Observed(
+            at=self._clock(),
+            ip=fetched.address.ip,
+            port=fetched.address.port,
+            final_url=fetched.final_url,
+            status=fetched.status,
+            content_type=fetched.content_type,
+            size_bytes=fetched.size_bytes if 200 <= fetched.status < 300 else None,
+        )
+
+    def _agreement(self, seen: Sequence[Fingerprint], wanted: Wanted) -> Agreement | None:
+        accepted = [one for one in seen if fingerprint_ref(self._key, one) not in wanted.rejected]
+        return best_agreement(accepted, (*wanted.register, *wanted.reference), self._policy)
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """What a status that is not 2xx says about the target."""
+    if status in (404, 410):
+        return Outcome.GONE
+    if status in (401, 403, 451):
+        return Outcome.BLOCKED
+    return Outcome.INCONCLUSIVE
+
+
+def best_agreement(
+    seen: Sequence[Fingerprint], registered: Sequence[RegisteredFingerprint], policy: Policy
+) -> Agreement | None:
+    """The agreement that weighs most: one that may be acted on without a person first, then exact, then the nearest.
+
+    A PDQ value of quality under 50 says too little of its picture and agrees with nothing.
+    """
+    found = [
+        Agreement(algorithm=one.algorithm, distance=distance, assurance=entry.assurance)
+        for one in seen
+        if one.algorithm.exact or one.quality is None or one.quality >= PDQ_MIN_QUALITY
+        for entry in registered
+        if entry.algorithm == one.algorithm
+        and (distance := hamming(one.value, bytes.fromhex(entry.value)))
+        <= min(
+            one.algorithm.max_distance, one.algorithm.max_distance if entry.max_distance is None else entry.max_distance
+        )
+    ]
+
+    def weight(agreement: Agreement) -> tuple[bool, bool, int]:
+        allowed = policy.max_distance_sure if agreement.assurance.sure else policy.max_distance_unsure
+        return agreement.distance > allowed, not agreement.algorithm.exact, agreement.distance
+
+    return min(found, key=weight, default=None)
+
+
+def exact_fingerprints(body: bytes) -> tuple[Fingerprint, ...]:
+    """MD5, SHA-1 and SHA-256 of bytes that are no picture."""
+    return tuple(
+        Fingerprint(algorithm=algorithm, value=hashlib.new(algorithm, body, usedforsecurity=False).digest())
+        for algorithm in (Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256)
+    )
+
+
+def _same(url: str, url_key: str) -> bool:
+    try:
+        return canonical(url).url_key == url_key
+    except BadUrl:
+        return False

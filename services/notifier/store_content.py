@@ -1,0 +1,195 @@
+"""What the notifier knows of content and claims: one row per content for ever, the claims' terms, matches that came too early,
+the negative list."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.notifier.events import ContentView, Terms
+from shared.contracts.claims import ClaimChanged, ClaimState
+from shared.contracts.content import ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.matches import MatchFound
+from shared.db.pool import Tx
+
+LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
+"""States in which a claim's terms hold."""
+
+_ENSURE = "INSERT INTO notifier.content (content_id) VALUES (%s) ON CONFLICT DO NOTHING"
+_LOCK = """
+SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, new_demands_held
+FROM notifier.content WHERE content_id = %s FOR {strength}
+"""
+
+# A suspension decided here ends when `content` itself has said suspended.
+_APPLY = """
+UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspended_for = %(suspended_for)s,
+    withdrawn_for = %(withdrawn_for)s, fingerprints = %(fingerprints)s::jsonb, changed_at = now(),
+    suspended_here_for = CASE WHEN %(state)s IN ('suspended', 'withdrawn') THEN NULL ELSE suspended_here_for END,
+    new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
+WHERE content_id = %(content_id)s
+"""
+
+_APPLY_CLAIM = """
+INSERT INTO notifier.claims AS c (claim_id, content_id, revision, state, organisation_id, subject_jurisdictions,
+    do_not_contact, demands_not_before, withdrawal_reason, changed_at)
+VALUES (%(claim_id)s, %(content_id)s, %(revision)s, %(state)s, %(organisation_id)s, %(subject_jurisdictions)s,
+    %(do_not_contact)s, %(demands_not_before)s, %(withdrawal_reason)s, %(changed_at)s)
+ON CONFLICT (claim_id) DO UPDATE SET content_id = excluded.content_id, revision = excluded.revision, state = excluded.state,
+    subject_jurisdictions = excluded.subject_jurisdictions, do_not_contact = excluded.do_not_contact,
+    demands_not_before = excluded.demands_not_before, withdrawal_reason = excluded.withdrawal_reason,
+    changed_at = excluded.changed_at
+WHERE c.revision < excluded.revision
+RETURNING claim_id
+"""
+
+# Over a content's live claims: the union of domains and jurisdictions, the latest moment.
+_TERMS = """
+SELECT count(*) AS claims, max(demands_not_before) AS demands_not_before,
+       coalesce((SELECT array_agg(DISTINCT d ORDER BY d) FROM notifier.claims c, unnest(c.do_not_contact) d
+                 WHERE c.content_id = %(content_id)s AND c.state = ANY(%(live)s)), '{}') AS do_not_contact,
+       coalesce((SELECT array_agg(DISTINCT j ORDER BY j) FROM notifier.claims c, unnest(c.subject_jurisdictions) j
+                 WHERE c.content_id = %(content_id)s AND c.state = ANY(%(live)s)), '{}') AS subject_jurisdictions
+FROM notifier.claims WHERE content_id = %(content_id)s AND state = ANY(%(live)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentRow:
+    """The row of a content, locked. `state` None: not heard of yet."""
+
+    revision: int
+    state: ContentState | None
+    suspended_for: str | None
+    withdrawn_for: str | None
+    suspended_here_for: str | None
+    new_demands_held: str | None
+
+    @property
+    def view(self) -> ContentView:
+        """What the pure code sees: a suspension decided here counts before intake has applied it."""
+        suspended_here = self.suspended_here_for is not None and self.state is ContentState.ACTIVE
+        return ContentView(
+            state=ContentState.SUSPENDED if suspended_here else self.state,
+            suspended_for=self.suspended_here_for if suspended_here else self.suspended_for,
+            withdrawn_for=self.withdrawn_for,
+            new_demands_held=self.new_demands_held is not None,
+        )
+
+
+async def lock(tx: Tx, content_id: UUID, *, exclusive: bool) -> ContentRow:
+    """The row of a content, made if it was never heard of, and locked: shared for what happens to one of its takedowns,
+    exclusive for what happens to it (or to several of its takedowns)."""
+    statement = _LOCK.format(strength="UPDATE" if exclusive else "SHARE").encode()
+    row = await (await tx.execute(statement, (content_id,))).fetchone()
+    if row is None:
+        await tx.execute(_ENSURE, (content_id,))
+        row = await (await tx.execute(statement, (content_id,))).fetchone()
+    assert row is not None
+    return ContentRow(**{**row, "state": None if row["state"] is None else ContentState(row["state"])})
+
+
+async def apply_content(tx: Tx, event: ContentChanged) -> None:
+    """Write a content's new state; the caller holds the exclusive lock and has looked at the revision."""
+    fingerprints = () if event.state is ContentState.WITHDRAWN else event.fingerprints
+    await tx.execute(
+        _APPLY,
+        {
+            "content_id": event.content_id,
+            "revision": event.revision,
+            "state": event.state,
+            "suspended_for": event.suspended_for,
+            "withdrawn_for": event.withdrawn_for,
+            "fingerprints": json.dumps([one.model_dump(mode="json", exclude_none=True) for one in fingerprints]),
+        },
+    )
+
+
+async def suspend_here(tx: Tx, content_id: UUID, reason: str | None) -> None:
+    """Suspend the content here until `content` says so (None: lift it). Only where `content` says active: else it does already."""
+    await tx.execute(
+        "UPDATE notifier.content SET suspended_here_for = %s WHERE content_id = %s AND state = 'active'",
+        (reason, content_id),
+    )
+
+
+async def hold_new_demands(tx: Tx, content_id: UUID, reason: str | None) -> None:
+    """Hold the content's demands that were not issued yet (None: let them go)."""
+    await tx.execute("UPDATE notifier.content SET new_demands_held = %s WHERE content_id = %s", (reason, content_id))
+
+
+async def fingerprints_of(tx: Tx, content_id: UUID) -> tuple[RegisteredFingerprint, ...]:
+    """The content's fingerprints; none once withdrawn."""
+    cursor = await tx.execute("SELECT fingerprints FROM notifier.content WHERE content_id = %s", (content_id,))
+    row = await cursor.fetchone()
+    return () if row is None else fingerprints_from(row["fingerprints"])
+
+
+def fingerprints_from(data: list[dict[str, Any]]) -> tuple[RegisteredFingerprint, ...]:
+    return tuple(RegisteredFingerprint.model_validate(one) for one in data)
+
+
+async def apply_claim(tx: Tx, event: ClaimChanged) -> bool:
+    """Write a claim; False: a newer revision is already here."""
+    row = {**event.model_dump(), "do_not_contact": list(event.do_not_contact)}
+    row["subject_jurisdictions"] = list(event.subject_jurisdictions)
+    return await (await tx.execute(_APPLY_CLAIM, row)).fetchone() is not None
+
+
+async def terms_of(tx: Tx, content_id: UUID) -> Terms | None:
+    """What a demand may rest on; None: no confirmed claim is known yet."""
+    cursor = await tx.execute(_TERMS, {"content_id": content_id, "live": list(LIVE_CLAIMS)})
+    row = await cursor.fetchone()
+    if row is None or row["claims"] == 0:
+        return None
+    return Terms(
+        do_not_contact=tuple(row["do_not_contact"]),
+        demands_not_before=row["demands_not_before"],
+        subject_jurisdictions=tuple(row["subject_jurisdictions"]),
+    )
+
+
+async def park_match(tx: Tx, event_id: str, event: MatchFound) -> None:
+    """Keep a match that overtook its content or claim."""
+    await tx.execute(
+        "INSERT INTO notifier.waiting_matches (event_id, content_id, data) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (event_id, event.content_id, event.model_dump_json().encode()),
+    )
+
+
+async def take_waiting(tx: Tx, content_id: UUID) -> tuple[tuple[str, MatchFound], ...]:
+    """The waiting matches of a content (with their event ids), oldest first; they wait no longer."""
+    cursor = await tx.execute(
+        "WITH gone AS (DELETE FROM notifier.waiting_matches WHERE content_id = %s RETURNING event_id, data, arrived_at)"
+        " SELECT event_id, data FROM gone ORDER BY arrived_at, event_id",
+        (content_id,),
+    )
+    return tuple(
+        (row["event_id"], MatchFound.model_validate_json(bytes(row["data"]))) for row in await cursor.fetchall()
+    )
+
+
+async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str | None) -> bool:
+    """True when a person rejected what this fingerprint agrees to, at whatever URL."""
+    if fingerprint_ref is None:
+        return False
+    cursor = await tx.execute(
+        "SELECT 1 FROM notifier.rejections WHERE content_id = %s AND fingerprint_ref = %s",
+        (content_id, fingerprint_ref),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def reject(tx: Tx, content_id: UUID, fingerprint_ref: str) -> tuple[UUID, ...]:
+    """Put a pair on the negative list; gives the takedowns it made. The content is locked exclusively."""
+    await tx.execute(
+        "INSERT INTO notifier.rejections (content_id, fingerprint_ref) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (content_id, fingerprint_ref),
+    )
+    cursor = await tx.execute(
+        "SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s AND fingerprint_ref = %s ORDER BY takedown_id",
+        (content_id, fingerprint_ref),
+    )
+    return tuple(row["takedown_id"] for row in await cursor.fetchall())
