@@ -90,16 +90,17 @@ class SupervisedServer:
         self._server_pid: int | None = None
         self._last: SupervisorEvent | None = None
         self._closed = False
-        argument = json.dumps({"owner_pid": os.getpid(), **asdict(spec)})
+        first_line = json.dumps({"owner_pid": os.getpid(), **asdict(spec)})
         # -I -S: neither the environment nor site-packages can change what runs here.
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-I", "-S", str(_PROGRAM), argument],
+            [sys.executable, "-I", "-S", str(_PROGRAM), spec.log_path],  # the path only names it for `ps`
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(os.environ if env is None else env),
             pass_fds=spec.keep_fds,
             start_new_session=True,
         )
+        self._send(first_line)
         threading.Thread(target=self._read_events, name="supervisor-events", daemon=True).start()
 
     @property

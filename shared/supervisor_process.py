@@ -1,10 +1,11 @@
 """The supervisor process between an owner and its server: see ``shared/supervise.py``, which starts it.
 
-Run as a script with one JSON argument (``ServerSpec`` and ``owner_pid``). Standard library only, one thread, and nothing of
+Run as a script. Standard library only, one thread, and nothing of
 ``shared`` is imported, so that it starts in a few hundredths of a second and depends on no environment. Its protocol:
 
 - standard output, a JSON object a line: ``started`` (pid), ``exited`` (status, negative = signal), ``stopped``, ``failed`` (reason);
-- standard input, a line each: ``restart on``, ``stop``, ``kill``; end of file means that the owner is gone.
+- standard input: a line of JSON (``ServerSpec`` and ``owner_pid``), then a line each: ``restart on``, ``stop``, ``kill``; end of file
+  means that the owner is gone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RESTARTS_GIVEN_UP = 8
 
 
 class _Supervisor:
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], pending_input: bytes) -> None:
         self.owner_pid: int = spec["owner_pid"]
         self.argv: list[str] = spec["argv"]
         self.cwd: str | None = spec["cwd"]
@@ -48,7 +49,7 @@ class _Supervisor:
         self.server: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self.failed_restarts = 0
-        self.input = b""
+        self.input = pending_input
         self.poll = select.poll()
         self.owner_fd = _watch_pid(self.owner_pid)
 
@@ -66,6 +67,9 @@ class _Supervisor:
         if self.owner_fd is not None:
             self.poll.register(self.owner_fd, select.POLLIN)
         if os.getppid() != self.owner_pid:  # it died before we looked
+            return 0
+        if self.take_input(b"") is not None:  # it changed its mind already
+            _report(name="stopped")
             return 0
         if not self.start_server():
             return 1
@@ -93,6 +97,9 @@ class _Supervisor:
             return None
         if not data:
             return "gone"
+        return self.take_input(data)
+
+    def take_input(self, data: bytes) -> str | None:
         *lines, self.input = (self.input + data).split(b"\n")
         commands = [line.decode() for line in lines]
         self.restart = self.restart or "restart on" in commands
@@ -153,7 +160,7 @@ class _Supervisor:
 
     def after_exit(self) -> int | None:
         """The server ended by itself: start it again or give up. A number is our own exit code."""
-        self.wait_for_none(3.0)
+        self.wait_for_none(1.0)
         self.kill_all()
         if not self.restart:
             _report(name="stopped")
@@ -255,11 +262,25 @@ def _report(**event: object) -> None:
         os.write(1, json.dumps(event).encode() + b"\n")
 
 
+def _first_line(fd: int) -> tuple[bytes | None, bytes]:
+    """The first line, and what came after it; ``None`` when the end comes before."""
+    data = b""
+    while b"\n" not in data:
+        part = os.read(fd, 65536)
+        if not part:
+            return None, b""
+        data += part
+    line, _, rest = data.partition(b"\n")
+    return line, rest
+
+
 def _main() -> NoReturn:
-    spec = json.loads(sys.argv[1])
+    first_line, rest = _first_line(0)
+    if first_line is None:  # the owner died before it had written it
+        sys.exit(0)
     os.set_blocking(1, False)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    sys.exit(_Supervisor(spec).run())
+    sys.exit(_Supervisor(json.loads(first_line), rest).run())
 
 
 if __name__ == "__main__":

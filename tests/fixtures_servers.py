@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -51,6 +51,34 @@ def open_temporary_dir() -> Iterator[Path]:
 def server_dir() -> Iterator[Path]:
     with open_temporary_dir() as path:
         yield path
+        left = processes_of(path)
+    assert not left, f"left running: {left}"
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Processes that work in ``folder`` or name it on their command line, by process id; our own left out."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            works_in = os.readlink(entry / "cwd")
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if str(folder) in command or works_in.startswith(str(folder)):
+            found[int(entry.name)] = command[:200]
+    return found
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float) -> float:
+    """Wait for the condition; how long it took, in seconds. Fails after ``seconds``."""
+    started_at = time.monotonic()
+    while not condition():
+        if time.monotonic() > started_at + seconds:
+            pytest.fail(f"not within {seconds} s")
+        time.sleep(0.02)
+    return time.monotonic() - started_at
 
 
 @pytest.fixture(scope="session")

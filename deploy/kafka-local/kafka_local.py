@@ -73,6 +73,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="broker settings; they win over broker.properties",
     )
     add("--log-level", default="WARN", help="of Kafka's own log (default: WARN)")
+    add("--fetch-only", action="store_true", help="fetch and check the jars, start nothing")
     add("--die-with-parent", type=int, nargs="?", const=0, metavar="PID", help="stop when the parent process ends")
     options = parser.parse_args(arguments)
     for entry in options.properties:
@@ -84,10 +85,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     kafka_version, jars = read_lock()
     paths = ensure_jars(jars, default_cache(kafka_version), _progress)
+    if options.fetch_only:
+        return 0
     given = options.data_dir or Path(os.environ.get("TAKEDOWN_DATA_DIR") or default_data_dir()) / "kafka-local"
     data_dir = Path(os.path.abspath(given))
-    java = (str(JAVA), *java_options(HERE / "log4j2.xml", options.log_level), "-cp", ":".join(map(str, paths)))
-    node = Node(data_dir=data_dir, java=java, lock_fd=lock_data_dir(data_dir))
+    java = (str(JAVA), *java_options(HERE / "log4j2.xml", options.log_level))
+    node = Node(data_dir=data_dir, java=java, class_path=paths, lock_fd=lock_data_dir(data_dir))
     extra = dict(entry.split("=", 1) for entry in options.properties)
     for attempt in range(PORT_ATTEMPTS):
         ports = choose_ports(data_dir, options.port, forget=attempt > 0)

@@ -45,10 +45,11 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A data dir that this process holds the lock of, and the Java command line up to the main class."""
+    """A data dir that this process holds the lock of, Java with its options, and the jars."""
 
     data_dir: Path
     java: tuple[str, ...]
+    class_path: tuple[Path, ...]
     lock_fd: int
 
     @property
@@ -68,7 +69,7 @@ class Node:
             cwd=str(self.data_dir),
             keep_fds=(self.lock_fd,),
         )
-        return SupervisedServer(spec, env=_environment())
+        return SupervisedServer(spec, env=self._environment())
 
     def format(self, properties: Mapping[str, str]) -> str:
         """Make ``log/`` when missing, whole or not at all; the cluster's id. Raises NodeError."""
@@ -87,7 +88,7 @@ class Node:
                 keep_fds=(self.lock_fd,),
             )
             statuses: list[int | None] = []
-            run = SupervisedServer(spec, env=_environment(), on_event=lambda event: statuses.append(event.status))
+            run = SupervisedServer(spec, env=self._environment(), on_event=lambda event: statuses.append(event.status))
             try:
                 finished = run.wait(FORMAT_TIMEOUT_SECONDS)
             finally:
@@ -100,6 +101,10 @@ class Node:
             if name == "cluster.id":
                 return value
         raise NodeError(f"{log_dir / 'meta.properties'} names no cluster")
+
+    def _environment(self) -> dict[str, str]:
+        """No secret of ours reaches Kafka."""
+        return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "CLASSPATH": ":".join(map(str, self.class_path))}
 
     def turn_over_log(self) -> None:
         """Start an empty log, keep the one before, and clear what a killed Java left in its temporary folder."""
@@ -200,10 +205,6 @@ def _random_cluster_id() -> str:
     while (text := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
-
-
-def _environment() -> dict[str, str]:
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 
 def java_options(log_configuration: Path, level: str) -> Sequence[str]:
