@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from uuid import UUID
 
 from services.notifier.states import Observed, Outcome
@@ -26,6 +25,8 @@ from shared.web.media import Fingerprinter, Undecodable, find_media, is_page
 from shared.web.transport import ConnectFailure
 
 PAGE_MEDIA_AT_ONCE = 4
+LONGEST_FETCHES = 3
+"""A check may take as long as this many fetches at their time-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,6 @@ class Seen:
 class Looked:
     """The end of a check. `page` None: none is known, or the media is there and the page would add nothing."""
 
-    started_at: datetime
     media: Seen
     page: Seen | None = None
 
@@ -95,19 +95,23 @@ class Checker:
 
     @property
     def longest_seconds(self) -> float:
-        """A bound for one check: the media, its page, and the page's media in turns."""
-        turns = 2 + -(-self._policy.media_per_page // PAGE_MEDIA_AT_ONCE)
-        return turns * self._policy.fetch_timeout_seconds
+        """The total time-out of a check: the medium, its page, and what is shown on it."""
+        return LONGEST_FETCHES * self._policy.fetch_timeout_seconds
 
     async def look(self, wanted: Wanted) -> Looked:
         """Raises DecoderUnavailable; everything the other side can do is an outcome."""
-        started_at = self._clock()
-        if wanted.target_kind == "page":
-            return Looked(started_at=started_at, media=await self._page_target(wanted))
-        media = await self._media(wanted.url, wanted)
-        if media.outcome is Outcome.PRESENT or wanted.page_url is None:
-            return Looked(started_at=started_at, media=media)
-        return Looked(started_at=started_at, media=media, page=await self._page(wanted.page_url, wanted))
+        media: Seen | None = None
+        late = Seen(outcome=Outcome.INCONCLUSIVE, reason="timed_out")
+        try:
+            async with asyncio.timeout(self.longest_seconds):
+                if wanted.target_kind == "page":
+                    return Looked(media=await self._page_target(wanted))
+                media = await self._media(wanted.url, wanted)
+                if media.outcome is Outcome.PRESENT or wanted.page_url is None:
+                    return Looked(media=media)
+                return Looked(media=media, page=await self._page(wanted.page_url, wanted))
+        except TimeoutError:
+            return Looked(media=late) if media is None else Looked(media=media, page=late)
 
     async def _media(self, url: str, wanted: Wanted) -> Seen:
         fetched = await self._fetch(url)

@@ -92,6 +92,7 @@ CREATE TABLE {schema}.due_checks (
     reason      text NOT NULL,
     host        text NOT NULL,
     lease_id    uuid,
+    lease_owner text,
     lease_until timestamptz
 );
 CREATE INDEX due_checks_due ON {schema}.due_checks (due_at);
@@ -139,6 +140,7 @@ CREATE TABLE {schema}.messages (
     due_at      timestamptz NOT NULL,
     attempts    int NOT NULL DEFAULT 0,
     lease_id    uuid,
+    lease_owner text,
     lease_until timestamptz,
     created_at  timestamptz NOT NULL DEFAULT now()
 );

@@ -1,0 +1,76 @@
+"""Decisions of people, applied: to one takedown, to every takedown that waits for a task, or to the content."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.notifier import store_content, tasks
+from services.notifier.apply import Scope
+from services.notifier.events import DecisionMade
+from services.notifier.states import TaskKind
+from services.notifier.takedown import decision_refused
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+
+LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT, DecisionKind.RECHECK))
+"""A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
+
+
+async def apply_decision(scope: Scope, decided: DecisionTaken) -> str | None:
+    """Apply a decision that is new. The scope is exclusive. Gives why nothing was changed (a word), or None.
+
+    With a task, it counts for every takedown that waits for that task, and the task is done. Suspension and resumption
+    without a takedown are the content's: they count here at once, and intake applies them when it reads them.
+    """
+    task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
+    if decided.takedown_id is None and task is None:
+        return await _on_content(scope, decided)
+    takedown_ids: tuple[UUID, ...] = ()
+    if task is not None:
+        takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)
+    if decided.takedown_id is not None and decided.takedown_id not in takedown_ids:
+        takedown_ids = (*takedown_ids, decided.takedown_id)
+    made = DecisionMade(
+        decision_id=decided.decision_id,
+        kind=decided.kind,
+        person_id=decided.person_id,
+        task_kind=None if task is None else task.kind,
+        demand_id=decided.demand_id or (task.demand_id if task else None),
+        recipient=decided.recipient,
+    )
+    refusal = await _on_takedowns(scope, takedown_ids, made)
+    if refusal is None and task is not None:
+        if task.kind is TaskKind.DISPUTE and decided.kind in LIFTS_DISPUTE and scope.content.new_demands_held:
+            await store_content.hold_new_demands(scope.tx, scope.content_id, None)
+            await scope.content_changed()
+        await tasks.close_task(scope.tx, task.task_id, decided.kind)
+    return refusal
+
+
+async def _on_content(scope: Scope, decided: DecisionTaken) -> str | None:
+    if decided.kind is DecisionKind.SUSPEND:
+        await store_content.suspend_here(scope.tx, scope.content_id, decided.reason)
+    elif decided.kind is DecisionKind.RESUME:
+        await store_content.suspend_here(scope.tx, scope.content_id, None)
+    else:
+        return "needs_takedown"
+    await scope.content_changed()
+    return None
+
+
+async def _on_takedowns(scope: Scope, takedown_ids: tuple[UUID, ...], made: DecisionMade) -> str | None:
+    """The first refusal refuses all, before anything is written."""
+    loaded = []
+    for takedown_id in takedown_ids:
+        takedown = await scope.load(takedown_id)
+        if takedown is None:
+            return "no_such_takedown"
+        loaded.append(takedown)
+        refusal = decision_refused(takedown, made)
+        if refusal is not None:
+            return refusal
+    for takedown in loaded:
+        # A rejection reaches others of the same picture: what was loaded first may be rejected already.
+        present = await scope.load(takedown.takedown_id)
+        if present is not None:
+            await scope.apply(present, made)
+    return None
