@@ -181,7 +181,7 @@ def derive_orientations(value: bytes) -> dict[Orientation, bytes]:
     """The values a PDQ value (32 bytes) would roughly have had, had its picture been turned or mirrored first.
 
     From the bits alone (a DCT coefficient keeps its size and changes place or sign; the median is taken for zero), so
-    near the true value, some bits off. A derived value never leads to a demand: the true pixels must be hashed.
+    near the true value, tens of bits off in a smooth picture. A derived value never leads to a demand: the true pixels must be hashed.
     """
     if len(value) != Algorithm.PDQ.size_bytes:
         raise ValueError(f"a PDQ value has 32 bytes, not {len(value)}")

@@ -134,7 +134,7 @@ class Fingerprinter:
         """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable."""
         if not body:
             raise Undecodable(Reason.EMPTY)
-        answer = await self._answer(body)
+        answer = await self._answer_twice(body)
         if answer.failure:
             reason = Reason(answer.failure)
             if reason is Reason.NOT_A_PICTURE and _is_other_media(body):
@@ -154,6 +154,16 @@ class Fingerprinter:
             format=answer.format,
             partial=answer.partial,
         )
+
+    async def _answer_twice(self, body: bytes) -> Answer:
+        """A crash is tried once more in a fresh child: the first may have been killed from outside (out of memory, an
+        operator). Two in a row are the picture's doing."""
+        try:
+            return await self._answer(body)
+        except Undecodable as error:
+            if error.reason is not Reason.CRASHED or self._closed:
+                raise
+        return await self._answer(body)
 
     async def _answer(self, body: bytes) -> Answer:
         async with self._places:

@@ -68,7 +68,7 @@ def test_a_derived_value_is_nearest_to_its_own_orientation(picture: Image.Image,
     derived = derive_orientations(true[Orientation.IDENTITY])[orientation]
     distances = {name: hamming(derived, value) for name, value in true.items()}
     assert min(distances, key=distances.__getitem__) is orientation
-    assert distances[orientation] <= 40
+    assert distances[orientation] <= 64  # two unrelated pictures are some 128 apart
 
 
 def test_derived_orientations_form_a_group(picture: Image.Image) -> None:

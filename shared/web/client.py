@@ -1,0 +1,130 @@
+"""A client of our own HTTP API, for the command line and the demo. Not for the internet: it has no address guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from shared.errors import Permanent, Transient
+
+TIMEOUT_SECONDS = 30.0
+
+
+class ApiUnreachable(Transient):
+    """The service does not answer."""
+
+
+class ApiRefused(Permanent):
+    """The service refused."""
+
+    def __init__(self, detail: str, *, status: int) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class ApiClient:
+    """One service's API with one key (`tdk_…`; None: no authorization header). Use it in `async with`.
+
+    Answers are the decoded JSON. Every call raises ApiUnreachable (no answer, or 5xx) and ApiRefused (4xx), whose text is one
+    line made of the problem's title, detail and pointers (RFC 9457).
+    """
+
+    def __init__(self, base_url: str, key: str | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.base_url = base_url.rstrip("/")
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        # No proxy of the environment: the services are on this machine or inside.
+        self._http = httpx.AsyncClient(
+            base_url=self.base_url, headers=headers, timeout=timeout_seconds, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, **query: str | int | None) -> Any:
+        return await self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    async def items(self, path: str, **query: str | int | None) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a paged list (`{items, next}`), page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self.get(path, **query, cursor=cursor)
+            for item in page["items"]:
+                yield item
+            cursor = page.get("next")
+            if not cursor:
+                return
+
+    async def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        """POST JSON; an Idempotency-Key is made where none is given."""
+        headers = {"idempotency-key": idempotency_key or str(uuid4())}
+        return await self._call("POST", path, json={} if body is None else body, headers=headers)
+
+    async def post_text(self, path: str, text: str, *, content_type: str) -> Any:
+        return await self._call("POST", path, content=text.encode(), headers={"content-type": content_type})
+
+    async def is_ready(self) -> bool:
+        """`/health/ready` answers 200."""
+        try:
+            answer = await self._http.get("/health/ready", timeout=5)
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        try:
+            answer = await self._http.request(method, path, params=params, json=json, content=content, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ApiUnreachable(f"{self.base_url}: {_reason(error)}") from None
+        if answer.status_code >= 500:
+            raise ApiUnreachable(f"{self.base_url}: {answer.status_code} {_problem(answer)}")
+        if answer.status_code >= 300:
+            raise ApiRefused(f"{answer.status_code}: {_problem(answer)}", status=answer.status_code)
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise ApiRefused(f"{self.base_url} does not answer as Takedown does", status=answer.status_code) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.ConnectError):
+        return "no connection"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return type(error).__name__
+
+
+def _problem(answer: httpx.Response) -> str:
+    """A problem in one line."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    if not isinstance(problem, dict):
+        return answer.reason_phrase
+    parts = [str(problem.get("title", ""))]
+    if problem.get("detail"):
+        parts.append(str(problem["detail"]))
+    errors = problem.get("errors")
+    if isinstance(errors, list):
+        parts += [
+            f"{one.get('pointer', '')} {one.get('detail', '')}".strip() for one in errors if isinstance(one, dict)
+        ]
+    return " ".join(" ".join(part.split()) for part in parts if part)
