@@ -167,7 +167,10 @@ class CheckCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCompleted:
-    """One delivery of a message ended. `attempt` counts from 1 within the message. `detail` is a word (`410`, `disabled`, …)."""
+    """One delivery of a message ended. `attempt` counts from 1 within the message. `detail` is a word (`410`, `disabled`, …).
+
+    Afterwards the message is parked (not due), until an effect (`SendMessage`) names it again.
+    """
 
     attempt_id: UUID
     message_id: UUID

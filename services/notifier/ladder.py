@@ -6,9 +6,14 @@ next the one its entry names (the hosting provider).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from services.notifier.states import Rung
+
+RUNGS_USED = (Rung.SITE_OPERATOR, Rung.HOSTING_PROVIDER)
 
 
 class Posture(StrEnum):
@@ -43,3 +48,114 @@ class Routes:
 
     def by_key(self, key: str) -> Organisation | None:
         return next((one for one in self.organisations if one.key == key), None)
+
+    def of_host(self, host: str) -> tuple[Organisation, str] | None:
+        """The organisation that lists the longest suffix of this host, and that suffix."""
+        listed = [
+            (domain, one) for one in self.organisations for domain in one.domains if is_same_or_under(host, domain)
+        ]
+        if not listed:
+            return None
+        domain, organisation = max(listed, key=lambda pair: len(pair[0]))
+        return organisation, domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """This organisation is asked next. `passed_over` are keys that cannot be reached and need a person."""
+
+    organisation: Organisation
+    rung: Rung
+    domain: str
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownHost:
+    """The directory does not know the host: a task, no demand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownPosture:
+    """The next organisation's posture is a person's choice: a task, no demand."""
+
+    organisation: Organisation
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhausted:
+    """Nobody is left to ask."""
+
+    passed_over: tuple[str, ...] = ()
+
+
+Choice = Ask | UnknownHost | UnknownPosture | Exhausted
+
+
+def is_same_or_under(host: str, domain: str) -> bool:
+    """Whether `host` is `domain` or a name under it. Both lower-case ASCII; an IP address has no names under it."""
+    bare = domain.lower().strip(".")
+    name = host.lower().rstrip(".")
+    return bool(bare) and (name == bare or name.endswith("." + bare))
+
+
+def not_to_be_contacted(names: Iterable[str], do_not_contact: Iterable[str]) -> bool:
+    """Whether any of these names is one a claim says not to contact, or is under one."""
+    listed = tuple(do_not_contact)
+    return any(is_same_or_under(name, domain) for name in names for domain in listed)
+
+
+def steps(routes: Routes, host: str) -> tuple[tuple[Rung, Organisation, str], ...]:
+    """The ladder of this host: (rung, organisation, its domain). Empty for an unknown host. Each organisation once."""
+    found = routes.of_host(host)
+    climbed: list[tuple[Rung, Organisation, str]] = []
+    seen: set[str] = set()
+    for rung in RUNGS_USED:
+        if found is None or found[0].key in seen:
+            break
+        organisation, domain = found
+        climbed.append((rung, organisation, domain))
+        seen.add(organisation.key)
+        above = routes.by_key(organisation.next_rung) if organisation.next_rung else None
+        found = (above, above.domains[0] if above.domains else "") if above else None
+    return tuple(climbed)
+
+
+def next_recipient(
+    routes: Routes,
+    host: str,
+    *,
+    asked: Collection[str],
+    do_not_contact: Iterable[str] = (),
+    postures_cleared: Collection[str] = (),
+    skipped: Collection[str] = (),
+) -> Choice:
+    """The next rung of this host's ladder that may be asked and was not (`asked`, `skipped` are directory keys).
+
+    A hostile organisation, and one that a claim says not to contact, is skipped without a word. One that nothing reaches is
+    passed over and named, so that a person hears of it.
+    """
+    ladder = steps(routes, host)
+    if not ladder:
+        return UnknownHost()
+    listed = tuple(do_not_contact)
+    passed_over: list[str] = []
+    for rung, organisation, domain in ladder:
+        if organisation.key in asked or organisation.key in skipped or organisation.posture is Posture.HOSTILE:
+            continue
+        if excluded(organisation, host if rung is Rung.SITE_OPERATOR else None, listed):
+            continue
+        if organisation.posture is Posture.UNKNOWN and organisation.key not in postures_cleared:
+            return UnknownPosture(organisation=organisation, passed_over=tuple(passed_over))
+        if organisation.channel is None:
+            passed_over.append(organisation.key)
+            continue
+        return Ask(organisation=organisation, rung=rung, domain=domain, passed_over=tuple(passed_over))
+    return Exhausted(passed_over=tuple(passed_over))
+
+
+def excluded(organisation: Organisation, host: str | None, do_not_contact: Iterable[str]) -> bool:
+    """Whether a claim says not to contact this organisation: by one of its domains, or (site operator) by the host."""
+    names = organisation.domains if host is None else (*organisation.domains, host)
+    return not_to_be_contacted(names, do_not_contact)

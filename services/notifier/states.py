@@ -201,7 +201,10 @@ class Demand:
     reminder_wanted: int | None = None
     false_reports: int = 0
     """How often the host reported a removal and our check saw it present."""
+    reported_at: datetime | None = None
+    """When the host last reported a removal: only a check begun later can call that false."""
     refusal: str | None = None
+    """Why it was refused, or why it could not be delivered: a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +263,8 @@ class Takedown:
     reroute_to: str | None = None
     postures_cleared: tuple[str, ...] = ()
     """Recipients of unknown posture that a person chose to ask."""
+    skipped: tuple[str, ...] = ()
+    """Recipients that a person chose to pass over in this round."""
 
     # Holds and suspension
     held_for: HoldReason | None = None

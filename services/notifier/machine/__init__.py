@@ -1,0 +1,1 @@
+"""The parts of the state machine behind `services.notifier.takedown`. Pure."""

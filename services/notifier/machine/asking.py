@@ -1,0 +1,281 @@
+"""Who is asked, when, and on what law: from a check that sees the content to a demand, and up the ladder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from services.notifier import regimes, schedule
+from services.notifier.effects import CancelMessages, CancelTimers, ScheduleTimer
+from services.notifier.events import TimerKind
+from services.notifier.ladder import Ask, Exhausted, Posture, UnknownHost, UnknownPosture, excluded, next_recipient
+from services.notifier.machine.draft import ANSWERABLE, ASKING, ENDED, Draft
+from services.notifier.regimes import Element
+from services.notifier.states import Demand, DemandState, MessageKind, Outcome, Rung, TakedownState, TaskKind
+from shared import ids
+from shared.policy import Policy
+
+
+def seen_lately(draft: Draft) -> bool:
+    """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
+
+    Not if it was before a resumption, or before a host's word that it is removed.
+    """
+    takedown = draft.takedown
+    seen = takedown.present_at
+    if seen is None or takedown.last_outcome is not Outcome.PRESENT:
+        return False
+    if takedown.resumed_at is not None and seen < takedown.resumed_at:
+        return False
+    if any(one.reported_at is not None and one.reported_at > seen for one in draft.current_demands()):
+        return False
+    return draft.now - seen <= schedule.observation_valid_for(draft.policy)
+
+
+def ask_when_seen(draft: Draft) -> None:
+    """Ask the next rung: now if our last look is fresh, else after the look that this makes due."""
+    if draft.state not in ASKING:
+        return
+    if seen_lately(draft):
+        ask_next(draft)
+    else:
+        draft.check(draft.now, "before_demand")
+
+
+def ask_next(draft: Draft) -> None:
+    """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look."""
+    takedown, around = draft.takedown, draft.around
+    if not takedown.wants_demand or takedown.target is None or around.terms is None:
+        return
+    if around.content.new_demands_held:
+        draft.note("demand.waits", reason="disputed")
+        return
+    not_before = around.terms.demands_not_before
+    if not_before is not None and not_before > draft.now:
+        draft.check(not_before, "not_before")
+        draft.note("demand.waits", reason="not_before")
+        return
+    asked = {one.recipient for one in draft.current_demands()}
+    if takedown.reroute_to is not None and _ask_named(draft, takedown.reroute_to, asked):
+        return
+    choice = next_recipient(
+        around.routes,
+        takedown.target.host,
+        asked=asked,
+        do_not_contact=around.terms.do_not_contact,
+        postures_cleared=takedown.postures_cleared,
+        skipped=takedown.skipped,
+    )
+    if not isinstance(choice, UnknownHost) and choice.passed_over:
+        draft.open_task(TaskKind.UNDELIVERABLE, "no_channel")
+    match choice:
+        case UnknownHost():
+            draft.open_task(TaskKind.UNKNOWN_HOST, "not_in_directory")
+        case UnknownPosture():
+            draft.close_task(TaskKind.UNKNOWN_HOST, "in_directory")
+            draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses")
+        case Exhausted():
+            exhausted(draft)
+        case Ask():
+            draft.close_task(TaskKind.UNKNOWN_HOST, "in_directory")
+            draft.close_task(TaskKind.UNKNOWN_POSTURE, "settled")
+            _issue(draft, choice)
+
+
+def exhausted(draft: Draft) -> None:
+    """Nobody is left: a person hears of it, and it is still checked."""
+    draft.change(wants_demand=False)
+    draft.close_task(TaskKind.UNKNOWN_HOST, "ladder_exhausted")
+    draft.close_task(TaskKind.UNKNOWN_POSTURE, "ladder_exhausted")
+    if draft.state is not TakedownState.UNREMOVED:
+        draft.move(TakedownState.UNREMOVED)
+    draft.open_task(TaskKind.LADDER_EXHAUSTED, "nobody_left_to_ask")
+
+
+def _ask_named(draft: Draft, key: str, asked: set[str]) -> bool:
+    """Ask the organisation a person named. False: it must not be asked, and the ladder goes on.
+
+    Its posture may be unknown: naming it is a person's choice. Hostile and `do_not_contact` stay out.
+    """
+    draft.change(reroute_to=None)
+    terms, target = draft.around.terms, draft.takedown.target
+    organisation = draft.around.routes.by_key(key)
+    if organisation is None or terms is None or target is None:
+        refused = "not_in_directory"
+    elif organisation.posture is Posture.HOSTILE or excluded(organisation, None, terms.do_not_contact):
+        refused = "not_to_be_contacted"
+    elif organisation.key in asked:
+        refused = "already_asked"
+    elif organisation.channel is None:
+        refused = "no_channel"
+    else:
+        if organisation.posture is Posture.UNKNOWN:
+            draft.change(postures_cleared=(*draft.takedown.postures_cleared, key))
+        current = draft.current_demands()
+        rung = current[-1].rung if current else Rung.SITE_OPERATOR
+        _issue(draft, Ask(organisation=organisation, rung=rung, domain=(*organisation.domains, "")[0]))
+        return True
+    draft.note("reroute.refused", reason=refused)
+    return False
+
+
+def _issue(draft: Draft, ask: Ask) -> None:
+    """Make the demand: its regime and printed times are fixed now; its clock starts at the first accepted delivery."""
+    takedown, policy, now = draft.takedown, draft.policy, draft.now
+    recipient = ask.organisation
+    regime = regimes.choose(
+        bound_by=recipient.bound_by,
+        reviewed_by=draft.around.sender.reviewed_by,
+        today=now.date(),
+        elements=_elements(draft),
+    )
+    if regime is None:
+        draft.open_task(TaskKind.UNDELIVERABLE, "required_elements_missing")
+        draft.note("demand.waits", reason="required_elements_missing")
+        return
+    told_before = any(one.recipient == recipient.key and one.attempted_at is not None for one in takedown.demands)
+    clock = regime.clock or policy.voluntary_response
+    demand = Demand(
+        demand_id=ids.demand_id(takedown.takedown_id, ask.rung.value, recipient.key, takedown.round),
+        rung=ask.rung,
+        recipient=recipient.key,
+        recipient_domain=ask.domain,
+        round=takedown.round,
+        state=DemandState.DUE,
+        regime=regime.id,
+        regime_version=regime.version,
+        kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
+        issued_at=now,
+        respond_within_seconds=int(clock.total_seconds()) if regime.binding else None,
+        requested_by=None if regime.binding else now + clock,
+        observed=takedown.observed,
+        give_up_at=now + policy.scaled(policy.undelivered_escalates_after),
+    )
+    draft.change(demands=(*takedown.demands, demand), wants_demand=False, reroute_to=None)
+    if draft.state is TakedownState.UNREMOVED:
+        draft.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
+        draft.move(TakedownState.OPEN)
+    draft.note(
+        "demand.reappeared" if told_before else "demand.issued",
+        demand_id=str(demand.demand_id),
+        rung=ask.rung.value,
+        regime=regime.id,
+    )
+    draft.send(demand, demand.kind)
+    _undelivered_timer(draft, demand)
+
+
+def _elements(draft: Draft) -> frozenset[Element]:
+    """What a demand made now would hold. Statement and basis are part of every message (`notice.py`)."""
+    takedown, sender = draft.takedown, draft.around.sender
+    there = {
+        Element.LOCATION: takedown.target is not None,
+        Element.OBSERVATION: takedown.observed is not None,
+        Element.REQUESTER: bool(sender.name.strip()),
+        Element.CONTACT: bool(sender.contact.strip()),
+        Element.STATEMENT: True,
+        Element.ESTABLISHED: True,
+    }
+    return frozenset(element for element, present in there.items() if present)
+
+
+# Up the ladder
+
+
+def escalate(draft: Draft, demand: Demand, why: str) -> None:
+    """The next rung is wanted because of this demand; it stays answerable itself. Once for each demand."""
+    if demand.escalated or demand.round != draft.takedown.round:
+        return
+    draft.change_demand(demand.demand_id, escalated=True, parked=False, reminder_wanted=None)
+    draft.emit(CancelTimers(demand_id=demand.demand_id))
+    if draft.state in ENDED or draft.state is TakedownState.REMOVED:
+        return
+    draft.change(wants_demand=True)
+    draft.note("demand.escalated", demand_id=str(demand.demand_id), reason=why)
+    ask_when_seen(draft)
+
+
+def undeliverable(draft: Draft, demand: Demand, why: str) -> None:
+    """This recipient cannot be reached: not a missed deadline."""
+    draft.emit(CancelMessages(demand_id=demand.demand_id))
+    if demand.state is not DemandState.UNDELIVERABLE:
+        draft.move_demand(demand.demand_id, DemandState.UNDELIVERABLE, reason=why)
+    demand = draft.change_demand(demand.demand_id, refusal=why, parked=False)
+    escalate(draft, demand, why)
+
+
+def expire_overdue(draft: Draft) -> None:
+    """Escalate what passed its deadline, however late we notice; the lateness is recorded."""
+    for demand in draft.current_demands():
+        if demand.escalated or demand.state not in ANSWERABLE or demand.deadline is None:
+            continue
+        if demand.deadline <= draft.now:
+            late = int((draft.now - demand.deadline).total_seconds())
+            moved = draft.move_demand(demand.demand_id, DemandState.EXPIRED, late_seconds=late)
+            escalate(draft, moved, "deadline")
+
+
+# Timers
+
+
+def start_clock(draft: Draft, demand: Demand, clock: timedelta) -> Demand:
+    """The recipient has it: from now on its clock runs."""
+    demand = draft.change_demand(demand.demand_id, deadline=draft.now + draft.policy.scaled(clock), parked=False)
+    if draft.state is not TakedownState.SUSPENDED and demand.round == draft.takedown.round:
+        draft.emit(CancelTimers(demand_id=demand.demand_id))
+        set_timers(draft, demand)
+    return demand
+
+
+def clock_of(demand: Demand, policy: Policy) -> timedelta:
+    """The recipient's time, unscaled."""
+    if demand.respond_within_seconds is None:
+        return policy.voluntary_response
+    return timedelta(seconds=demand.respond_within_seconds)
+
+
+def set_timers(draft: Draft, demand: Demand) -> None:
+    """The timers this demand still needs."""
+    if demand.escalated:
+        return
+    if demand.state is DemandState.DUE:
+        _undelivered_timer(draft, demand)
+    if demand.state not in ANSWERABLE or demand.deadline is None or demand.delivered_at is None:
+        return
+    for number, at in schedule.reminders(
+        delivered_at=demand.delivered_at, deadline=demand.deadline, policy=draft.policy
+    ):
+        if number > demand.reminders and at > draft.now:
+            draft.emit(ScheduleTimer(kind=TimerKind.REMINDER, demand_id=demand.demand_id, number=number, at=at))
+    draft.emit(
+        ScheduleTimer(kind=TimerKind.DEADLINE, demand_id=demand.demand_id, number=0, at=max(demand.deadline, draft.now))
+    )
+
+
+def _undelivered_timer(draft: Draft, demand: Demand) -> None:
+    if demand.give_up_at is not None:
+        draft.emit(
+            ScheduleTimer(
+                kind=TimerKind.UNDELIVERED, demand_id=demand.demand_id, number=0, at=max(demand.give_up_at, draft.now)
+            )
+        )
+
+
+def unpark(draft: Draft) -> None:
+    """Messages that waited for a look are due again; a demand that was never tried gets its whole time to arrive."""
+    policy = draft.policy
+    for parked in draft.current_demands():
+        if not parked.parked or parked.state is not DemandState.DUE:
+            continue
+        fields: dict[str, Any] = {"parked": False}
+        if parked.attempted_at is None:
+            # Nobody has read it yet, so what it says may still change: a message's body is fixed by its first attempt.
+            fields |= {
+                "give_up_at": draft.now + policy.scaled(policy.undelivered_escalates_after),
+                "observed": draft.takedown.observed,
+                "issued_at": draft.now,
+                "requested_by": parked.requested_by and draft.now + clock_of(parked, policy),
+            }
+        demand = draft.change_demand(parked.demand_id, **fields)
+        draft.send(demand, demand.kind)
+        _undelivered_timer(draft, demand)

@@ -1,0 +1,181 @@
+"""Rule 7: what a person undoes. Suspension and its end, withdrawal, rejection, dismissal, and who hears of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from services.notifier.effects import CancelTimers, EraseTarget, RecordRejection
+from services.notifier.machine.asking import set_timers
+from services.notifier.machine.draft import ENDED, UNFINISHED, Draft
+from services.notifier.machine.holding import hold, look_again, start
+from services.notifier.machine.looking import may_be_written_to
+from services.notifier.states import (
+    Demand,
+    DemandState,
+    HoldReason,
+    MessageKind,
+    RetractionReason,
+    TakedownState,
+)
+from shared.contracts.claims import WithdrawalReason
+
+IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CONTENT.value})
+
+
+def suspend(draft: Draft, by: Literal["content", "person"], reason: str) -> None:
+    """Nothing is fetched, checked or sent from now on; where to resume is remembered."""
+    takedown = draft.takedown
+    if takedown.state in ENDED or by in takedown.suspended_by:
+        return
+    draft.change(suspended_by=(*takedown.suspended_by, by))
+    if takedown.state is TakedownState.SUSPENDED:
+        draft.note("takedown.suspended", by=by, reason=reason)
+        return
+    draft.change(resume_to=takedown.state)
+    draft.no_check()
+    draft.emit(CancelTimers())
+    for demand in takedown.demands:
+        if demand.state is DemandState.DUE:
+            draft.change_demand(demand.demand_id, parked=True)
+    draft.move(TakedownState.SUSPENDED, by=by, reason=reason)
+
+
+def resume(draft: Draft, by: Literal["content", "person"]) -> None:
+    """One suspension ends; with the last, a look is due before anything is sent."""
+    left = tuple(one for one in draft.takedown.suspended_by if one != by)
+    back = draft.takedown.resume_to
+    if draft.state is not TakedownState.SUSPENDED or by not in draft.takedown.suspended_by:
+        return
+    draft.change(suspended_by=left)
+    if left or back is None:
+        draft.note("takedown.still_suspended", by=",".join(left))
+        return
+    draft.change(resume_to=None, resumed_at=draft.now)
+    draft.move(back, reason="resumed")
+    if back is TakedownState.DISCOVERED:
+        start(draft)
+        return
+    if back is TakedownState.HELD:
+        if draft.takedown.held_for is HoldReason.ASSERTED:
+            draft.check(draft.now, "resumption")
+        return
+    draft.check(draft.now, "resumption")
+    for demand in draft.takedown.demands:
+        if demand.round == draft.takedown.round and not demand.parked:
+            set_timers(draft, demand)
+        if back is TakedownState.REMOVED and demand.state is DemandState.CLOSED and _asked(demand):
+            # What was under way when it was suspended; an accepted message is not sent twice.
+            draft.send(demand, MessageKind.CLOSED)
+
+
+def withdraw(draft: Draft, reason: str | None) -> None:
+    """The content is no longer pursued: retract, then erase the target and all that was kept of it."""
+    if draft.state is TakedownState.WITHDRAWN:
+        return
+    already_ended = draft.state in ENDED
+    words = RetractionReason.SENT_IN_ERROR if reason in IN_ERROR else RetractionReason.NO_FURTHER_ACTION
+    if already_ended and draft.takedown.retraction is RetractionReason.SENT_IN_ERROR:
+        words = RetractionReason.SENT_IN_ERROR
+    draft.close_tasks("withdrawn")
+    if not already_ended:
+        draft.stop()
+    draft.change(suspended_by=(), resume_to=None, held_for=None, wants_demand=False, reroute_to=None)
+    draft.move(TakedownState.WITHDRAWN, reason=reason or "unknown")
+    tell_again(draft)
+    _retract(draft, words)
+    draft.emit(EraseTarget())
+    takedown = draft.takedown
+    draft.change(
+        target=None,
+        observed=None,
+        match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
+        demands=tuple(replace(one, observed=None) for one in takedown.demands),
+    )
+
+
+def reject(draft: Draft) -> None:
+    """The match is wrong: everybody asked hears "sent in error", and this picture makes no takedown of this content again."""
+    _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
+    if draft.takedown.match.fingerprint_ref is not None:
+        draft.emit(
+            RecordRejection(content_id=draft.takedown.content_id, fingerprint_ref=draft.takedown.match.fingerprint_ref)
+        )
+
+
+def reject_silently(draft: Draft) -> None:
+    """A person rejected this picture for this content at another URL: nobody was asked here, nothing is said."""
+    _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
+
+
+def dismiss(draft: Draft) -> None:
+    """A person ends it for another reason: those with an open demand hear that no further action is asked."""
+    _end(draft, TakedownState.DISMISSED, RetractionReason.NO_FURTHER_ACTION)
+
+
+def _end(draft: Draft, to: TakedownState, words: RetractionReason) -> None:
+    draft.close_tasks(to.value)
+    draft.stop()
+    draft.change(
+        suspended_by=(),
+        resume_to=None,
+        held_for=None,
+        wants_demand=False,
+        reroute_to=None,
+        gone_since=None,
+        gone_reason=None,
+        verifying_from=None,
+    )
+    draft.move(to)
+    _retract(draft, words)
+
+
+def reopen(draft: Draft) -> None:
+    """A person asks for another look at what was dismissed: a new round, for the old demands were taken back."""
+    if draft.takedown.demands:
+        draft.change(round=draft.takedown.round + 1, skipped=())
+    draft.change(retraction=None)
+    look_again(draft, "reopened")
+
+
+def held_after_rejection(draft: Draft) -> None:
+    """Another picture at a target whose match was rejected: a person looks first."""
+    if draft.takedown.demands:
+        draft.change(round=draft.takedown.round + 1, skipped=())
+    draft.change(retraction=None)
+    hold(draft, HoldReason.REJECTED_BEFORE)
+
+
+# Who hears of it
+
+
+def _asked(demand: Demand) -> bool:
+    """Whether the recipient (perhaps) knows of the demand."""
+    return demand.delivered_at is not None or demand.attempted_at is not None
+
+
+def _retract(draft: Draft, words: RetractionReason) -> None:
+    """Take every demand back that these words concern. Demands already taken back were told then."""
+    draft.change(retraction=words)
+    for demand in draft.takedown.demands:
+        if demand.state is DemandState.RETRACTED:
+            continue
+        open_still = demand.state in UNFINISHED
+        if not open_still and not (words is RetractionReason.SENT_IN_ERROR and _asked(demand)):
+            continue
+        taken_back = draft.move_demand(demand.demand_id, DemandState.RETRACTED)
+        taken_back = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
+        if told_at_the_end(draft, taken_back):
+            draft.send(taken_back, MessageKind.RETRACTED)
+
+
+def told_at_the_end(draft: Draft, demand: Demand) -> bool:
+    """Whether this recipient hears of the retraction: it was asked, and it is not one that must hear nothing."""
+    return _asked(demand) and may_be_written_to(draft, demand)
+
+
+def tell_again(draft: Draft) -> None:
+    """Retractions that were refused before an attempt are due again; an accepted one is not sent twice."""
+    for demand in draft.takedown.demands:
+        if demand.state is DemandState.RETRACTED and told_at_the_end(draft, demand):
+            draft.send(demand, MessageKind.RETRACTED)

@@ -1,0 +1,95 @@
+"""Rules 1 and 4 and the flood guard: what has to wait for a person, and what lets it go on."""
+
+from __future__ import annotations
+
+from services.notifier.events import CheckCompleted
+from services.notifier.machine.draft import Draft
+from services.notifier.states import HoldReason, MatchFacts, TakedownState, TaskKind
+from shared.contracts.content import Assurance, ContentState
+from shared.contracts.matches import Guard
+from shared.policy import Policy
+
+NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
+
+_TASKS = {
+    HoldReason.FIRST_CHECK: TaskKind.FIRST_CHECK,
+    HoldReason.ASSERTED: TaskKind.FIRST_CHECK,
+    HoldReason.REJECTED_BEFORE: TaskKind.FIRST_CHECK,
+    HoldReason.LOW_ASSURANCE: TaskKind.LOW_ASSURANCE,
+    HoldReason.FLOOD: TaskKind.FLOOD,
+}
+"""The task of each hold. A dispute has its own already, where the host's answer came in."""
+
+
+def sure(assurance: Assurance, distance: int | None, policy: Policy, *, quality_unknown: bool = False) -> bool:
+    """Rule 4: whether a machine may go on from this agreement. `distance` in bits, 0 for exact algorithms."""
+    if distance is None:
+        return False
+    strong = assurance.sure and not quality_unknown
+    return distance <= (policy.max_distance_sure if strong else policy.max_distance_unsure)
+
+
+def match_is_sure(match: MatchFacts, policy: Policy) -> bool:
+    return sure(match.assurance, match.distance, policy, quality_unknown=Guard.QUALITY_UNKNOWN in match.guards)
+
+
+def check_is_sure(draft: Draft, event: CheckCompleted) -> bool:
+    """The same for what our own check saw; its own hash always has a quality."""
+    takedown = draft.takedown
+    if takedown.reference_adopted and event.distance is None:
+        return True
+    return sure(event.assurance or takedown.match.assurance, event.distance, draft.policy)
+
+
+def hold(draft: Draft, reason: HoldReason, **facts: str | int | bool) -> None:
+    """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
+    draft.change(held_for=reason, wants_demand=False, gone_since=None, gone_reason=None, verifying_from=None)
+    if reason is not HoldReason.ASSERTED:
+        draft.no_check()
+    if draft.state is not TakedownState.HELD:
+        draft.move(TakedownState.HELD, reason=reason.value, **facts)
+    task = _TASKS.get(reason)
+    if task is not None:
+        draft.open_task(task, reason.value, scope="content" if task is TaskKind.FLOOD else "takedown")
+
+
+def unhold(draft: Draft, resolution: str) -> None:
+    """What it was held for is settled; the state is the caller's to change."""
+    reason = draft.takedown.held_for
+    draft.change(held_for=None)
+    if reason in _TASKS:
+        draft.close_task(_TASKS[reason], resolution)
+
+
+def look_again(draft: Draft, reason: str) -> None:
+    """Back to the beginning: a first look with fresh patience."""
+    if draft.state is TakedownState.HELD:
+        unhold(draft, reason)
+    if draft.state is not TakedownState.DISCOVERED:
+        draft.move(TakedownState.DISCOVERED, reason=reason)
+    draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
+    draft.check(draft.now, reason)
+
+
+def start(draft: Draft) -> None:
+    """A discovered takedown whose content is active and whose claims are known gets its first look, or is held.
+
+    A match that overtakes its content or its claim waits here.
+    """
+    takedown, around = draft.takedown, draft.around
+    if draft.state is not TakedownState.DISCOVERED or takedown.check_due_at is not None:
+        return
+    if around.content.state is not ContentState.ACTIVE or around.terms is None:
+        return
+    if takedown.match.basis == "person" and HoldReason.ASSERTED not in takedown.cleared:
+        hold(draft, HoldReason.ASSERTED)
+        draft.check(draft.now, "first_look")
+    elif (
+        takedown.match.basis == "fingerprint"
+        and HoldReason.LOW_ASSURANCE not in takedown.cleared
+        and not match_is_sure(takedown.match, draft.policy)
+    ):
+        hold(draft, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
+    else:
+        draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
+        draft.check(draft.now, "first_look")
