@@ -26,6 +26,7 @@ REGIME = Regime(
     clock=timedelta(hours=48),
     required=frozenset(Element),
     statement=(
+        "This demand is made under section 20A of the Online Safety Act 2023. "
         "We state in good faith that, to the best of our knowledge, the content at this address is an intimate image shared "
         "without the consent of the person it shows, that we are authorised to report it, and that this report is accurate."
     ),
