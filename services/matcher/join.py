@@ -1,0 +1,175 @@
+"""The join: which content and which sighting agree, which of several agreements is told, and whether it still stands.
+
+The order that makes each pair meet at least once (add before you look, on both sides) is `worker.py`'s; how a partition is taken
+over is `takeover.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.matcher.history import History, Seen, Url
+from services.matcher.register import Entry, Register
+from shared.contracts.event import Event, data_of, headers_of
+from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
+from shared.contracts.topics import MATCHES
+from shared.fingerprints import PDQ_MIN_QUALITY, Fingerprint, Orientation, fingerprint_ref
+from shared.ids import deterministic_id, match_event_id, takedown_id
+from shared.log.port import OutgoingRecord
+from shared.policy import Policy
+
+SOURCE = "matcher"
+
+_NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A register entry and a sighting's fingerprint that agree. `traceparent` is that of the event that made them meet."""
+
+    entry: Entry
+    seen: Seen
+    fingerprint: Fingerprint
+    distance: int
+    guards: tuple[Guard, ...]
+    traceparent: str | None = None
+
+
+def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Guard, ...]:
+    """Why this agreement must not, or must not alone, be acted on. An exact one has no guard."""
+    if fingerprint.algorithm.exact:
+        return ()
+    qualities = (entry.fingerprint.quality, fingerprint.quality)
+    guards = []
+    if any(quality is not None and quality < PDQ_MIN_QUALITY for quality in qualities):
+        guards.append(Guard.LOW_QUALITY)
+    if any(quality is None for quality in qualities):
+        guards.append(Guard.QUALITY_UNKNOWN)
+    if distance > entry.max_distance:
+        guards.append(Guard.OVER_THRESHOLD)
+    return tuple(guards)
+
+
+def meet_register(register: Register, sightings: Sequence[Seen]) -> list[Agreement]:
+    """Every agreement of these sightings with the register: one query for all. Changes nothing."""
+    wanted = [(seen, fingerprint) for seen in sightings for fingerprint in seen.fingerprints]
+    agreements = []
+    for hit in register.search([fingerprint for _, fingerprint in wanted]):
+        seen, fingerprint = wanted[hit.row]
+        agreements.append(_agreement(register.entry(hit.number), seen, fingerprint, hit.distance, seen.traceparent))
+    return agreements
+
+
+def meet_history(history: History, entries: Sequence[Entry]) -> list[Agreement]:
+    """Every agreement of these entries with what one partition remembers: one query for all. Changes nothing."""
+    agreements = []
+    for hit in history.search([entry.fingerprint for entry in entries]):
+        entry, remembered = entries[hit.row], history.entry(hit.number)
+        agreements.append(_agreement(entry, remembered.seen, remembered.fingerprint, hit.distance, entry.traceparent))
+    return agreements
+
+
+def _agreement(entry: Entry, seen: Seen, fingerprint: Fingerprint, distance: int, traceparent: str | None) -> Agreement:
+    return Agreement(
+        entry=entry,
+        seen=seen,
+        fingerprint=fingerprint,
+        distance=distance,
+        guards=guards_of(entry, fingerprint, distance),
+        traceparent=traceparent,
+    )
+
+
+def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreement]:
+    """One agreement for each (takedown, sighting): exact first, then the least distance.
+
+    One that nobody may act on never hides one that may be: a value over its entry's threshold, of low quality, or too far for an
+    unseen entry comes after any that acts alone.
+    """
+    best: dict[tuple[UUID, Url, UUID], Agreement] = {}
+    for agreement in agreements:
+        key = (agreement.entry.content_id, agreement.seen.url, agreement.seen.sighting_id)
+        known = best.get(key)
+        if known is None or _rank(agreement, policy) < _rank(known, policy):
+            best[key] = agreement
+    return list(best.values())
+
+
+def _rank(agreement: Agreement, policy: Policy) -> tuple[object, ...]:
+    fingerprint = agreement.fingerprint
+    blocked = not _NEVER_ACTED_ON.isdisjoint(agreement.guards)
+    sure = agreement.entry.assurance.sure and Guard.QUALITY_UNKNOWN not in agreement.guards
+    reach = policy.max_distance_sure if sure else policy.max_distance_unsure
+    return (
+        blocked,
+        not fingerprint.algorithm.exact,
+        agreement.distance > reach,
+        agreement.distance,
+        not agreement.entry.assurance.sure,
+        fingerprint.orientation is not Orientation.IDENTITY,
+        fingerprint.algorithm,
+        fingerprint.value,
+        agreement.entry.number,
+    )
+
+
+def not_to_be_sent(agreement: Agreement, register: Register, history: History) -> str | None:
+    """Why this match must not be sent after all, as far as is known here and now; None when it stands."""
+    if not register.holds(agreement.entry):
+        return "content_not_active"
+    if history.erased_after(agreement.seen):
+        return "url_erased"
+    return None
+
+
+# What is told
+
+
+def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes, now: datetime) -> OutgoingRecord:
+    """The match on the wire. No fingerprint travels, only its keyed digest; target is the media, its page an attribute."""
+    seen, entry, fingerprint = agreement.seen, agreement.entry, agreement.fingerprint
+    takedown = takedown_id(entry.content_id, "media", seen.url_key, key_version=seen.key_version)
+    turned = fingerprint.orientation
+    found = MatchFound(
+        takedown_id=takedown,
+        content_id=entry.content_id,
+        content_revision=revision,
+        basis="fingerprint",
+        target_kind="media",
+        url=seen.media_url,
+        url_key=seen.url_key,
+        key_version=seen.key_version,
+        page_url=seen.page_url,
+        sighting_id=seen.sighting_id,
+        report_id=seen.report_id,
+        seen_at=seen.seen_at,
+        observed_by=seen.source,
+        algorithm=fingerprint.algorithm.value,
+        distance=agreement.distance,
+        orientation=turned if turned is not Orientation.IDENTITY else entry.fingerprint.orientation,
+        quality=fingerprint.quality,
+        fingerprint_ref=fingerprint_ref(fingerprint_key, fingerprint),
+        assurance=entry.assurance,
+        guards=agreement.guards,
+    )
+    event_id = match_event_id(takedown, seen.sighting_id)
+    return _record(found, key=takedown, event_id=event_id, now=now, traceparent=agreement.traceparent)
+
+
+def unmatched_record(seen: Seen, report_id: UUID, *, now: datetime) -> OutgoingRecord:
+    """What is told of a reported sighting that agrees with nothing. Delivered again it has the same id."""
+    event = SightingUnmatched(sighting_id=seen.sighting_id, report_id=report_id)
+    event_id = deterministic_id(("unmatched", str(seen.sighting_id), str(report_id)))
+    return _record(event, key=report_id, event_id=event_id, now=now, traceparent=seen.traceparent)
+
+
+def _record(event: Event, *, key: UUID, event_id: UUID, now: datetime, traceparent: str | None) -> OutgoingRecord:
+    return OutgoingRecord(
+        topic=MATCHES.name,
+        key=str(key).encode(),
+        value=data_of(event),
+        headers=headers_of(type(event), event_id=event_id, source=SOURCE, time=now, traceparent=traceparent),
+    )
