@@ -1,0 +1,163 @@
+"""`/v1/claims`: declare, confirm, withdraw, undo, read. Helpline staff, their own organisation's claims alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+
+from services.intake import claim_steps, views
+from services.intake.idempotency import answer_once, request_key
+from services.intake.minors import refuse_minors
+from services.intake.paging import Page, page_of
+from services.intake.requests import ClaimRequest, ConfirmationRequest, WithdrawalRequest
+from shared import audit
+from shared.auth import Helpline
+from shared.contracts.claims import ClaimState
+from shared.db.pool import Tx
+from shared.metrics import CLAIMS
+from shared.runtime import Runtime
+from shared.web.problems import Invalid, NotFound
+
+CLOCKS_DIFFER_SECONDS = 300
+"""How far ahead of ours another's clock may be."""
+
+_LIST = """
+SELECT * FROM intake.claims
+WHERE organisation_id = %(organisation)s
+  AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(case_ref)s::text IS NULL OR case_ref = %(case_ref)s)
+  AND (%(before)s::timestamptz IS NULL OR (created_at, claim_id) < (%(before)s, %(before_id)s::uuid))
+ORDER BY created_at DESC, claim_id DESC LIMIT %(limit)s
+"""
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of claims."""
+    routes = APIRouter(prefix="/v1/claims", tags=["claims"])
+    policy = runtime.policy
+    case_ref_form = re.compile(runtime.settings.case_ref_pattern)
+
+    def check(asked: ClaimRequest) -> None:
+        if case_ref_form.fullmatch(asked.case_ref) is None:
+            raise Invalid("not the form of a case reference here", pointer="#/case_ref")
+        if len(asked.fingerprints) > policy.fingerprints_per_claim:
+            raise Invalid(f"at most {policy.fingerprints_per_claim}", pointer="#/fingerprints")
+        now = runtime.clock()
+        if (asked.declaration.declared_at - now).total_seconds() > CLOCKS_DIFFER_SECONDS:
+            raise Invalid("in the future", pointer="#/declaration/declared_at")
+        if asked.demands_not_before and asked.demands_not_before > now + policy.demands_not_before_max:
+            hours = policy.demands_not_before_max.total_seconds() / 3600
+            raise Invalid(f"at most {hours:g} hours from now", pointer="#/demands_not_before")
+
+    @routes.post("", status_code=201, dependencies=[Depends(refuse_minors)])
+    async def declare(principal: Helpline, request: Request, asked: ClaimRequest) -> JSONResponse:
+        """Declare, for one case, that a content is NCII. Another person of the organisation has to confirm it."""
+        check(asked)
+        key = await request_key(request, principal, runtime.keys, required=True)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            declared = await claim_steps.declare(tx, principal, asked)
+            return {
+                "claim_id": str(declared.claim_id),
+                "content_id": str(declared.content_id),
+                "state": ClaimState.AWAITING_CONFIRMATION.value,
+            }
+
+        answer = await answer_once(runtime.database, key, change, status=201)
+        CLAIMS.labels("declared").inc()
+        return answer
+
+    @routes.post("/{claim_id}/confirmation")
+    async def confirm(
+        principal: Helpline, request: Request, claim_id: UUID, asked: ConfirmationRequest
+    ) -> JSONResponse:
+        """A second person looked: from here on the content is in the register."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            await claim_steps.confirm(tx, principal, claim_id, asked.assurance, now=runtime.clock(), policy=policy)
+            return await view(tx, principal, claim_id)
+
+        answer = await answer_once(runtime.database, key, change)
+        CLAIMS.labels("confirmed").inc()
+        return answer
+
+    @routes.post("/{claim_id}/withdrawal")
+    async def withdraw(principal: Helpline, request: Request, claim_id: UUID, asked: WithdrawalRequest) -> JSONResponse:
+        """Withdraw: suspended at once, erased after the time to undo, or at a second person's word."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            undo_within = policy.scaled(policy.withdrawal_undo)
+            await claim_steps.withdraw(tx, principal, claim_id, asked.reason, undo_within=undo_within)
+            return await view(tx, principal, claim_id)
+
+        return await answer_once(runtime.database, key, change)
+
+    @routes.post("/{claim_id}/withdrawal/undo")
+    async def undo(principal: Helpline, request: Request, claim_id: UUID) -> JSONResponse:
+        """Take a withdrawal back while it is not final."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            await claim_steps.undo_withdrawal(tx, principal, claim_id)
+            return await view(tx, principal, claim_id)
+
+        return await answer_once(runtime.database, key, change)
+
+    @routes.get("")
+    async def list_claims(
+        principal: Helpline,
+        page: Page,
+        case_ref: Annotated[str | None, Query(max_length=64)] = None,
+        state: ClaimState | None = None,
+    ) -> dict[str, Any]:
+        """The organisation's claims, newest first. With `case_ref` this reads the case, and is audited as that."""
+        async with runtime.database.transaction() as tx:
+            cursor = await tx.execute(
+                _LIST,
+                {
+                    "organisation": principal.organisation_id,
+                    "state": state.value if state else None,
+                    "case_ref": case_ref,
+                    "before": page.before,
+                    "before_id": page.before_id,
+                    "limit": page.limit + 1,
+                },
+            )
+            rows = await cursor.fetchall()
+            shown = rows[: page.limit]
+            if case_ref is None:
+                items = [await views.claim_summary(tx, row) for row in shown]
+            else:
+                items = [await views.claim_view(tx, row) for row in shown]
+                for row in shown:
+                    await audit.record(
+                        tx, principal, action="case.read", object_kind="claim", object_id=row["claim_id"]
+                    )
+        return page_of(rows, items, page, "claim_id")
+
+    @routes.get("/{claim_id}")
+    async def read(principal: Helpline, claim_id: UUID) -> dict[str, Any]:
+        """One claim, with its case reference: audited."""
+        async with runtime.database.transaction() as tx:
+            found = await view(tx, principal, claim_id)
+            await audit.record(tx, principal, action="case.read", object_kind="claim", object_id=claim_id)
+        return found
+
+    return routes
+
+
+async def view(tx: Tx, principal: Helpline, claim_id: UUID) -> dict[str, Any]:
+    """The claim as its organisation sees it. Raises NotFound."""
+    cursor = await tx.execute(
+        "SELECT * FROM intake.claims WHERE claim_id = %s AND organisation_id = %s",
+        (claim_id, principal.organisation_id),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("your organisation has no such claim")
+    return await views.claim_view(tx, row)

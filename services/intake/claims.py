@@ -1,0 +1,216 @@
+"""Claims and content: the decisions, as pure code. What a content is follows from its claims and one hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from shared.contracts.claims import ClaimState, WithdrawalReason
+from shared.contracts.content import Algorithm, Assurance, ContentState, RegisteredFingerprint, stronger, weaker
+from shared.errors import Permanent
+
+
+class Hold(StrEnum):
+    """A suspension somebody asked for; it outlives every change of the claims until somebody resumes."""
+
+    PERSON = "person"
+    KEY = "key"
+    POSSIBLE_MINOR = "possible_minor"
+
+
+WITHDRAWING = "withdrawing"
+"""Why a content is suspended whose last confirmed claim is being withdrawn."""
+
+_HOLD_RANK = {Hold.PERSON: 0, Hold.KEY: 1, Hold.POSSIBLE_MINOR: 2}
+
+
+class SamePerson(Permanent):
+    """Another person must do this: four eyes."""
+
+
+class WrongState(Permanent):
+    """The claim's state does not allow this."""
+
+
+class TooLateAStart(Permanent):
+    """`demands_not_before` is too far away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimFingerprint:
+    """A fingerprint of a claim. `assurance` is None while nobody has confirmed it."""
+
+    algorithm: Algorithm
+    value: bytes
+    quality: int | None
+    origin: str
+    orientation: str
+    assurance: Assurance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimFacts:
+    """What of a claim decides over its content."""
+
+    claim_id: UUID
+    organisation_id: str
+    state: ClaimState
+    assurance: Assurance | None
+    withdrawal_reason: WithdrawalReason | None
+    fingerprints: tuple[ClaimFingerprint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentFacts:
+    """What the register says of a content: the part of `takedown.content` that follows from claims and hold."""
+
+    state: ContentState
+    suspended_for: str | None = None
+    withdrawn_for: str | None = None
+    assurance: Assurance | None = None
+    fingerprints: tuple[RegisteredFingerprint, ...] = ()
+
+
+class WithdrawalStep(StrEnum):
+    """What asking for a withdrawal does now."""
+
+    BEGIN = "begin"
+    FINISH = "finish"
+    NOTHING = "nothing"
+
+
+def derive(claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
+    """The content these claims and this hold make.
+
+    One confirmed claim keeps a content in the register; a hold suspends it whatever the claims say, so another claim never
+    brings back what was suspended. Fingerprints are the union over confirmed claims, and none once withdrawn.
+    """
+    claims = tuple(claims)
+    confirmed = [claim for claim in claims if claim.state is ClaimState.CONFIRMED]
+    states = {claim.state for claim in claims}
+    if confirmed:
+        return ContentFacts(
+            state=ContentState.SUSPENDED if hold else ContentState.ACTIVE,
+            suspended_for=hold.value if hold else None,
+            assurance=_strongest(claim.assurance for claim in confirmed),
+            fingerprints=union(confirmed),
+        )
+    if ClaimState.WITHDRAWING in states:
+        return ContentFacts(state=ContentState.SUSPENDED, suspended_for=hold.value if hold else WITHDRAWING)
+    if ClaimState.AWAITING_CONFIRMATION in states:
+        return ContentFacts(state=ContentState.AWAITING_CONFIRMATION)
+    reasons = [claim.withdrawal_reason for claim in claims if claim.withdrawal_reason is not None]
+    return ContentFacts(state=ContentState.WITHDRAWN, withdrawn_for=_mildest(reasons))
+
+
+def own_view(own_claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
+    """The content as one organisation sees it: from its own claims, so that another's claim shows in nothing."""
+    return derive(own_claims, hold)
+
+
+def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:
+    """The fingerprints of confirmed claims, each value once: the strongest assurance, the best quality, `original` first.
+
+    Sorted, so that equal registers are equal values.
+    """
+    best: dict[tuple[str, bytes], ClaimFingerprint] = {}
+    for claim in confirmed:
+        for one in claim.fingerprints:
+            if one.assurance is None:
+                continue
+            key = (one.algorithm, one.value)
+            best[key] = _combined(best[key], one) if key in best else one
+    return tuple(
+        RegisteredFingerprint(
+            algorithm=one.algorithm,
+            value=one.value.hex(),
+            quality=one.quality,
+            origin="original" if one.origin == "original" else "variant",
+            orientation=one.orientation,
+            assurance=one.assurance,
+        )
+        for _, one in sorted(best.items())
+        if one.assurance is not None
+    )
+
+
+def stronger_hold(present: Hold | None, asked: Hold) -> Hold:
+    """The hold after another suspension: `possible_minor` is never weakened by a further one."""
+    if present is None or _HOLD_RANK[asked] > _HOLD_RANK[present]:
+        return asked
+    return present
+
+
+def check_confirmation(*, state: ClaimState, declared_by: str, person_id: str) -> None:
+    """Raises WrongState unless the claim waits for it, SamePerson when the claimant would confirm their own claim."""
+    if state is not ClaimState.AWAITING_CONFIRMATION:
+        raise WrongState(f"the claim is {state}.")
+    if person_id == declared_by:
+        raise SamePerson("the claimant cannot confirm their own claim.")
+
+
+def check_not_before(moment: datetime | None, *, now: datetime, longest: timedelta) -> None:
+    """Raises TooLateAStart for a start of demands more than `longest` (72 h) away."""
+    if moment is not None and moment > now + longest:
+        raise TooLateAStart(f"at most {longest.total_seconds() / 3600:g} hours from now.")
+
+
+def claim_assurance(declared: Assurance, confirmed: Assurance) -> Assurance:
+    """A claim's assurance: the weaker of its two steps."""
+    return weaker(declared, confirmed)
+
+
+def next_withdrawal_step(
+    *,
+    state: ClaimState,
+    asked_by: str | None,
+    reason_before: WithdrawalReason | None,
+    person_id: str,
+    reason: WithdrawalReason,
+) -> WithdrawalStep:
+    """What `person_id` asking for a withdrawal does: begin it, finish it (another person's word), or nothing new.
+
+    A claim nobody confirmed was never published: it is withdrawn at once. Raises WrongState for a withdrawn claim, and for
+    a second word that gives another reason (the reasons have other consequences).
+    """
+    match state:
+        case ClaimState.AWAITING_CONFIRMATION:
+            return WithdrawalStep.FINISH
+        case ClaimState.CONFIRMED:
+            return WithdrawalStep.BEGIN
+        case ClaimState.WITHDRAWN:
+            raise WrongState("the claim is withdrawn.")
+    if reason is not reason_before:
+        raise WrongState(f"it is being withdrawn for the reason {reason_before}.")
+    return WithdrawalStep.NOTHING if person_id == asked_by else WithdrawalStep.FINISH
+
+
+def _strongest(assurances: Iterable[Assurance | None]) -> Assurance | None:
+    best: Assurance | None = None
+    for one in assurances:
+        if one is not None:
+            best = one if best is None else stronger(best, one)
+    return best
+
+
+def _combined(one: ClaimFingerprint, other: ClaimFingerprint) -> ClaimFingerprint:
+    qualities = [quality for quality in (one.quality, other.quality) if quality is not None]
+    return ClaimFingerprint(
+        algorithm=one.algorithm,
+        value=one.value,
+        quality=max(qualities) if qualities else None,
+        origin="original" if "original" in (one.origin, other.origin) else "variant",
+        orientation=min(one.orientation, other.orientation),
+        assurance=_strongest((one.assurance, other.assurance)),
+    )
+
+
+def _mildest(reasons: list[WithdrawalReason]) -> str:
+    """Of several reasons the one that can do least harm: hosts are not asked to restore what one subject asked to be gone."""
+    for reason in (WithdrawalReason.SUBJECT_REQUEST, WithdrawalReason.NOT_NCII, WithdrawalReason.WRONG_CONTENT):
+        if reason in reasons:
+            return reason.value
+    return "unconfirmed"

@@ -1,0 +1,49 @@
+"""Erasure: what a withdrawal ends. Ordered in the withdrawal's transaction, done on the log by a worker until acknowledged."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from shared.db.pool import Tx
+from shared.db.wake import notify
+
+CHANNEL = "intake_erasure"
+
+# Reports of a claim: of its case, where no other live claim of the organisation is of that case.
+_REPORTS_OF_CLAIM = """
+DELETE FROM intake.reports r USING intake.claims c
+WHERE c.claim_id = %(claim_id)s AND r.organisation_id = c.organisation_id AND r.case_ref = c.case_ref
+  AND NOT EXISTS (SELECT 1 FROM intake.claims o WHERE o.organisation_id = c.organisation_id
+                  AND o.case_ref = c.case_ref AND o.claim_id <> c.claim_id AND o.state <> 'withdrawn')
+"""
+
+_REPORTS_OF_CONTENT = """
+DELETE FROM intake.reports r WHERE r.content_id = %(content_id)s
+   OR (EXISTS (SELECT 1 FROM intake.report_takedowns t WHERE t.report_id = r.report_id AND t.content_id = %(content_id)s)
+       AND NOT EXISTS (SELECT 1 FROM intake.report_takedowns t JOIN intake.content k USING (content_id)
+                       WHERE t.report_id = r.report_id AND t.content_id <> %(content_id)s AND k.state <> 'withdrawn'))
+"""
+
+# A URL that another live content was matched at stays known.
+_ORDER_URLS = """
+INSERT INTO intake.erasures (content_id, url_key, key_version)
+SELECT m.content_id, m.url_key, m.key_version FROM intake.matched_urls m
+WHERE m.content_id = %(content_id)s
+  AND NOT EXISTS (SELECT 1 FROM intake.matched_urls o JOIN intake.content k ON k.content_id = o.content_id
+                  WHERE md5(o.url_key) = md5(m.url_key) AND o.url_key = m.url_key AND o.key_version = m.key_version
+                    AND o.content_id <> m.content_id AND k.state <> 'withdrawn')
+"""
+
+
+async def erase_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
+    """Erase the reports of the claim's case. To be called while the claim still has its case reference."""
+    await tx.execute(_REPORTS_OF_CLAIM, {"claim_id": claim_id})
+
+
+async def order(tx: Tx, content_id: UUID) -> None:
+    """Erase the content's reports here, and order the erasure of its URLs and match records on the log."""
+    await tx.execute(_REPORTS_OF_CONTENT, {"content_id": content_id})
+    await tx.execute(_ORDER_URLS, {"content_id": content_id})
+    await tx.execute("DELETE FROM intake.matched_urls WHERE content_id = %s", (content_id,))
+    await tx.execute("INSERT INTO intake.erasures (content_id) VALUES (%s)", (content_id,))
+    await notify(tx, CHANNEL)
