@@ -30,14 +30,14 @@ WITH due AS (
     WHERE due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
       AND NOT host = ANY(%(full)s)
     ORDER BY due_at LIMIT 500
-), some AS (
+), picked AS (
     SELECT d.takedown_id FROM notifier.due_checks d JOIN due USING (takedown_id)
     WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> due.host)::int, 0)
     ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE notifier.due_checks d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
     lease_until = clock_timestamp() + %(lease)s
-FROM some, notifier.takedowns t WHERE d.takedown_id = some.takedown_id AND t.takedown_id = d.takedown_id
+FROM picked, notifier.takedowns t WHERE d.takedown_id = picked.takedown_id AND t.takedown_id = d.takedown_id
 RETURNING d.takedown_id, d.host, d.reason, d.lease_id, t.content_id
 """
 

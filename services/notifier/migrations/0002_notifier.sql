@@ -270,7 +270,7 @@ CREATE TABLE {schema}.holds (
 
 -- One row, read before every attempt.
 CREATE TABLE {schema}.outbound (
-    only       boolean PRIMARY KEY DEFAULT true CHECK (only),
+    one_row    boolean PRIMARY KEY DEFAULT true CHECK (one_row),
     is_on      boolean NOT NULL,
     changed_by text,
     changed_at timestamptz NOT NULL DEFAULT now()

@@ -1,0 +1,102 @@
+"""The notifier as a service: its routes, and its workers side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from fastapi import APIRouter
+
+from services.notifier import api_answers, api_directory, api_operations, page
+from services.notifier.apply import Applier
+from services.notifier.consume import GROUPS, Consumer
+from services.notifier.gauges import Gauges
+from services.notifier.store import SCHEMA, current_target
+from services.notifier.worker_checks import CheckWorker
+from services.notifier.worker_messages import MessageWorker
+from services.notifier.worker_timers import TimerWorker
+from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TARGETS
+from shared.db.relay import Relay
+from shared.log.runner import Runner
+from shared.runtime import Runtime
+
+__all__ = ["SCHEMA", "Notifier", "create"]
+
+
+class Notifier:
+    """See `shared.runtime.Service`."""
+
+    name = "notifier"
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._applier = Applier(runtime)
+        self._running = False
+
+    def routers(self) -> Sequence[APIRouter]:
+        return (
+            api_operations.router(self._applier),
+            api_directory.router(self._applier),
+            api_answers.router(self._applier),
+            page.router(self._applier),
+        )
+
+    async def run(self) -> None:
+        """Run all workers until cancelled. An unexpected error of one ends all with that error."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in self._workers():
+                    group.create_task(work())
+                self._running = True
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        finally:
+            self._running = False
+
+    def not_ready(self) -> Sequence[str]:
+        return () if self._running else ("workers are not running",)
+
+    def _workers(self) -> list[Callable[[], Awaitable[None]]]:
+        runtime = self._runtime
+        relay = Relay(
+            runtime.database,
+            runtime.wakeups,
+            SCHEMA.name,
+            runtime.log,
+            source="notifier",
+            renderers={TARGETS.name: current_target},
+        )
+        return [
+            relay.run,
+            CheckWorker(self._applier).run,
+            MessageWorker(self._applier).run,
+            TimerWorker(self._applier).run,
+            Gauges(runtime).run,
+            *(runner.run for runner in self._runners()),
+        ]
+
+    def _runners(self) -> list[Runner]:
+        consumer = Consumer(self._applier)
+        handlers = {
+            CONTENT.name: consumer.on_content,
+            CLAIMS.name: consumer.on_claim,
+            MATCHES.name: consumer.on_match,
+            DECISIONS.name: consumer.on_decision,
+        }
+        return [
+            Runner(
+                self._runtime.log,
+                group,
+                (topic.name,),
+                handlers[topic.name],
+                member_id=f"{group}.{self._runtime.settings.member}",
+                source="notifier",
+                clock=self._runtime.clock,
+            )
+            for group, topic in GROUPS.items()
+        ]
+
+
+def create(runtime: Runtime) -> Notifier:
+    """The notifier. Nothing runs until `run`."""
+    return Notifier(runtime)

@@ -1,0 +1,362 @@
+"""Messages: claim a due one, ask whether it may still be sent, write the attempt down, send it, hand over what became of it.
+
+An attempt is a row before anything leaves. If this process dies, the row has no outcome: it is `unknown`, and the message goes
+again with the same id. Everything that can stop a message is read in the attempt's own transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from psycopg.types.json import Jsonb
+
+from services.notifier import directory, store
+from services.notifier.apply import Applier, Scope
+from services.notifier.channels import email, webhook
+from services.notifier.channels.outcome import Attempted
+from services.notifier.events import AttemptCompleted, AttemptOutcome, OutboundRefused, Refusal
+from services.notifier.letters import Letter, write_letter
+from services.notifier.states import MessageKind, Takedown
+from services.notifier.takedown import may_send
+from services.notifier.worker import Claimed, DueWorker, Room
+from shared.db.pool import Tx
+from shared.errors import Transient
+from shared.metrics import ATTEMPT_SECONDS, ATTEMPTS
+
+log = structlog.get_logger(__name__)
+
+SLOTS = 64
+LEASE_FACTOR = 3
+"""A lease is this many times an attempt's total time-out."""
+RECORD_TRIES = 5
+
+# A domain on hold: of the recipient, or of the host where the target is.
+_HELD = """
+EXISTS (SELECT 1 FROM notifier.holds h
+        WHERE h.domain IN (SELECT d.domain FROM notifier.host_domains d WHERE d.organisation = m.recipient)
+           OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
+"""
+
+# Due messages with room at their recipient, oldest first, while outbound is on.
+_CLAIM = f"""
+WITH due AS (
+    SELECT m.message_id, m.recipient, m.due_at, row_number() OVER (PARTITION BY m.recipient ORDER BY m.due_at) AS rank
+    FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+    WHERE m.state = 'due' AND m.due_at <= clock_timestamp()
+      AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
+      AND NOT m.recipient = ANY(%(full)s) AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
+    ORDER BY m.due_at LIMIT 500
+), picked AS (
+    SELECT m.message_id FROM notifier.messages m JOIN due USING (message_id)
+    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> due.recipient)::int, 0)
+    ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF m SKIP LOCKED
+)
+UPDATE notifier.messages m SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
+    lease_until = clock_timestamp() + %(lease)s
+FROM picked, notifier.takedowns t WHERE m.message_id = picked.message_id AND t.takedown_id = m.takedown_id
+RETURNING m.message_id, m.takedown_id, t.content_id, m.recipient, m.lease_id
+"""
+
+_NEXT = """
+SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float AS seconds FROM notifier.messages
+WHERE state = 'due' AND due_at > clock_timestamp()
+"""
+
+# Everything that can stop it from outside the takedown, in one statement, at the last moment.
+_READ = f"""
+SELECT m.demand_id, m.kind, m.number, m.attempts, m.created_at, (SELECT is_on FROM notifier.outbound) AS is_on,
+       {_HELD} AS held, a.attempt_id AS open_attempt, a.started_at AS open_started, a.number AS open_number
+FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+LEFT JOIN notifier.attempts a ON a.message_id = m.message_id AND a.outcome IS NULL
+WHERE m.message_id = %s AND m.lease_id = %s AND m.state = 'due' FOR UPDATE OF m
+"""
+
+_PUT_BACK = "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE message_id = %s AND lease_id = %s"
+
+_SETTLE = """
+UPDATE notifier.messages SET state = CASE WHEN state IN ('due', 'idle') THEN %s ELSE state END, reason = %s,
+    lease_id = NULL, lease_until = NULL
+WHERE message_id = %s
+"""
+
+_START = """
+INSERT INTO notifier.attempts (attempt_id, message_id, takedown_id, number, channel, started_at, body_sha256)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+_END = """
+UPDATE notifier.attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s, detail = %(detail)s, status = %(status)s,
+    address = %(address)s, elapsed_ms = %(elapsed_ms)s
+WHERE attempt_id = %(attempt_id)s AND (outcome IS NULL OR outcome = 'unknown')
+RETURNING attempt_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueMessage:
+    message_id: UUID
+    takedown_id: UUID
+    content_id: UUID
+    recipient: str
+    lease_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Attempt:
+    """An attempt that was written down and is now made."""
+
+    attempt_id: UUID
+    demand_id: UUID
+    kind: MessageKind
+    number: int
+    attempt: int
+    started_at: datetime
+    channel: directory.Channel
+    endpoint: directory.Endpoint
+    letter: Letter
+
+
+class MessageWorker:
+    """Sends what is due."""
+
+    def __init__(self, applier: Applier) -> None:
+        runtime = applier.runtime
+        self._applier = applier
+        self._runtime = runtime
+        self._database = runtime.database
+        self._member = runtime.settings.member
+        self._mail = email.MailServer.of(runtime.settings)
+        self._worker = DueWorker(
+            "messages",
+            runtime.database,
+            runtime.wakeups,
+            channel=store.MESSAGES_CHANNEL,
+            slots=SLOTS,
+            per_place=runtime.policy.connections_per_host,
+            claim=self._claim,
+            do=self.deliver,
+            place_of=lambda due: due.recipient,
+        )
+
+    async def run(self) -> None:
+        """Without a public URL no link in a demand would lead anywhere: nothing is sent."""
+        if self._runtime.settings.public_url is None:
+            log.warning("outbound.no_public_url")
+            await asyncio.Event().wait()
+        # Attempts that this member had under way before it was started anew: their outcome is unknown.
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
+                (self._member,),
+            )
+        await self._worker.run()
+
+    async def _claim(self, tx: Tx, room: Room) -> Claimed[DueMessage]:
+        cursor = await tx.execute(
+            _CLAIM,
+            {
+                "full": room.full,
+                "per_place": room.per_place,
+                "busy": Jsonb(room.busy),
+                "free": room.free,
+                "owner": self._member,
+                "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
+            },
+        )
+        jobs = [DueMessage(**row) for row in await cursor.fetchall()]
+        if jobs:
+            return Claimed(jobs=jobs)
+        row = await (await tx.execute(_NEXT)).fetchone()
+        return Claimed(jobs=(), next_seconds=None if row is None else row["seconds"])
+
+    async def deliver(self, due: DueMessage) -> None:
+        """One attempt, from the last look at whether it may be made to the takedown's decision."""
+        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+            attempt = await self._begin(scope, due)
+        if attempt is None:
+            return
+        attempted = await self._send(attempt, due)
+        ATTEMPTS.labels(attempt.channel, attempted.outcome).inc()
+        ATTEMPT_SECONDS.labels(attempt.channel).observe(attempted.elapsed_seconds)
+        for left in reversed(range(RECORD_TRIES)):
+            try:
+                await self._record(due, attempt, attempted)
+                return
+            except Transient:  # unrecorded, it would be sent once more
+                if not left:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def _begin(self, scope: Scope, due: DueMessage) -> Attempt | None:
+        """The attempt's row, or why there is none: put back, settled, or refused."""
+        takedown = await scope.load(due.takedown_id)
+        row = await (await scope.tx.execute(_READ, (due.message_id, due.lease_id))).fetchone()
+        if takedown is None or row is None:
+            return None  # ended, or taken by another since
+        kind = MessageKind(row["kind"])
+        if not row["is_on"] or row["held"]:
+            await scope.tx.execute(_PUT_BACK, (due.message_id, due.lease_id))
+            return None
+        if row["open_attempt"] is not None:
+            unknown = AttemptCompleted(
+                attempt_id=row["open_attempt"],
+                message_id=due.message_id,
+                demand_id=row["demand_id"],
+                kind=kind,
+                number=row["number"],
+                attempt=row["open_number"],
+                started_at=row["open_started"],
+                outcome=AttemptOutcome.UNKNOWN,
+                detail="no_outcome",
+            )
+            await self._settle(scope, due, takedown, unknown, None)
+            return None
+        now = await store.database_now(scope.tx)
+        around = await scope.surroundings(takedown)
+        refusal = may_send(takedown, row["demand_id"], kind, now, self._runtime.policy, around)
+        endpoint = await directory.endpoint_of(scope.tx, self._runtime.keys, due.recipient)
+        recipient = around.routes.by_key(due.recipient)
+        if refusal is None and (endpoint is None or recipient is None or recipient.channel is None):
+            refusal = Refusal.NO_CHANNEL
+        if refusal is not None:
+            await self._refuse(scope, due, takedown, row["demand_id"], kind, row["number"], refusal)
+            return None
+        assert endpoint is not None
+        assert recipient is not None
+        assert recipient.channel is not None
+        letter = write_letter(
+            takedown,
+            demand_id=row["demand_id"],
+            kind=kind,
+            message_id=due.message_id,
+            timestamp=row["created_at"],
+            sender=around.sender,
+            settings=self._runtime.settings,
+            policy=self._runtime.policy,
+            token=self._runtime.keys.token_of(row["demand_id"]),
+        )
+        attempt = Attempt(
+            attempt_id=uuid4(),
+            demand_id=row["demand_id"],
+            kind=kind,
+            number=row["number"],
+            attempt=row["attempts"] + 1,
+            started_at=now,
+            channel=recipient.channel,
+            endpoint=endpoint,
+            letter=letter,
+        )
+        await self._start(scope.tx, due, attempt)
+        return attempt
+
+    async def _start(self, tx: Tx, due: DueMessage, attempt: Attempt) -> None:
+        digest = hashlib.sha256(attempt.letter.body).digest()
+        await tx.execute(
+            _START,
+            (
+                attempt.attempt_id,
+                due.message_id,
+                due.takedown_id,
+                attempt.attempt,
+                attempt.channel,
+                attempt.started_at,
+                digest,
+            ),
+        )
+        await tx.execute(
+            "UPDATE notifier.messages SET attempts = %s WHERE message_id = %s", (attempt.attempt, due.message_id)
+        )
+
+    async def _refuse(
+        self,
+        scope: Scope,
+        due: DueMessage,
+        takedown: Takedown,
+        demand_id: UUID,
+        kind: MessageKind,
+        number: int,
+        refusal: Refusal,
+    ) -> None:
+        await scope.tx.execute(_SETTLE, ("idle", refusal, due.message_id))
+        refused = OutboundRefused(
+            message_id=due.message_id, demand_id=demand_id, kind=kind, number=number, refusal=refusal
+        )
+        await scope.apply(takedown, refused)
+
+    async def _send(self, attempt: Attempt, due: DueMessage) -> Attempted:
+        policy = self._runtime.policy
+        if attempt.channel == "webhook":
+            assert attempt.endpoint.webhook_url is not None
+            return await webhook.send(
+                self._runtime.webhooks,
+                url=attempt.endpoint.webhook_url,
+                secrets=attempt.endpoint.secrets,
+                message_id=due.message_id,
+                body=attempt.letter.body,
+                now=self._runtime.clock(),
+                timeout_seconds=policy.webhook_timeout_seconds,
+                max_answer_bytes=policy.webhook_max_answer_bytes,
+            )
+        assert self._mail is not None
+        assert attempt.endpoint.email is not None
+        mail = email.compose(
+            server=self._mail,
+            sender_name=self._runtime.settings.organisation_name,
+            recipient=attempt.endpoint.email,
+            subject=attempt.letter.subject,
+            text=attempt.letter.text,
+            message_id=due.message_id,
+            now=self._runtime.clock(),
+        )
+        return await email.send(self._mail, mail, timeout_seconds=policy.webhook_timeout_seconds)
+
+    async def _record(self, due: DueMessage, attempt: Attempt, attempted: Attempted) -> None:
+        completed = AttemptCompleted(
+            attempt_id=attempt.attempt_id,
+            message_id=due.message_id,
+            demand_id=attempt.demand_id,
+            kind=attempt.kind,
+            number=attempt.number,
+            attempt=attempt.attempt,
+            started_at=attempt.started_at,
+            outcome=AttemptOutcome(attempted.outcome),
+            retry_after_seconds=attempted.retry_after_seconds,
+            detail=str(attempted.status) if attempted.status is not None else attempted.reason,
+        )
+        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+            takedown = await scope.load(due.takedown_id)
+            assert takedown is not None
+            if attempted.endpoint_gone and attempt.endpoint.webhook_url is not None:
+                await directory.mark_endpoint_gone(scope.tx, due.recipient, attempt.endpoint.webhook_url)
+            await self._settle(scope, due, takedown, completed, attempted)
+
+    async def _settle(
+        self,
+        scope: Scope,
+        due: DueMessage,
+        takedown: Takedown,
+        completed: AttemptCompleted,
+        attempted: Attempted | None,
+    ) -> None:
+        """The end of an attempt: its row, the message's, and the takedown's decision. One that has ended already stays so."""
+        cursor = await scope.tx.execute(
+            _END,
+            {
+                "attempt_id": completed.attempt_id,
+                "outcome": completed.outcome,
+                "detail": completed.detail,
+                "status": attempted and attempted.status,
+                "address": attempted and takedown.target and attempted.address,
+                "elapsed_ms": attempted and int(attempted.elapsed_seconds * 1000),
+            },
+        )
+        if await cursor.fetchone() is None:
+            return
+        state = {AttemptOutcome.ACCEPTED: "accepted", AttemptOutcome.PERMANENT: "failed"}.get(completed.outcome, "idle")
+        await scope.tx.execute(_SETTLE, (state, completed.detail, due.message_id))
+        await scope.apply(takedown, completed)

@@ -1,0 +1,421 @@
+"""A notifier on real PostgreSQL with hosts on real sockets, for its integration tests. Events are published on the log, as its
+neighbours would; what a host received is read off the host."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+from aiohttp import web
+from PIL import Image
+
+import shared.db
+from services.notifier import service
+from services.notifier.directory import import_csv
+from shared.auth import Role, create_key
+from shared.clock import system_clock
+from shared.contracts.claims import ClaimChanged, ClaimState
+from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.event import Event, data_of, headers_of
+from shared.contracts.matches import MatchFound
+from shared.contracts.topics import CLAIMS, CONTENT, MATCHES, TOPICS, Topic
+from shared.db.migrations import Schema, migrate
+from shared.db.pool import Database
+from shared.db.wake import Wakeups
+from shared.ids import takedown_id
+from shared.keyring import KeyRing
+from shared.log.port import OutgoingRecord
+from shared.log.postgres import SCHEMA as EVENTLOG
+from shared.log.postgres import PostgresLog
+from shared.policy import Policy
+from shared.runtime import Runtime
+from shared.settings import Settings
+from shared.urls import canonical
+from shared.web.app import create_app
+from shared.web.fetch import Fetcher
+from shared.web.guard import Guard
+from shared.web.media import Fingerprinter
+
+ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
+FAST = Policy(clock_scale=1 / 3600)
+"""An hour is a second."""
+
+
+def picture(seed: int, *, size: tuple[int, int] = (256, 192)) -> bytes:
+    """A PNG with a structure of its own."""
+    dice = random.Random(seed)
+    image = Image.new("RGB", size)
+    for _ in range(60):
+        x, y = dice.randrange(size[0]), dice.randrange(size[1])
+        box = (x, y, x + dice.randrange(8, 90), y + dice.randrange(8, 90))
+        image.paste((dice.randrange(256), dice.randrange(256), dice.randrange(256)), box)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@dataclass(slots=True)
+class Received:
+    """A webhook message as it came."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def message(self) -> dict[str, Any]:
+        return json.loads(self.body)  # type: ignore[no-any-return]  # JSON of our own making
+
+    @property
+    def kind(self) -> str:
+        return str(self.message["type"])
+
+    @property
+    def item(self) -> dict[str, Any]:
+        return self.message["data"]["items"][0]  # type: ignore[no-any-return]  # JSON of our own making
+
+
+@dataclass(slots=True)
+class Host:
+    """One hosting provider: media by path, and a webhook. `answer` says with what a message is answered."""
+
+    name: str
+    address: str
+    port: int
+    secret: str
+    media: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = field(default_factory=dict)
+    received: list[Received] = field(default_factory=list)
+    answer: Callable[[Received], Awaitable[web.StreamResponse]] | None = None
+    fetched: list[str] = field(default_factory=list)
+
+    def url(self, path: str) -> str:
+        return f"http://{self.name}:{self.port}{path}"
+
+    @property
+    def webhook_url(self) -> str:
+        return self.url("/hooks/demands")
+
+    def show(self, path: str, body: bytes, *, content_type: str = "image/png", status: int = 200) -> str:
+        async def handler(_: web.Request) -> web.StreamResponse:
+            return web.Response(body=body, content_type=content_type, status=status)
+
+        self.media[path] = handler
+        return self.url(path)
+
+    def remove(self, path: str, status: int = 410) -> None:
+        async def handler(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status)
+
+        self.media[path] = handler
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "POST" and request.path == "/hooks/demands":
+            received = Received(headers={k.lower(): v for k, v in request.headers.items()}, body=await request.read())
+            self.received.append(received)
+            return web.Response(status=204) if self.answer is None else await self.answer(received)
+        self.fetched.append(request.path)
+        handler = self.media.get(request.path)
+        return web.Response(status=404) if handler is None else await handler(request)
+
+    def kinds(self) -> list[str]:
+        return [one.kind for one in self.received]
+
+
+def secret() -> str:
+    return "whsec_" + base64.b64encode(os.urandom(32)).decode()
+
+
+class World:
+    """The notifier, its database, its log and its hosts."""
+
+    def __init__(self, runtime: Runtime, hosts: dict[str, Host]) -> None:
+        self.runtime = runtime
+        self.hosts = hosts
+        self.service = service.create(runtime)
+        self._task: asyncio.Task[None] | None = None
+
+    # The notifier's life
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self.service.run())
+
+    async def stop(self) -> None:
+        """As a kill would: whatever is under way ends here."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def check_alive(self) -> None:
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def restart(self) -> None:
+        await self.stop()
+        self.service = service.create(self.runtime)
+        await self.start()
+
+    # What others would publish
+
+    async def publish(self, topic: Topic, key: str, event: Event, event_id: UUID | None = None) -> None:
+        record = OutgoingRecord(
+            topic=topic.name,
+            key=key.encode(),
+            value=data_of(event),
+            headers=headers_of(type(event), event_id=event_id or uuid4(), source="test", time=datetime.now(UTC)),
+        )
+        async with self.runtime.log.publisher() as publisher:
+            await publisher.publish([record])
+
+    async def content(
+        self, body: bytes | None, *, content_id: UUID | None = None, revision: int = 1, **fields: Any
+    ) -> UUID:
+        """Publish a content with the fingerprints of `body`."""
+        content_id = content_id or uuid4()
+        assurance = fields.pop("assurance", Assurance.VIEWED)
+        found = () if body is None else (await self.runtime.fingerprinter.fingerprint(body)).fingerprints()
+        fingerprints = tuple(
+            RegisteredFingerprint(
+                algorithm=one.algorithm.value, value=one.hex, quality=one.quality, assurance=assurance
+            )
+            for one in found
+            if one.orientation == "identity"
+        )
+        state = fields.pop("state", ContentState.ACTIVE)
+        event = ContentChanged(
+            content_id=content_id,
+            revision=revision,
+            state=state,
+            assurance=assurance,
+            fingerprints=fingerprints,
+            changed_at=datetime.now(UTC),
+            **fields,
+        )
+        await self.publish(CONTENT, str(content_id), event)
+        return content_id
+
+    async def claim(self, content_id: UUID, *, claim_id: UUID | None = None, revision: int = 1, **fields: Any) -> UUID:
+        claim_id = claim_id or uuid4()
+        values: dict[str, Any] = {"state": ClaimState.CONFIRMED, "organisation_id": "helpline"} | fields
+        event = ClaimChanged(
+            claim_id=claim_id, content_id=content_id, revision=revision, changed_at=datetime.now(UTC), **values
+        )
+        await self.publish(CLAIMS, str(claim_id), event)
+        return claim_id
+
+    async def confirmed(self, body: bytes, **fields: Any) -> UUID:
+        """A content that is active, with its claim."""
+        content_id = await self.content(body)
+        await self.claim(content_id, **fields)
+        return content_id
+
+    async def match(self, content_id: UUID, url: str, *, revision: int = 1, **fields: Any) -> UUID:
+        """Publish a match of this content at this URL; gives the takedown's id."""
+        key = canonical(url)
+        kind = fields.pop("target_kind", "media")
+        identifier = takedown_id(content_id, kind, key.url_key)
+        values: dict[str, Any] = {
+            "basis": "fingerprint",
+            "sighting_id": uuid4(),
+            "algorithm": "pdq",
+            "distance": 4,
+            "orientation": "identity",
+            "quality": 100,
+            "fingerprint_ref": uuid4().hex * 2,
+            "assurance": Assurance.VIEWED,
+            "observed_by": "crawler-1",
+        } | fields
+        event = MatchFound(
+            takedown_id=identifier,
+            content_id=content_id,
+            content_revision=revision,
+            target_kind=kind,
+            url=url,
+            url_key=key.url_key,
+            seen_at=datetime.now(UTC) - timedelta(minutes=5),
+            **values,
+        )
+        await self.publish(MATCHES, str(identifier), event)
+        return identifier
+
+    # What people do
+
+    async def key(self, role: Role, *, person: str = "person-1", organisation: str = "helpline") -> dict[str, str]:
+        """Headers of a new key."""
+        async with self.runtime.database.transaction() as tx:
+            _, text = await create_key(tx, person_id=person, organisation_id=organisation, role=role)
+        return {"authorization": f"Bearer {text}"}
+
+    async def directory(self, text: str) -> None:
+        async with self.runtime.database.transaction() as tx:
+            await import_csv(tx, self.runtime.keys, text)
+
+    async def know_hosts(self, **columns: dict[str, str]) -> None:
+        """All hosts into the directory, of normal posture; `columns` changes one host's."""
+        names = (
+            "organisation",
+            "domains",
+            "webhook_url",
+            "webhook_secrets",
+            "email",
+            "next_rung",
+            "posture",
+            "bound_by",
+        )
+        lines = [",".join(names)]
+        for host in self.hosts.values():
+            short = host.name.partition(".")[0]
+            row = {
+                "organisation": short,
+                "domains": host.name,
+                "webhook_url": host.webhook_url,
+                "webhook_secrets": host.secret,
+                "posture": "normal",
+            } | columns.get(short, {})
+            lines.append(",".join(row.get(name, "") for name in names))
+        await self.directory("\n".join(lines))
+
+    async def outbound(self, on: bool = True) -> None:
+        async with self.runtime.database.transaction() as tx:
+            await tx.execute("UPDATE notifier.outbound SET is_on = %s", (on,))
+            await tx.execute("SELECT pg_notify('notifier_messages', '')")
+
+    # What is there
+
+    async def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        async with self.runtime.database.transaction() as tx:
+            return await (await tx.execute(query.encode(), parameters)).fetchall()
+
+    async def value(self, query: str, *parameters: object) -> Any:
+        rows = await self.rows(query, *parameters)
+        return None if not rows else next(iter(rows[0].values()))
+
+    async def state(self, takedown: UUID) -> str | None:
+        found: str | None = await self.value("SELECT state FROM notifier.takedowns WHERE takedown_id = %s", takedown)
+        return found
+
+    async def history(self, takedown: UUID) -> list[str]:
+        rows = await self.rows("SELECT kind FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence", takedown)
+        return [row["kind"] for row in rows]
+
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
+        """Wait until the condition (plain or async) is true; its value."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            self.check_alive()
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return result
+            assert asyncio.get_running_loop().time() < deadline, f"waited {seconds:.0f} s for {what or 'a condition'}"
+            await asyncio.sleep(0.02)
+
+    async def until_state(self, takedown: UUID, state: str, *, seconds: float = 15.0) -> None:
+        async def reached() -> bool:
+            return await self.state(takedown) == state
+
+        try:
+            await self.until(reached, seconds=seconds)
+        except AssertionError:
+            raise AssertionError(
+                f"waited for {state}, is {await self.state(takedown)}: {await self.history(takedown)}"
+            ) from None
+
+
+@asynccontextmanager
+async def serve_app(runtime: Runtime, one: service.Notifier) -> AsyncIterator[str]:
+    """The notifier's HTTP face on a real socket; its base URL."""
+    import uvicorn
+
+    config = uvicorn.Config(create_app(runtime, [one]), host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def open_world(
+    conninfo: str, *names: str, policy: Policy = FAST, start: bool = True, **settings: Any
+) -> AsyncIterator[World]:
+    """A world with one host for each name (`<name>.test`), each at an address of its own."""
+    async with Database(conninfo) as database:
+        hosts: dict[str, Host] = {}
+        runners: list[web.AppRunner] = []
+        for number, name in enumerate(names):
+            host = Host(name=f"{name}.test", address=f"127.0.1.{number + 10}", port=0, secret=secret())
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", host.handle)
+            runner = web.AppRunner(app, handler_cancellation=True)
+            await runner.setup()
+            site = web.TCPSite(runner, host.address, 0)
+            await site.start()
+            host.port = runner.addresses[0][1]
+            runners.append(runner)
+            hosts[name] = host
+        pairs = {host.name: f"{host.address}:{host.port}" for host in hosts.values()}
+        values: dict[str, Any] = {
+            "public_url": "https://takedown.example",
+            "root_key": "11" * 32,
+            "outbound_allow": tuple(pairs.values()),
+            "static_hosts": pairs,
+            "allow_static_hosts": True,
+            "policy": policy,
+        } | settings
+        chosen = Settings(**values)
+        guard = Guard.of(chosen.outbound_allow, chosen.static_hosts, allow_static_hosts=True)
+        wakeups = Wakeups(database)
+        log = PostgresLog(database, wakeups)
+        await migrate(database, [ACCESS, EVENTLOG, service.SCHEMA])
+        await log.ensure_topics(TOPICS)
+        async with (
+            Fetcher(guard, user_agent="test") as fetcher,
+            Fetcher(guard, user_agent="test") as webhooks,
+            Fingerprinter(workers=1) as fingerprinter,
+        ):
+            runtime = Runtime(
+                settings=chosen,
+                policy=policy,
+                database=database,
+                wakeups=wakeups,
+                log=log,
+                keys=KeyRing.from_root(bytes.fromhex("11" * 32)),
+                fetcher=fetcher,
+                webhooks=webhooks,
+                fingerprinter=fingerprinter,
+                clock=system_clock,
+            )
+            world = World(runtime, hosts)
+            listening = asyncio.create_task(wakeups.run())
+            if start:
+                await world.start()
+            try:
+                yield world
+            finally:
+                await world.stop()
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                await log.close()
+                for runner in runners:
+                    await runner.cleanup()
+
+
+__all__ = ["FAST", "Host", "Received", "World", "aiohttp", "open_world", "picture", "secret", "serve_app"]
