@@ -1,0 +1,211 @@
+"""Builds what services are given (`Runtime`) from the settings: database, log, keys, guarded clients, fingerprinter."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, cast
+
+import shared.db
+from shared.auth import Key
+from shared.clock import system_clock
+from shared.contracts.topics import TOPICS
+from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
+from shared.db.migrations import Schema, migrate, pending
+from shared.db.pool import Database, Tx
+from shared.db.wake import Wakeups
+from shared.errors import BadSettings, NotPrepared
+from shared.keyring import KeyRing, read_root_key
+from shared.log.port import EventLog
+from shared.log.postgres import SCHEMA as EVENTLOG
+from shared.log.postgres import PostgresLog
+from shared.runtime import Runtime, Service
+from shared.settings import Settings
+from shared.web.fetch import Fetcher
+from shared.web.guard import Guard
+from shared.web.media import DEFAULT_LIMITS, Fingerprinter
+
+NAMES = ("intake", "matcher", "notifier")
+"""Every service, in the order they are started."""
+PORTS = {"serve": 8400, "intake": 8401, "matcher": 8402, "notifier": 8403}
+
+SERVICES = Path(__file__).resolve().parents[1]
+ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
+
+
+class _ServiceModule(Protocol):
+    def create(self, runtime: Runtime) -> Service: ...
+
+
+def create_services(runtime: Runtime, names: Sequence[str] = NAMES) -> list[Service]:
+    """The named services. Each is imported when it is asked for: one service's process does not load the others."""
+    modules = [importlib.import_module(f"services.{name}.service") for name in names]
+    return [cast(_ServiceModule, module).create(runtime) for module in modules]
+
+
+def schemas_of(settings: Settings) -> list[Schema]:
+    """The schemas this deployment has; the log's own only where the log is PostgreSQL."""
+    owned = [Schema(name=name, folder=SERVICES / name / "migrations") for name in ("intake", "notifier")]
+    return [ACCESS, *([EVENTLOG] if settings.log == "postgres" else []), *owned]
+
+
+# The database
+
+
+def postgres_dir(settings: Settings) -> Path:
+    """Where the embedded PostgreSQL lives."""
+    return settings.data_dir / "postgres"
+
+
+@asynccontextmanager
+async def embedded_postgres(settings: Settings) -> AsyncIterator[EmbeddedPostgres]:
+    """The embedded PostgreSQL, for as long as the block runs. Raises EmbeddedPostgresError."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    server = EmbeddedPostgres(postgres_dir(settings))
+    starting = asyncio.ensure_future(asyncio.to_thread(server.start))
+    try:
+        # Shielded: a start that was cancelled half-way would leave a server that nobody stops before the process ends.
+        await asyncio.shield(starting)
+        yield server
+    finally:
+        if not starting.done():
+            await asyncio.wait([starting])
+        await asyncio.shield(asyncio.to_thread(server.stop))
+
+
+@contextmanager
+def _one_command_at_a_time(settings: Settings) -> Iterator[None]:
+    """Commands that may have to start the server take turns, so that none finds another's about to stop."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.data_dir / "command.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def database_for_command(settings: Settings) -> AsyncIterator[Database]:
+    """The database for one command: the configured one, the one a running `serve` has, else started for the call."""
+    async with AsyncExitStack() as stack:
+        conninfo = settings.database
+        if conninfo is None:
+            stack.enter_context(_one_command_at_a_time(settings))
+            conninfo = conninfo_if_running(postgres_dir(settings))
+        if conninfo is None:
+            conninfo = (await stack.enter_async_context(embedded_postgres(settings))).conninfo
+        yield await stack.enter_async_context(Database(conninfo, max_connections=4))
+
+
+def conninfo_for_service(settings: Settings) -> str:
+    """For a service on its own: the configured database, or that of a running `serve`. Raises BadSettings."""
+    conninfo = settings.database or conninfo_if_running(postgres_dir(settings))
+    if conninfo is None:
+        raise BadSettings("TAKEDOWN_DATABASE is not set; a service on its own does not start an embedded PostgreSQL")
+    return conninfo
+
+
+# The log
+
+
+def open_log(settings: Settings, database: Database, wakeups: Wakeups) -> EventLog:
+    """The log adapter of the settings; nothing is connected yet. Raises BadSettings."""
+    if settings.log == "postgres":
+        return PostgresLog(database, wakeups)
+    if settings.kafka_bootstrap_servers is None:
+        raise BadSettings("TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS is needed where TAKEDOWN_LOG is kafka")
+    from shared.log.kafka import KafkaLog  # loaded only where the log is Kafka
+
+    return KafkaLog(settings.kafka_bootstrap_servers)
+
+
+async def prepare_postgres_log(database: Database, wakeups: Wakeups) -> PostgresLog:
+    """The log's tables made where missing, and the log on them. For benchmarks and tests."""
+    await migrate(database, [EVENTLOG])
+    return PostgresLog(database, wakeups)
+
+
+async def prepare(settings: Settings, database: Database, log: EventLog) -> list[str]:
+    """Migrate and ensure topics, as `serve` and the demo do; returns the migrations applied."""
+    applied = await migrate(database, schemas_of(settings))
+    await log.ensure_topics(TOPICS)
+    return applied
+
+
+async def require_prepared(settings: Settings, database: Database | None, log: EventLog) -> None:
+    """Raises NotPrepared while a migration or topic is missing. `database` None: the service has none."""
+    missing = await pending(database, schemas_of(settings)) if database is not None else []
+    if missing:
+        raise NotPrepared(f"Not applied: {', '.join(missing)}.")
+    topics = await log.missing_topics(TOPICS)
+    if topics:
+        raise NotPrepared(f"Missing: {', '.join(topics)}.")
+
+
+# The rest
+
+
+def build_guard(settings: Settings) -> Guard:
+    """The address guard of the settings. Raises BadSettings."""
+    return Guard.of(settings.outbound_allow, settings.static_hosts, allow_static_hosts=settings.allow_static_hosts)
+
+
+def build_runtime(settings: Settings, database: Database, *, create_root_key: bool) -> Runtime:
+    """A Runtime over `database` (opened or not); nothing is connected or started. Raises BadSettings."""
+    policy = settings.policy
+    guard = build_guard(settings)
+    wakeups = Wakeups(database)
+    limits = replace(DEFAULT_LIMITS, max_pixels=policy.fetch_max_pixels)
+    return Runtime(
+        settings=settings,
+        policy=policy,
+        database=database,
+        wakeups=wakeups,
+        log=open_log(settings, database, wakeups),
+        keys=KeyRing.from_root(read_root_key(settings.root_key, settings.data_dir, create=create_root_key)),
+        fetcher=Fetcher(guard, user_agent=settings.fetch_user_agent, connections_per_host=policy.connections_per_host),
+        webhooks=Fetcher(
+            guard, user_agent=settings.webhook_user_agent, connections_per_host=policy.connections_per_host
+        ),
+        fingerprinter=Fingerprinter(workers=2, limits=limits),
+        clock=system_clock,
+    )
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_key: bool) -> AsyncIterator[Runtime]:
+    """A Runtime with its database open; all of it is closed afterwards.
+
+    `conninfo` None: no database is opened (a matcher on Kafka has none). Raises BadSettings, DatabaseUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(conninfo or "")
+        runtime = build_runtime(settings, database, create_root_key=create_root_key)
+        stack.push_async_callback(runtime.fingerprinter.aclose)
+        stack.push_async_callback(runtime.webhooks.aclose)
+        stack.push_async_callback(runtime.fetcher.aclose)
+        if conninfo is not None:
+            await stack.enter_async_context(database)
+        stack.push_async_callback(runtime.log.close)
+        yield runtime
+
+
+async def suspend_content_of_key(tx: Tx, key: Key) -> int:
+    """Suspend all content that this key declared or confirmed; how many."""
+    raise NotImplementedError

@@ -1,0 +1,63 @@
+"""The program `takedown`. Exit codes: 0; 1 failed; 2 bad usage or settings. A failure is one line on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from services.standalone import (
+    commands_access,
+    commands_cases,
+    commands_hosts,
+    commands_log,
+    commands_run,
+)
+from services.standalone.terminal import complain
+from shared.errors import BadSettings, NotPrepared, TakedownError
+
+FAILED = 1
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="takedown",
+    help="From a confirmed fingerprint to a confirmed removal. Settings are TAKEDOWN_* variables, or a TOML file named by"
+    " TAKEDOWN_CONFIG. Exit codes: 0; 1 failed; 2 bad usage or settings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+commands_run.add_to(app)
+commands_cases.add_to(app)
+commands_hosts.add_to(app)
+commands_access.add_to(app)
+commands_log.add_to(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="takedown", standalone_mode=False)
+    except typer.TyperException as error:
+        text = error.format_message()
+        if text:  # a group without a command has shown its help instead
+            complain(f"{text} (see takedown --help)")
+        return error.exit_code
+    except (BadSettings, NotPrepared) as error:
+        complain(str(error))
+        return BAD_USAGE
+    except TakedownError as error:
+        complain(str(error))
+        return FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""`keys`, on the database directly: whoever may start the services may make keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from services.standalone import assemble
+from services.standalone.terminal import AsJson, run, say, say_json, say_table, settings_of_client
+from shared.auth import Key, Role, create_key, list_keys, revoke_key
+from shared.db.migrations import migrate
+from shared.errors import Permanent
+
+keys = typer.Typer(help="Keys of people and programs: create, list, revoke.", no_args_is_help=True)
+
+
+class NoSuchKey(Permanent):
+    """There is no such key."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create(
+    role: Annotated[Role, typer.Option(help="What it may do.")],
+    person: Annotated[str, typer.Option(help="An opaque id of the person, never a name or address.")],
+    organisation: Annotated[str, typer.Option(help="An id of the person's organisation.")],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is shown once, here."""
+
+    async def make() -> tuple[Key, str]:
+        async with assemble.database_for_command(settings_of_client()) as database:
+            await migrate(database, [assemble.ACCESS])
+            async with database.transaction() as tx:
+                return await create_key(tx, person_id=person, organisation_id=organisation, role=role, label=label)
+
+    key, secret = run(make())
+    if as_json:
+        say_json({**asdict(key), "key": secret})
+    else:
+        say(f"{secret}\n  key id {key.key_id}; it is not shown again. Use it as TAKEDOWN_KEY, or as a bearer token.")
+
+
+@keys.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List all keys, without their secrets."""
+
+    async def read() -> list[Key]:
+        async with assemble.database_for_command(settings_of_client()) as database:
+            await migrate(database, [assemble.ACCESS])
+            async with database.transaction() as tx:
+                return await list_keys(tx)
+
+    found = run(read())
+    if as_json:
+        for key in found:
+            say_json(asdict(key))
+        return
+    say_table(
+        ("key id", "role", "person", "organisation", "label", "created", "revoked"),
+        [
+            (key.key_id, key.role, key.person_id, key.organisation_id, key.label, key.created_at, key.revoked_at)
+            for key in found
+        ],
+        empty="There is no key.",
+    )
+
+
+@keys.command("revoke")
+def revoke(
+    key_id: Annotated[UUID, typer.Argument(help="As `keys list` shows it.")],
+    suspend_content: Annotated[
+        bool, typer.Option("--suspend-content", help="Also suspend all content this key declared or confirmed.")
+    ] = False,
+) -> None:
+    """Revoke a key, at once."""
+
+    async def end() -> tuple[Key | None, int]:
+        settings = settings_of_client()
+        async with assemble.database_for_command(settings) as database:
+            await migrate(database, assemble.schemas_of(settings))
+            async with database.transaction() as tx:
+                key = await revoke_key(tx, key_id)
+                count = await assemble.suspend_content_of_key(tx, key) if key is not None and suspend_content else 0
+                return key, count
+
+    key, count = run(end())
+    if key is None:
+        raise NoSuchKey(str(key_id))
+    say(f"{key_id} is revoked." + (f" {count} content suspended." if suspend_content else ""))

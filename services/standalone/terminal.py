@@ -1,0 +1,113 @@
+"""What all commands share: one line for an error, tables, and JSON for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared import logs
+from shared.errors import BadSettings
+from shared.settings import Settings, load
+from shared.web.client import ApiClient
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs: one object, or one a line.")]
+
+
+def settings_of_command() -> Settings:
+    """The settings, with logging set up by them. Raises BadSettings."""
+    settings = load()
+    logs.configure(format_=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def settings_of_client() -> Settings:
+    """For a command that is a client or a one-off: what it prints is for a person, so log lines start at warnings."""
+    settings = load()
+    logs.configure(format_=settings.log_format, level="warning" if settings.log_level == "info" else settings.log_level)
+    return settings
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def intake(settings: Settings) -> ApiClient:
+    """Intake's API with the caller's key. Raises BadSettings."""
+    return ApiClient(settings.intake_url, _key(settings))
+
+
+def notifier(settings: Settings) -> ApiClient:
+    """The notifier's API with the caller's key. Raises BadSettings."""
+    return ApiClient(settings.notifier_url, _key(settings))
+
+
+def _key(settings: Settings) -> str:
+    if settings.key is None:
+        raise BadSettings("TAKEDOWN_KEY is not set; `takedown keys create` makes a key")
+    return settings.key
+
+
+def say(text: str) -> None:
+    """One line of result."""
+    typer.echo(text)
+
+
+def say_json(value: Any) -> None:
+    """One JSON object on one line."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table; `empty` is said where it has no rows. Not cut to the width of a pipe."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    if not table.row_count:
+        typer.echo(empty)
+        return
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    console.print(table)
+
+
+def cell(value: object) -> str:
+    """A value as a person reads it."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, list | tuple):
+        return " ".join(cell(one) for one in value) or "-"
+    return str(value)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def complain(text: str) -> None:
+    """The one line on stderr that a failing command prints."""
+    typer.echo(f"takedown: {one_line(text)}", err=True)
+
+
+Command = Callable[..., None]
