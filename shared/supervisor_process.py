@@ -29,8 +29,8 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.25
 FAST_EXIT_SECONDS = 10.0
 """A server that lived for less than this after a restart counts as a failed restart."""
-RESTARTS_GIVEN_UP = 8
-"""This many failed restarts in a row (about 20 s in all) end the attempts."""
+RESTARTS_GIVEN_UP = 6
+"""This many failed restarts in a row (about 6 s of pauses in all) end the attempts."""
 
 
 class _Supervisor:

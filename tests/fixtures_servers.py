@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -52,6 +53,9 @@ def server_dir() -> Iterator[Path]:
     with open_temporary_dir() as path:
         yield path
         left = processes_of(path)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     assert not left, f"left running: {left}"
 
 

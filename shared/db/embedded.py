@@ -46,6 +46,7 @@ from shared.db.embedded_files import (
     make_data_dir,
     make_socket_dir,
     reachable_binaries,
+    remove_outside_socket_dir,
     remove_stale_marks,
     socket_dir_of,
     sync_dir,
@@ -106,7 +107,7 @@ class EmbeddedPostgres:
         self._stopping = threading.Event()
         self._lifecycle = threading.RLock()
         self.restarts = 0
-        """How often PostgreSQL ended by itself."""
+        """How often PostgreSQL was seen to end by itself."""
         self.gone = threading.Event()
         """Set when it ended by itself and could not be started again."""
 
@@ -142,6 +143,7 @@ class EmbeddedPostgres:
             server, self._server = self._server, None
             if server is not None:
                 server.stop(timeout_seconds=20.0)
+                remove_outside_socket_dir(self.data_dir)
                 log.info("postgres.stopped")
 
     def __enter__(self) -> Self:
@@ -246,17 +248,17 @@ class EmbeddedPostgres:
         if event.name == "exited":
             log.warning("postgres.died", status=event.status)
             self.restarts += 1
-        elif event.name in ("lost", "failed"):
+        elif event.name in ("lost", "failed", "stopped"):
             threading.Thread(target=self._start_again, name="postgres-restart", daemon=True).start()
 
     def _start_again(self) -> None:
-        """The supervisor was lost and PostgreSQL stops with it, or it gave up: start both again, once."""
+        """The supervisor has ended, and PostgreSQL with it, unasked: start both again, once."""
         with self._lifecycle:
-            if self._stopping.is_set() or self._server is None or self._server.running:
+            server = self._server
+            if self._stopping.is_set() or server is None or not server.wait(1.0):
                 return
             log.warning("postgres.supervisor_lost")
             self._server = None
-            self.restarts += 1
             try:
                 self._start()
             except EmbeddedPostgresError as error:

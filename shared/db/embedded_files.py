@@ -6,6 +6,7 @@ Layout of a data dir: ``cluster/`` (PostgreSQL's own, 0700), ``run/`` (the socke
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -265,6 +266,14 @@ def make_socket_dir(data_dir: Path, account: Account) -> Path:
         account.give(folder)
         folder.chmod(0o700)
     return folder
+
+
+def remove_outside_socket_dir(data_dir: Path) -> None:
+    """Leave nothing under /tmp; the folder in the data dir stays."""
+    folder = socket_dir_of(data_dir)
+    if data_dir not in folder.parents:
+        with contextlib.suppress(OSError):  # not empty: a next server is quicker than we
+            folder.rmdir()
 
 
 def write_configuration(cluster: Path, settings: Mapping[str, str], socket_dir: Path, account: Account) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -166,6 +167,16 @@ def test_the_supervisor_killed_alone_comes_back_with_postgres(server_dir: Path) 
         assert not server.gone.is_set()
 
 
+def test_postgres_that_can_not_come_back_is_reported_gone(server_dir: Path) -> None:
+    data_dir = server_dir / "postgres"
+    with EmbeddedPostgres(data_dir) as server:
+        assert server.server_pid is not None
+        (data_dir / "cluster" / "global" / "pg_control").unlink()
+        os.kill(server.server_pid, signal.SIGKILL)
+        assert server.gone.wait(60)
+        assert gone(data_dir)
+
+
 def test_the_thread_that_started_it_may_end(server_dir: Path) -> None:
     server = EmbeddedPostgres(server_dir / "postgres")
     thread = threading.Thread(target=server.start)
@@ -183,10 +194,11 @@ def test_the_thread_that_started_it_may_end(server_dir: Path) -> None:
 
 def test_an_interrupted_initdb_is_no_trap(server_dir: Path) -> None:
     data_dir = server_dir / "postgres"
-    process = subprocess.Popen([sys.executable, "-c", OWNER, str(data_dir)], stdout=subprocess.DEVNULL)
-    wait_until(lambda: list(data_dir.glob("cluster.new-*/base")), seconds=20)
-    process.kill()
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(data_dir)], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: list(data_dir.glob("cluster.new-*/base")), seconds=20)
+        finally:
+            process.kill()
     wait_until(lambda: gone(data_dir), seconds=GONE_WITHIN_SECONDS)
     assert not (data_dir / "cluster").exists()
     with EmbeddedPostgres(data_dir) as server, psycopg.connect(server.conninfo) as connection:
@@ -234,6 +246,9 @@ def test_data_of_another_version_are_refused_by_name(server_dir: Path) -> None:
 def test_a_long_path_still_has_a_socket(server_dir: Path) -> None:
     with EmbeddedPostgres(server_dir / ("x" * 100)) as server, psycopg.connect(server.conninfo) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+        socket_dir = Path(str(connection.info.host))
+        assert (stat.S_IMODE(socket_dir.stat().st_mode), len(str(socket_dir)) < 50) == (0o700, True)
+    assert not socket_dir.exists()
 
 
 def test_the_log_names_no_value(server_dir: Path) -> None:

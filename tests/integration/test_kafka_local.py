@@ -94,9 +94,11 @@ def test_it_stops_when_its_launcher_is_killed(server_dir: Path) -> None:
 def test_it_stops_when_the_parent_of_its_launcher_is_killed(server_dir: Path) -> None:
     data_dir = server_dir / "kafka"
     with subprocess.Popen([sys.executable, "-c", PARENT, str(data_dir)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        next(line for line in parent.stdout if line.startswith("READY "))
-        parent.kill()
+        try:
+            assert parent.stdout is not None
+            next(line for line in parent.stdout if line.startswith("READY "))
+        finally:
+            parent.kill()
         wait_until(lambda: gone(data_dir), seconds=GONE_WITHIN_SECONDS)
 
 
@@ -127,8 +129,10 @@ def test_an_interrupted_formatting_is_no_trap(server_dir: Path) -> None:
     data_dir = server_dir / "kafka"
     command = [sys.executable, str(LAUNCHER), "--data-dir", str(data_dir)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
-        wait_until((data_dir / "format.properties").exists, seconds=30)
-        launcher.kill()
+        try:
+            wait_until((data_dir / "format.properties").exists, seconds=30)
+        finally:
+            launcher.kill()
     wait_until(lambda: gone(data_dir), seconds=GONE_WITHIN_SECONDS)
     with start_kafka(data_dir=data_dir) as kafka:
         assert kafka.running
