@@ -137,10 +137,8 @@ class KafkaAdmin:
 
     async def create(self, topics: Collection[Topic]) -> None:
         """Create topics; one that exists already is left as it is. Raises LogUnavailable."""
-        wanted = [
-            NewTopic(topic.name, topic.partitions, replication_factor=-1, topic_configs=topic_settings(topic))
-            for topic in topics
-        ]
+        # -1: as many copies as the broker's `default.replication.factor` says. NewTopic takes it with an (empty) assignment only.
+        wanted = [NewTopic(topic.name, topic.partitions, -1, {}, topic_settings(topic)) for topic in topics]
         with port_errors():
             client = await self._started()
             response = await client.create_topics(wanted)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from shared.log.kafka_client import REQUEST_TIMEOUT_MS, port_errors
 from shared.log.murmur2 import partition_of
@@ -155,19 +154,21 @@ async def _send(
         for record, partition in zip(records, partitions, strict=True)
     ]
     stood = await asyncio.gather(*under_way, return_exceptions=True)
+    places = []
     for one in stood:
         if isinstance(one, BaseException):
             raise one
-    return tuple(TopicPartitionOffset(topic=one.topic, partition=one.partition, offset=one.offset) for one in stood)
+        places.append(TopicPartitionOffset(topic=one.topic, partition=one.partition, offset=one.offset))
+    return tuple(places)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
-            return
-    with suppress(KafkaError, OSError):
-        await producer.client.close()  # it would not flush
+    """Close it, also when the broker does not answer: then what was not delivered is given up."""
+    stopping = asyncio.create_task(producer.stop())
+    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+    if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+        stopping.cancel()
+        await asyncio.gather(stopping, producer.client.close(), return_exceptions=True)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import aiokafka
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 
 from shared.log.kafka_client import REQUEST_TIMEOUT_MS, KafkaAdmin, kafka_partition, port_errors, port_partition
 from shared.log.port import Commit, CommitRefused, Polled, Record, TopicPartition
@@ -42,10 +42,12 @@ def consumer(bootstrap_servers: str, **settings: object) -> AIOKafkaConsumer:
 
 
 async def stop(reader: AIOKafkaConsumer) -> None:
-    """Close it, also when the broker does not answer."""
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await reader.stop()
+    """Close it, also when the broker does not answer, and when one of its tasks was cancelled before it had begun."""
+    stopping = asyncio.create_task(reader.stop())
+    await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+    if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+        stopping.cancel()
+        await asyncio.gather(stopping, reader._client.close(), return_exceptions=True)  # it has no public way
 
 
 def _record(message: aiokafka.ConsumerRecord) -> Record:
