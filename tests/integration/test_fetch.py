@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import ssl
@@ -150,17 +151,41 @@ async def test_an_answer_comes_with_the_address_that_was_dialled() -> None:
 
 
 async def test_a_request_tells_nothing_of_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(answering(ok(b"", "Set-Cookie: session=1; Path=/"))) as site, fetching(site) as fetcher:
+    resolver = Answers(host_example=[("127.0.0.1",)])
+    async with (
+        serving(answering(ok(b"", "Set-Cookie: session=1; Path=/"))) as site,
+        fetching(site, resolver=resolver) as fetcher,
+    ):
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.9:1")
         monkeypatch.setenv("http_proxy", "http://127.0.0.9:1")
-        await fetcher.get(site.url())
-        await fetcher.get(site.url())
-    assert site.connections == 2  # none kept
+        await fetcher.get(site.url(host="host.example"))
+        await fetcher.get(site.url(host="host.example"))
+    assert len(site.requests) == 2
     for request in site.requests:
         names = {line.partition(":")[0].lower() for line in request.split("\r\n")[1:] if line}
         assert names <= {"host", "user-agent", "accept", "accept-encoding", "connection"}
         assert "User-Agent: Mozilla/5.0 (test)".lower() in request.lower()
         assert "takedown" not in request.lower()
+
+
+async def test_no_connection_is_kept() -> None:
+    connections = 0
+
+    async def keeping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(ok(b"again", "Connection: keep-alive"))
+        writer.close()
+
+    server = await asyncio.start_server(keeping, "127.0.0.1", 0)
+    async with server:
+        site = Site("127.0.0.1", server.sockets[0].getsockname()[1])
+        async with fetching(site) as fetcher:
+            for _ in range(3):
+                assert (await fetcher.get(site.url())).body == b"again"
+    assert connections == 3
 
 
 async def test_the_url_goes_out_as_it_is() -> None:
@@ -475,6 +500,16 @@ async def test_redirects_are_followed_and_counted() -> None:
         assert (fetched.body, fetched.redirects, fetched.final_url) == (b"end", 5, site.url("/5"))
         with pytest.raises(TooManyRedirects):
             await fetcher.get(site.url("/0"), max_redirects=4)
+
+
+async def test_a_redirect_to_another_site_is_dialled_there() -> None:
+    async with (
+        serving(answering(ok(b"there"))) as there,
+        serving(redirecting(there.url("/x"))) as here,
+        fetching(here, there) as fetcher,
+    ):
+        fetched = await fetcher.get(here.url())
+    assert (fetched.body, fetched.address, fetched.final_url) == (b"there", there.endpoint, there.url("/x"))
 
 
 async def test_a_redirect_loop_ends() -> None:

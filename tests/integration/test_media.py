@@ -282,14 +282,17 @@ async def test_a_child_that_hangs_is_replaced_at_its_wall_time() -> None:
 # --- processes -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_child_killed_while_idle_is_not_the_next_picture_s_fault(fingerprinter: Fingerprinter) -> None:
+async def test_children_killed_while_idle_are_not_the_next_picture_s_fault() -> None:
     body = encoded(picture(40, 40), "PNG")
-    await fingerprinter.fingerprint(body)
-    (child,) = children_of(os.getpid())
-    os.kill(child, signal.SIGKILL)
-    await until(lambda: not alive(child))
-    assert (await fingerprinter.fingerprint(body)).width == 40
-    assert len(children_of(os.getpid())) == 1
+    async with Fingerprinter(workers=2) as two:
+        await asyncio.gather(*(two.fingerprint(body) for _ in range(6)))
+        children = children_of(os.getpid())
+        assert len(children) == 2
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        await until(lambda: not any(of_process(child, "stat") for child in children))  # and waited for
+        assert (await two.fingerprint(body)).width == 40
+        assert len(children_of(os.getpid())) == 1
 
 
 async def test_a_child_killed_at_work_is_replaced_and_the_picture_tried_again(fingerprinter: Fingerprinter) -> None:

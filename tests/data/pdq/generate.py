@@ -133,7 +133,16 @@ def pictures() -> Iterator[tuple[str, Image.Image]]:
     for number, (content, width, height, levels) in enumerate(sizes):
         pixels = colour(rng, content, height, width, levels)
         yield f"{number:02d}_{content.__name__}_{width}x{height}.png", Image.fromarray(pixels)
+    yield from _rounding()
     yield from _modes(rng)
+
+
+def _rounding() -> Iterator[tuple[str, Image.Image]]:
+    """Pictures whose bits or quality hang on the last digit: on how luma is rounded and in which order sums run."""
+    for seed, (width, height) in ((8, (16, 20)), (15, (8, 8)), (24, (300, 200))):
+        one_colour = np.random.default_rng(seed).integers(0, 256, 3)
+        pixels = np.full((height, width, 3), one_colour, dtype=np.uint8)
+        yield f"rounding_flat_{width}x{height}.png", Image.fromarray(pixels)
 
 
 def _modes(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
