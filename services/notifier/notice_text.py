@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from services.notifier.states import MessageKind
 from shared.urls import defanged
 
 WIDTH = 76
+_SCHEME = re.compile(r"http(?=s?:)", re.IGNORECASE)
 
 NO_FURTHER_ACTION = (
     "No further action is asked of you under this demand. This says nothing about consent or about lawfulness."
@@ -145,8 +147,8 @@ def _signature(name: str, contact: str, reference: str, issued_at: datetime) -> 
 
 
 def _url(url: str) -> str:
-    """A URL from outside, as text that is no link and cannot break the line."""
-    return defanged("".join(_printable(url).split()))
+    """A URL from outside, as text that is no link, in its query neither, and cannot break the line."""
+    return _SCHEME.sub("hxxp", defanged("".join(_printable(url).split())))
 
 
 def _moment(at: datetime) -> str:
