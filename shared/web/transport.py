@@ -7,7 +7,8 @@
 - the address really dialled is read off the connection, not off the resolver's answer.
 
 Each request has a connection of its own: a kept one may be closed by the other side just as a demand is written to it, and
-then nobody knows whether it arrived.
+then nobody knows whether it arrived. For the same reason a POST is never repeated here; aiohttp repeats a GET once where its
+connection breaks before an answer.
 """
 
 from __future__ import annotations

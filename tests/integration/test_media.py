@@ -257,7 +257,7 @@ async def test_the_largest_allowed_picture_fits_the_limits(fingerprinter: Finger
 
 
 async def test_processor_time_is_bounded_for_each_picture() -> None:
-    large = encoded(picture(5000, 5000), "JPEG")
+    large = encoded(picture(6300, 6300), "JPEG")
     async with confined(cpu_seconds=1) as hasty:
         for _ in range(3):  # many small ones together take their time and are not held against each other
             await asyncio.gather(*(hasty.fingerprint(encoded(picture(900, 900), "JPEG")) for _ in range(4)))
@@ -273,10 +273,22 @@ async def test_a_child_that_hangs_is_replaced_at_its_wall_time() -> None:
         await hasty.fingerprint(encoded(picture(40, 40), "PNG"))
         (child,) = children_of(os.getpid())
         with pytest.raises(Undecodable) as caught:
-            await hasty.fingerprint(encoded(picture(6000, 6000), "PNG", compress_level=1))
+            await hasty.fingerprint(encoded(picture(6300, 6300), "PNG", compress_level=1))
         assert caught.value.reason is Reason.OUT_OF_TIME
         assert not alive(child)
         assert (await hasty.fingerprint(encoded(picture(40, 40), "PNG"))).width == 40
+
+
+async def test_a_child_that_was_stopped_is_killed_by_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.web.media._GRACE_SECONDS", 0.5)
+    async with confined(wall_seconds=1) as hasty:
+        await hasty.fingerprint(encoded(picture(40, 40), "PNG"))
+        (child,) = children_of(os.getpid())
+        os.kill(child, signal.SIGSTOP)
+        with pytest.raises(Undecodable) as caught:
+            await hasty.fingerprint(encoded(picture(40, 40), "PNG"))
+        assert caught.value.reason is Reason.OUT_OF_TIME
+        assert not alive(child)
 
 
 # --- processes -----------------------------------------------------------------------------------------------------------
