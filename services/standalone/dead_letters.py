@@ -66,6 +66,7 @@ async def replay(log: EventLog, dead_letter_id: UUID, *, requested_by: str, wait
         topic=letter.topic,
         partition=letter.partition,
         offset=letter.offset,
+        key=letter.key,
         requested_by=requested_by,
         at=system_clock(),
     )

@@ -68,13 +68,13 @@ def listen(host: str, port: int) -> socket.socket:
     return held
 
 
-async def serve_http(app: ASGIApp, held: socket.socket, until: asyncio.Event) -> None:
-    """Serve `app` on the socket until the event; requests under way may end."""
+async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio.Event) -> None:
+    """Serve `app` on the sockets until the event; requests under way may end."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=HTTP_GRACE_SECONDS
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[held]))
+    serving = asyncio.create_task(server.serve(sockets=list(held)))
     waiting = asyncio.create_task(until.wait())
     try:
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -109,7 +109,7 @@ async def running(
             tasks = [group.create_task(_supervised(name, work)) for name, work in workers.items()]
             # On Kafka the brokers maintain the log: it returns at once.
             tasks.append(group.create_task(_supervised("maintenance", runtime.log.run_maintenance, may_return=True)))
-            http = group.create_task(serve_http(app, held, stop_http))
+            http = group.create_task(serve_http(app, [held], stop_http))
             try:
                 yield
             finally:

@@ -1,0 +1,402 @@
+"""The scenarios, as data: who misbehaves how, how it is found, and how it must end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.standalone.demo import sites
+from services.standalone.demo.mailbox import MailboxOnly
+from services.standalone.demo.pictures import (
+    FORMATS,
+    Hashes,
+    Picture,
+    Pixels,
+    draw,
+    encode,
+    hashes_of,
+    mirrored,
+    resized,
+)
+from services.standalone.demo.sites import Provider, Site
+
+UNRELATED = 300
+"""Pictures that nobody asked about, sighted like the others."""
+GALLERIES = 3
+"""Hosts that serve them."""
+PROVIDER = "hosting"
+
+
+class Found(StrEnum):
+    """How a target comes to be known."""
+
+    SIGHTED = "sighted"
+    """A crawler sees it after the content was confirmed."""
+    BEFORE = "seen before"
+    """A crawler saw it before the content was confirmed."""
+    REPORTED = "reported"
+    """A helpline reports the page's URL; our own fetch finds the picture."""
+    MADE_UP = "made up"
+    """A crawler says so. It is not true, or nobody can look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a target must end. `reason` is of a removal; None: any, or none."""
+
+    state: str
+    reason: str | None = None
+    round: int = 1
+
+    def __str__(self) -> str:
+        reason = f" ({self.reason.replace('_', ' ')})" if self.reason else ""
+        return f"{self.state}{reason}" + (f", round {self.round}" if self.round > 1 else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A URL of the scenario's site. `copy` None: nothing of the content is there."""
+
+    path: str
+    end: End
+    copy: Picture | None = None
+    found: Found = Found.SIGHTED
+    page: str | None = None
+    """The path of the page it is on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """`site_hears`, `provider_hears`: message types that must have arrived there. No other asking message may have."""
+
+    name: str
+    story: str
+    site: Site
+    original: Picture
+    targets: tuple[Target, ...]
+    site_hears: frozenset[str] = frozenset({"demand.issued"})
+    site_may_hear: frozenset[str] = frozenset({"demand.reminded", "demand.closed"})
+    provider_hears: frozenset[str] = frozenset()
+    withdraw: bool = False
+    """The claim is withdrawn once the site has a demand."""
+    held: str | None = None
+    """The kind of the task that a held target must have."""
+    hashes: dict[str, Hashes] = field(default_factory=dict)
+    """Of what a crawler sees (or says it sees), by path; the original's under ''."""
+
+    @property
+    def expected(self) -> str:
+        """For the table."""
+        ends = dict.fromkeys(str(target.end) for target in self.targets)
+        asked = [name for name, hears in (("site", self.site_hears), ("provider", self.provider_hears)) if hears]
+        return "; ".join(ends) + (f"; asked: {', '.join(asked)}" if asked else "; nobody asked")
+
+
+def make(progress: Callable[[int, int], None] = lambda done, of: None) -> tuple[list[Scenario], list[Site], Provider]:
+    """All scenarios, the galleries of unrelated pictures, and the provider. Takes seconds: it draws and hashes every picture."""
+    scenarios = [make_one(seed) for seed, make_one in enumerate(_ALL, start=1000)]
+    for number, scenario in enumerate(scenarios):
+        scenario.hashes[""] = hashes_of(scenario.original)
+        for target in scenario.targets:
+            shown = target.copy if target.copy is not None else scenario.original
+            scenario.hashes[target.path] = hashes_of(shown)
+        progress(number, len(scenarios) + UNRELATED)
+    galleries = [Site(name=f"gallery-{number}") for number in range(1, GALLERIES + 1)]
+    for number in range(UNRELATED):
+        picture = encode(draw(number, width=160, height=120), FORMATS[number % len(FORMATS)])
+        galleries[number % GALLERIES].pictures[f"/g/{number}.{picture.suffix}"] = picture
+        progress(len(scenarios) + number, len(scenarios) + UNRELATED)
+    everywhere: list[Site] = [*(scenario.site for scenario in scenarios), *galleries]
+    provider = Provider(name=PROVIDER, provider=None)
+    provider.sites.update({site.domain: site for site in everywhere})
+    return scenarios, galleries, provider
+
+
+def directory_csv(all_sites: Iterable[Site]) -> str:
+    """The directory of the small internet, as `takedown hosts import` takes it."""
+    lines = ["organisation,name,domains,rung,webhook_url,webhook_secrets,email,next_rung,posture,bound_by"]
+    for site in all_sites:
+        rung = "hosting_provider" if isinstance(site, Provider) else "site_operator"
+        webhook, secret = ("", "") if site.email else (site.url("/webhook"), site.secret)
+        lines.append(
+            f"{site.name},{site.name},{site.domain},{rung},{webhook},{secret},{site.email or ''},"
+            f"{site.provider or ''},{site.posture},{site.bound_by}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+# What each is made of
+
+
+def _copies(pixels: Pixels, end: End) -> tuple[Target, ...]:
+    """The same picture as it travels: re-encoded, smaller, in another format."""
+    return (
+        Target(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=60), end=end),
+        Target(path="/m/2.webp", copy=encode(resized(pixels, 0.6), "WEBP", quality=75), end=end),
+        Target(path="/m/3.png", copy=encode(resized(pixels, 0.8), "PNG"), end=end),
+    )
+
+
+def _one(pixels: Pixels, end: End, *, found: Found = Found.SIGHTED) -> tuple[Target, ...]:
+    return (Target(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=70), end=end, found=found),)
+
+
+def _with(site: Site, targets: tuple[Target, ...]) -> Site:
+    site.pictures.update({target.path: target.copy for target in targets if target.copy is not None})
+    return site
+
+
+REMOVED = End(state="removed", reason="gone")
+
+
+def _cooperative(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _copies(pixels, REMOVED)
+    return Scenario(
+        name="cooperative",
+        story="removes at once; three copies: re-encoded, resized, other formats",
+        site=_with(Site(name="cooperative", bound_by="uk_osa_20a"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _mirror(seed: int) -> Scenario:
+    pixels = draw(seed)
+    target = Target(path="/m/1.jpg", copy=encode(mirrored(pixels), "JPEG"), end=REMOVED)
+    return Scenario(
+        name="mirrored",
+        story="shows a mirrored copy",
+        site=_with(Site(name="mirrored"), (target,)),
+        original=encode(pixels, "PNG"),
+        targets=(target,),
+    )
+
+
+def _slow(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="slow",
+        story="acknowledges, removes later",
+        site=_with(sites.Slow(name="slow", bound_by="uk_osa_20a"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _silent(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="silent",
+        story="takes every message, does nothing; the next rung removes",
+        site=_with(sites.Silent(name="silent"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        site_hears=frozenset({"demand.issued", "demand.reminded"}),
+        provider_hears=frozenset({"demand.issued"}),
+    )
+
+
+def _flaky(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="flaky",
+        story="503, no answer, 500, a slow drip; then works",
+        site=_with(sites.Flaky(name="flaky"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _liar(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="liar",
+        story="says removed, still there; the next rung removes",
+        site=_with(sites.Liar(name="liar"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        site_hears=frozenset({"demand.issued", "demand.still_present"}),
+        provider_hears=frozenset({"demand.issued"}),
+    )
+
+
+def _soft_not_found(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="soft-404",
+        story="answers 200 with a page that says not found",
+        site=_with(sites.SoftNotFound(name="soft-404"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _swapper(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, End(state="removed", reason="replaced"))
+    return Scenario(
+        name="swap",
+        story="puts another picture at the address",
+        site=_with(sites.Swapper(name="swap", other=encode(draw(seed + 500), "JPEG")), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _uploads_again(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, End(state="removed", reason="gone", round=2))
+    return Scenario(
+        name="uploads-again",
+        story="removes; it is uploaded again; a new round removes it",
+        site=_with(sites.UploadsAgain(name="uploads-again"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        site_hears=frozenset({"demand.issued", "demand.reappeared"}),
+    )
+
+
+def _redirects_inward(seed: int) -> Scenario:
+    targets = tuple(
+        Target(path=path, end=End(state="held"), found=Found.MADE_UP) for path in ("/to-metadata.jpg", "/to-inside.jpg")
+    )
+    return Scenario(
+        name="redirects-inward",
+        story="redirects to 169.254.169.254 and 127.0.0.1; the guard refuses",
+        site=sites.Redirector(name="redirects-inward", inside={"/to-metadata.jpg": "http://169.254.169.254/latest/"}),
+        original=encode(draw(seed), "PNG"),
+        targets=targets,
+        site_hears=frozenset(),
+        held="first_check",
+    )
+
+
+def _endpoint_gone(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="answers-410",
+        story="answers 410 to demands; the next rung removes",
+        site=_with(sites.EndpointGone(name="answers-410"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        provider_hears=frozenset({"demand.issued"}),
+    )
+
+
+def _page(seed: int) -> Scenario:
+    pixels = draw(seed)
+    target = Target(
+        path="/pictures/embedded.webp", copy=encode(pixels, "WEBP"), end=REMOVED, found=Found.REPORTED, page="/post/1"
+    )
+    site = _with(Site(name="page"), (target,))
+    site.pictures["/pictures/logo.png"] = encode(draw(seed + 500, width=160, height=120), "PNG")
+    site.pages["/post/1"] = (
+        "<html><head><title>post</title></head><body>"
+        '<img src="/pictures/logo.png"><p>hello</p><img src="../pictures/embedded.webp"></body></html>'
+    )
+    return Scenario(
+        name="page",
+        story="a page embeds the picture; the page's URL is reported",
+        site=site,
+        original=encode(pixels, "PNG"),
+        targets=(target,),
+    )
+
+
+def _mailbox(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="mailbox-only",
+        story="has a mailbox and a browser; answers on the capability page",
+        site=_with(MailboxOnly(name="mailbox-only", email="abuse@mailbox-only.test"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+def _hostile(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED)
+    return Scenario(
+        name="hostile",
+        story="the operator may be the perpetrator: skipped, the next rung is asked",
+        site=_with(sites.Silent(name="hostile", posture="hostile"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        site_hears=frozenset(),
+        site_may_hear=frozenset(),
+        provider_hears=frozenset({"demand.issued"}),
+    )
+
+
+def _lying_crawler(seed: int) -> Scenario:
+    nothing = Target(path="/never-there.jpg", end=End(state="removed", reason="not_found"), found=Found.MADE_UP)
+    other = Target(path="/other.jpg", end=End(state="held"), found=Found.MADE_UP)
+    site = Site(name="lying-crawler")
+    site.pictures[other.path] = encode(draw(seed + 500), "JPEG")
+    return Scenario(
+        name="lying-crawler",
+        story="a crawler says it is here; our own check does not see it",
+        site=site,
+        original=encode(draw(seed), "PNG"),
+        targets=(nothing, other),
+        site_hears=frozenset(),
+        site_may_hear=frozenset(),
+        held="first_check",
+    )
+
+
+def _withdrawn(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, End(state="withdrawn"))
+    return Scenario(
+        name="withdrawn",
+        story="the claim is withdrawn half-way: suspended, then erased",
+        site=_with(sites.Dawdler(name="withdrawn"), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+        site_hears=frozenset({"demand.issued", "demand.retracted"}),
+        withdraw=True,
+    )
+
+
+def _seen_before(seed: int) -> Scenario:
+    pixels = draw(seed)
+    targets = _one(pixels, REMOVED, found=Found.BEFORE)
+    return Scenario(
+        name="seen-before",
+        story="seen before its content was confirmed",
+        site=_with(Site(name="seen-before", gone_status=404), targets),
+        original=encode(pixels, "PNG"),
+        targets=targets,
+    )
+
+
+_ALL: tuple[Callable[[int], Scenario], ...] = (
+    _cooperative,
+    _mirror,
+    _slow,
+    _silent,
+    _flaky,
+    _liar,
+    _soft_not_found,
+    _swapper,
+    _uploads_again,
+    _redirects_inward,
+    _endpoint_gone,
+    _page,
+    _mailbox,
+    _hostile,
+    _lying_crawler,
+    _withdrawn,
+    _seen_before,
+)
