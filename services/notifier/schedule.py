@@ -79,5 +79,4 @@ def observation_valid_for(policy: Policy) -> timedelta:
 
 def _window(base: timedelta, cap: timedelta, attempt: int) -> timedelta:
     doublings = max(0, min(attempt - 1, 40))
-    window: timedelta = min(cap, base * (2.0**doublings))
-    return window
+    return timedelta(seconds=min(cap.total_seconds(), base.total_seconds() * 2.0**doublings))
