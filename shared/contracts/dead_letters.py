@@ -21,6 +21,8 @@ class DeadLetter(Event):
     log: str
     """The log the offset belongs to: `cluster/topic id`."""
     digest: Hex
+    key: str | None = None
+    """Of a compacted topic: the content, claim or takedown the record was about, so that its current row can be published."""
     error: str
     reason: str
     at: Moment
@@ -36,6 +38,8 @@ class ReplayRequested(Event):
     topic: str
     partition: int
     offset: int
+    key: str | None = None
+    """The dead letter's."""
     requested_by: str
     at: Moment
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from shared.contracts.event import Event, data_of
 from shared.contracts.topics import Topic
-from shared.db.pool import Tx
+from shared.db.pool import Row, Tx
 from shared.db.wake import notify
 
 _PUT = """
@@ -21,6 +21,15 @@ VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (outbox_id) DO NOTHING
 """
 
 _MARK = "INSERT INTO {schema}.inbox (group_name, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1 AS fresh"
+
+_PARKED = """
+SELECT sequence, outbox_id, topic, key, type, parked_at, reason FROM {schema}.outbox
+WHERE parked_at IS NOT NULL ORDER BY sequence
+"""
+
+_UNPARK = """
+UPDATE {schema}.outbox SET parked_at = NULL, reason = NULL WHERE outbox_id = %s AND parked_at IS NOT NULL
+"""
 
 
 def channel(schema: str) -> str:
@@ -44,6 +53,19 @@ async def mark(tx: Tx, schema: str, *, group: str, event_id: str) -> bool:
     """Mark an event as handled by `group`. False: it was already; the handler then has nothing to do."""
     cursor = await tx.execute(sql.SQL(_MARK).format(schema=sql.Identifier(schema)), (group, event_id))
     return await cursor.fetchone() is not None
+
+
+async def parked(tx: Tx, schema: str) -> list[Row]:
+    """Rows that could not be sent, oldest first: sequence, outbox_id, topic, key, type, parked_at, reason."""
+    cursor = await tx.execute(sql.SQL(_PARKED).format(schema=sql.Identifier(schema)))
+    return await cursor.fetchall()
+
+
+async def unpark(tx: Tx, schema: str, outbox_id: UUID) -> bool:
+    """Have a parked row tried again, and with it the later rows of its key. False: no such row."""
+    cursor = await tx.execute(sql.SQL(_UNPARK).format(schema=sql.Identifier(schema)), (outbox_id,))
+    await notify(tx, channel(schema))
+    return cursor.rowcount == 1
 
 
 async def _insert(tx: Tx, schema: str, row: tuple[object, ...]) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import structlog
@@ -21,13 +21,16 @@ from psycopg import errors
 
 from shared.contracts.event import Event, data_of, headers_of
 from shared.contracts.registry import MODELS_BY_TOPIC
+from shared.contracts.topics import BY_NAME
 from shared.db import outbox
 from shared.db.pool import Database, Row, Tx
 from shared.db.wake import Subscription, Wakeups
 from shared.errors import Permanent, Poison, Transient
 from shared.log.port import (
+    HEARTBEAT_KEY,
     MAX_RECORD_BYTES,
     EventLog,
+    LogUnavailable,
     OutgoingRecord,
     Publisher,
     PublisherFenced,
@@ -35,6 +38,7 @@ from shared.log.port import (
     RecordTooLarge,
     UnknownTopic,
 )
+from shared.log.replays import current_row_replays
 from shared.metrics import OUTBOX_PARKED, OUTBOX_PENDING
 
 log = structlog.get_logger(__name__)
@@ -49,6 +53,7 @@ _BATCH = 500
 _POLL_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _GAUGE_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,54 @@ class Relay:
                     self._log.publisher(transactional_id=transactional_id)
                 )
             log.info("relay.leads", schema=self._schema)
-            await self._publish_for_ever(connection, publishers, subscription)
+            beside = [asyncio.create_task(self._answer_replays()), asyncio.create_task(self._beat(publishers))]
+            try:
+                await self._publish_for_ever(connection, publishers, subscription)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _answer_replays(self) -> None:
+        """A replay of a topic whose rows we own publishes the row as it is now. One relay leads, so one member id will do."""
+        if not self._renderers:
+            return
+        replays = current_row_replays(
+            self._log,
+            group=f"{self._schema}.current-rows",
+            topics=frozenset(self._renderers),
+            republish=self.republish,
+            member_id=f"{self._schema}.relay",
+            source=self._source,
+        )
+        while True:
+            try:
+                await replays.run()
+            except UnknownTopic:
+                log.error("relay.no_dead_letters_topic", schema=self._schema)
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def republish(self, topic: str, key: str) -> None:
+        """Queue the key's current row. Raises DatabaseUnavailable."""
+        async with self._database.transaction() as tx:
+            await outbox.put_current(tx, self._schema, BY_NAME[topic], key=key, event_id=uuid4())
+
+    async def _beat(self, publishers: Mapping[str | None, Publisher]) -> None:
+        """A tombstone of nothing, hourly, to each partition of our compacted topics, where the log needs it to compact them."""
+        while self._log.needs_heartbeat:
+            for topic in sorted(self._renderers):
+                try:
+                    count = await self._log.partitions_of(topic)
+                    await publishers[self._transactional_ids.get(topic)].publish(
+                        [
+                            OutgoingRecord(topic=topic, key=HEARTBEAT_KEY, value=None, partition=number)
+                            for number in range(count)
+                        ]
+                    )
+                except (LogUnavailable, UnknownTopic, PublisherFenced) as error:
+                    # The publishing beside us meets it too, and says more.
+                    log.warning("relay.heartbeat_missed", topic=topic, error=type(error).__name__)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
     async def _publish_for_ever(
         self, connection: Tx, publishers: Mapping[str | None, Publisher], subscription: Subscription

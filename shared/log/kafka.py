@@ -33,6 +33,10 @@ class KafkaLog:
         self._partitions: dict[str, int] = {}
         self._compacted: dict[str, bool] = {}
 
+    @property
+    def needs_heartbeat(self) -> bool:
+        return True
+
     # Topics
 
     async def ensure_topics(self, topics: Collection[Topic]) -> None:

@@ -21,6 +21,10 @@ MAX_RECORD_BYTES = 1_000_000
 """Key, value and headers of one record together; a little under Kafka's default `max.message.bytes`."""
 
 
+HEARTBEAT_KEY = b"00000000-0000-0000-0000-000000000000"
+"""Of a tombstone that names nothing. Kafka compacts a segment only when a later record starts another: see `needs_heartbeat`."""
+
+
 class LogUnavailable(Transient):
     """The event log cannot be reached."""
 
@@ -182,6 +186,11 @@ class GroupReader(Protocol):
 
 class EventLog(Protocol):
     """A log: Apache Kafka or PostgreSQL."""
+
+    @property
+    def needs_heartbeat(self) -> bool:
+        """Whether a quiet compacted partition must be written to now and then, else what it holds is never compacted."""
+        ...
 
     async def ensure_topics(self, topics: Collection[Topic]) -> None:
         """Create what is missing, with the retention and compaction of `topics`; existing topics' retention is brought up to date.

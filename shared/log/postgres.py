@@ -46,6 +46,10 @@ class PostgresLog:
         self._session = Session(database)
         self._catalogue = Catalogue(self._session, schema)
 
+    @property
+    def needs_heartbeat(self) -> bool:
+        return False
+
     # Topics
 
     async def ensure_topics(self, topics: Collection[Topic]) -> None:

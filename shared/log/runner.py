@@ -5,12 +5,13 @@
 - A poison record, a permanent failure, or an unexpected one after `ATTEMPTS` tries is referenced once in the dead letters.
 - A position is committed when everything below it has had its effect (or is referenced in the dead letters), several at once.
 - Delivery is at least once: handlers mark events in their inbox.
+- A replay is asked for on `takedown.dead-letters`; the failed group's own runner reads it there (group `<group>.replays`), finds the
+  record by its offset and hands it over again, out of its partition's order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import traceback
 from collections import deque
@@ -20,26 +21,34 @@ from dataclasses import dataclass, field
 import structlog
 
 from shared.clock import Clock, system_clock
-from shared.contracts.dead_letters import DeadLetter
-from shared.contracts.event import Envelope, data_of, decode, headers_of
+from shared.contracts.dead_letters import ReplayRequested
+from shared.contracts.event import Envelope, decode
 from shared.contracts.registry import MODELS_BY_TOPIC
 from shared.contracts.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
-from shared.errors import Permanent, Poison, TakedownError, Transient
-from shared.ids import deterministic_id
+from shared.errors import Permanent, Transient
+from shared.log.dead_letters import (
+    CURRENT_ROW_TOPICS,
+    dead_letter_record,
+    find_record,
+    letter_of,
+    publish_outcome,
+)
 from shared.log.port import (
+    HEARTBEAT_KEY,
     Commit,
     CommitRefused,
     EventLog,
     GroupReader,
     LogUnavailable,
     OffsetOutOfRange,
-    OutgoingRecord,
     Polled,
     Publisher,
     Record,
     TopicPartition,
 )
 from shared.metrics import DEAD_LETTERS, LAG, RECORD_SECONDS, RECORDS_HANDLED
+
+__all__ = ["Handler", "Runner", "backoff_seconds", "dead_letter_record"]
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +98,7 @@ class Runner:
         clock: Clock = system_clock,
         attempts: int = ATTEMPTS,
         retry_first_seconds: float = 0.1,
+        answers_replays: bool = True,
     ) -> None:
         self._log = log_
         self._group = group
@@ -102,9 +112,36 @@ class Runner:
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._places = asyncio.Semaphore(_CONCURRENT_RECORDS)
         self._dirty = asyncio.Event()
+        self._replays: Runner | None = None
+        if answers_replays:
+            self._replays = Runner(
+                log_,
+                f"{group}.replays",
+                (DEAD_LETTERS_TOPIC.name,),
+                self._answer,
+                member_id=f"{member_id}.replays",
+                source=source,
+                clock=clock,
+                answers_replays=False,
+            )
 
     async def run(self) -> None:
-        """Consume until cancelled. A log out of reach is waited for; the group is joined anew after an error of membership."""
+        """Consume, and answer replays, until cancelled. A log out of reach is waited for, and the group joined anew.
+
+        Raises UnknownTopic.
+        """
+        if self._replays is None:
+            return await self._run()
+        answering = asyncio.create_task(self._replays.run())
+        consuming = asyncio.create_task(self._run())
+        try:
+            done, _ = await asyncio.wait({answering, consuming}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _end([answering, consuming])
+
+    async def _run(self) -> None:
         attempt = 0
         while True:
             try:
@@ -227,6 +264,8 @@ class Runner:
             await asyncio.sleep(delay)
 
     async def _hand_over(self, record: Record) -> None:
+        if record.value is None and record.key == HEARTBEAT_KEY:
+            return
         envelope = decode(MODELS_BY_TOPIC[record.topic], value=record.value, headers=record.headers)
         with structlog.contextvars.bound_contextvars(group=self._group, traceparent=envelope.traceparent):
             await self._handler(envelope, record)
@@ -244,7 +283,8 @@ class Runner:
         attempt = 0
         while True:
             try:
-                letter = await self._letter(record, error)
+                log_id = await self._log.log_id(record.topic)
+                letter = letter_of(record, error, group=self._group, log_id=log_id, at=self._clock())
                 await publisher.publish([dead_letter_record(letter, self._source)])
                 break
             except Transient:
@@ -255,25 +295,17 @@ class Runner:
             "record.dead_lettered", **self._where(record), error=letter.error, dead_letter_id=str(letter.dead_letter_id)
         )
 
-    async def _letter(self, record: Record, error: Exception) -> DeadLetter:
-        log_id = await self._log.log_id(record.topic)
-        reason = error.title if isinstance(error, TakedownError) else ""
-        if isinstance(error, Poison):
-            reason = str(error)  # names fields, never values
-        return DeadLetter(
-            dead_letter_id=deterministic_id(
-                ("dead-letter", self._group, log_id, record.topic, str(record.partition), str(record.offset))
-            ),
-            group=self._group,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            log=log_id,
-            digest=hashlib.sha256(record.value or b"").hexdigest(),
-            error=type(error).__name__,
-            reason=reason,
-            at=self._clock(),
-        )
+    async def _answer(self, envelope: Envelope, _: Record) -> None:
+        """Handle a record again where a person asked this group to. A compacted topic's owner answers for it (see replays.py)."""
+        request = envelope.event
+        if not isinstance(request, ReplayRequested) or request.group != self._group:
+            return
+        if request.topic not in self._topics or request.topic in CURRENT_ROW_TOPICS:
+            return
+        record = await find_record(self._log, request)
+        error = None if record is None else await self.attempt(record)
+        outcome = "record_gone" if record is None else "handled" if error is None else "failed"
+        await publish_outcome(self._log, request, outcome, error, source=self._source, at=self._clock())
 
     # Commits
 
@@ -314,16 +346,6 @@ class Runner:
                 at_end = not lane.waiting and reader.position(partition) >= end if partition in self._lanes else False
                 lag.set(0 if at_end else max(0, end - lane.done))
             await asyncio.sleep(_LAG_SECONDS)
-
-
-def dead_letter_record(letter: DeadLetter, source: str) -> OutgoingRecord:
-    """The record of a dead letter; the same letter gives the same `ce_id`."""
-    return OutgoingRecord(
-        topic=DEAD_LETTERS_TOPIC.name,
-        key=letter.topic.encode(),
-        value=data_of(letter),
-        headers=headers_of(DeadLetter, event_id=letter.dead_letter_id, source=source, time=letter.at),
-    )
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
