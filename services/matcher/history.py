@@ -24,6 +24,7 @@ Url = tuple[int, str]
 class Seen:
     """One sighting as it stands in the partition. `appended_at` is the log's append time."""
 
+    partition: int
     offset: int
     appended_at: datetime
     sighting_id: UUID

@@ -25,6 +25,9 @@ SOURCE = "matcher"
 
 _NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
 
+Subject = tuple[UUID, Url, UUID]
+"""What one match is told of: (content, URL) is the takedown, and the sighting."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
@@ -36,6 +39,10 @@ class Agreement:
     distance: int
     guards: tuple[Guard, ...]
     traceparent: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return (self.entry.content_id, self.seen.url, self.seen.sighting_id)
 
 
 def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Guard, ...]:
@@ -89,12 +96,11 @@ def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreem
     One that nobody may act on never hides one that may be: a value over its entry's threshold, of low quality, or too far for an
     unseen entry comes after any that acts alone.
     """
-    best: dict[tuple[UUID, Url, UUID], Agreement] = {}
+    best: dict[Subject, Agreement] = {}
     for agreement in agreements:
-        key = (agreement.entry.content_id, agreement.seen.url, agreement.seen.sighting_id)
-        known = best.get(key)
+        known = best.get(agreement.subject)
         if known is None or _rank(agreement, policy) < _rank(known, policy):
-            best[key] = agreement
+            best[agreement.subject] = agreement
     return list(best.values())
 
 

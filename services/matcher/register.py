@@ -48,6 +48,8 @@ class Register:
         self.log_id = log_id
         self.position = 0
         self.at_end_at = started_at
+        self.refused = 0
+        """Fingerprints that could not be used: malformed or degenerate, and never to be matched."""
         self._table = FingerprintTable(make_index)
         self._contents: dict[UUID, _Content] = {}
         self._entries: dict[int, Entry] = {}  # numbers rise with offsets, so this is in order of both
@@ -101,7 +103,8 @@ class Register:
             try:
                 fingerprint = parse_fingerprint(one.algorithm, one.value, one.quality, orientation=one.orientation)
             except BadFingerprint:
-                continue  # a degenerate value would agree with unrelated media
+                self.refused += 1  # a degenerate value would agree with unrelated media
+                continue
             entry = Entry(
                 number=self._next_number,
                 content_id=content_id,

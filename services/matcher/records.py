@@ -1,0 +1,90 @@
+"""Records of the log as the join's values. Parsing happens here and nowhere else."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.matcher.history import History, Seen
+from services.matcher.register import Entry, Register
+from shared.contracts.content import MODELS as CONTENT_MODELS
+from shared.contracts.content import ContentChanged
+from shared.contracts.event import Envelope, MalformedEvent, decode
+from shared.contracts.sightings import MODELS as SIGHTINGS_MODELS
+from shared.contracts.sightings import SeenFingerprint, SightingsBatch, UrlErased
+from shared.errors import Poison
+from shared.fingerprints import BadFingerprint, Fingerprint, parse_fingerprint
+from shared.log.port import Record
+
+
+def decode_sightings(record: Record) -> tuple[Seen, ...] | UrlErased:
+    """The sightings of a batch, or an erasure. Raises Poison; a fingerprint that cannot be used is left out."""
+    envelope = decode(SIGHTINGS_MODELS, value=record.value, headers=record.headers)
+    if isinstance(envelope.event, UrlErased):
+        return envelope.event
+    if not isinstance(envelope.event, SightingsBatch):
+        return ()  # a tombstone has no meaning here
+    return tuple(
+        Seen(
+            partition=record.partition,
+            offset=record.offset,
+            appended_at=record.append_time,
+            sighting_id=one.sighting_id,
+            url_key=one.url_key,
+            key_version=one.key_version,
+            media_url=one.media_url,
+            page_url=one.page_url,
+            source=one.source,
+            seen_at=one.seen_at,
+            report_id=one.report_id,
+            fingerprints=tuple(filter(None, map(_usable, one.fingerprints))),
+            traceparent=envelope.traceparent,
+        )
+        for one in envelope.event.sightings
+    )
+
+
+def _usable(seen: SeenFingerprint) -> Fingerprint | None:
+    try:
+        return parse_fingerprint(seen.algorithm, seen.value, seen.quality, orientation=seen.orientation)
+    except BadFingerprint:
+        return None
+
+
+def admit_record(history: History, offset: int, decoded: tuple[Seen, ...] | UrlErased) -> None:
+    """Let the history know of one record of its partition."""
+    if isinstance(decoded, UrlErased):
+        history.erase((decoded.key_version, decoded.url_key), offset)
+    else:
+        history.admit(decoded)
+
+
+def apply_content(register: Register, record: Record) -> tuple[Entry, ...]:
+    """Let the register know of one record of `takedown.content`; the entries that must meet the histories.
+
+    Raises Poison when it cannot be read; the content, if it can be told, is then out of the register.
+    """
+    try:
+        envelope = decode(CONTENT_MODELS, value=record.value, headers=record.headers)
+    except Poison:
+        content_id = _content_id(record.key)
+        if content_id is not None:
+            register.apply_unreadable(content_id)
+        raise
+    return _apply(register, record, envelope)
+
+
+def _apply(register: Register, record: Record, envelope: Envelope) -> tuple[Entry, ...]:
+    if isinstance(envelope.event, ContentChanged):
+        return register.apply(record.offset, envelope.event, traceparent=envelope.traceparent)
+    content_id = _content_id(record.key)
+    if content_id is None:
+        raise MalformedEvent("a tombstone whose key is no content id")
+    register.apply_tombstone(content_id)
+    return ()
+
+
+def _content_id(key: bytes | None) -> UUID | None:
+    try:
+        return UUID((key or b"").decode())
+    except ValueError:
+        return None

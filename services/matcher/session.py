@@ -1,0 +1,340 @@
+"""One membership in the group: content is followed, sightings are followed, partitions are taken over, side by side.
+
+Add before you look: a sighting enters the history, then meets the register (`handle`); content enters the register, then meets the
+history of each joined partition (`apply`, `scan`). So each pair meets at least once, whichever comes second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from services.matcher.commits import Logs, Pair, as_commit
+from services.matcher.history import Seen
+from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
+from services.matcher.join import Agreement, meet_history, meet_register
+from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
+from services.matcher.records import admit_record, apply_content, decode_sightings
+from services.matcher.register import Entry, Register
+from services.matcher.sending import Found, Sender
+from services.matcher.takeover import Moved, TakeOver, shared_history
+from shared.errors import Poison
+from shared.log.dead_letters import letter_of
+from shared.log.port import (
+    CommitRefused,
+    GroupReader,
+    OffsetOutOfRange,
+    Polled,
+    Publisher,
+    Reader,
+    Record,
+    TopicPartition,
+    UnknownTopic,
+)
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 2000
+"""Fingerprints in one query: bounds how long the register or a history is not to be changed."""
+_POLL_SECONDS = 0.5
+_POLL_RECORDS = 64
+"""A record holds up to about 150 sightings."""
+_HURRY_SECONDS = 0.05
+"""How long content is waited for while a partition waits for the register (its end may be a hole)."""
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """Lives from joining the group to the first error. What it leaves behind is `memory`."""
+
+    takeover_class = TakeOver
+    sender_class = Sender
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        memory: Memory,
+        register: Register,
+        logs: Logs,
+        *,
+        group: GroupReader,
+        content: Reader,
+        publisher: Publisher,
+    ) -> None:
+        self._surroundings = surroundings
+        self._memory = memory
+        self._register = register
+        self._logs = logs
+        self._group = group
+        self._content = content
+        self._sender = self.sender_class(surroundings, register, publisher)
+        self._register_lock = asyncio.Lock()
+        self._commit_lock = asyncio.Lock()
+        self._moved = Moved()
+        self._takeover = self.takeover_class(
+            surroundings=surroundings,
+            logs=logs,
+            group=group,
+            register=register,
+            moved=self._moved,
+            scan=self.scan,
+        )
+        self._tasks: asyncio.TaskGroup | None = None
+        self.owned: dict[TopicPartition, Owned] = {}
+        self.polled = False
+        self.at_end = False
+        """The register was at the end of the log once in this session."""
+        self._scanned_to = 0
+        """Content below was applied, scanned against every partition joined before, and the matches are durable."""
+
+    async def run(self) -> None:
+        """Until cancelled, or an error of one of its tasks (an ExceptionGroup)."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            tasks.create_task(self.follow_content())
+            tasks.create_task(self.follow_sightings())
+            tasks.create_task(self.keep_house())
+
+    # Content
+
+    async def follow_content(self) -> None:
+        """Apply what comes, for ever. Raises StartOver when the register cannot be caught up."""
+        await self._content.assign({THE_CONTENT: self._register.position})
+        while True:
+            wait_seconds = _HURRY_SECONDS if self._moved.waiting else _POLL_SECONDS
+            try:
+                records = await self._content.read(timeout_seconds=wait_seconds)
+            except (OffsetOutOfRange, UnknownTopic) as error:
+                self._memory.register = None
+                raise StartOver("the content log is not the one that was read") from error
+            entries = await self.apply(records)
+            await self.scan(entries, [owned for owned in self.owned.values() if owned.joined])
+            self._scanned_to = self._register.position
+
+    async def apply(self, records: Sequence[Record]) -> list[Entry]:
+        """Let content enter the register; what is new in it."""
+        if self._register.too_old(self._surroundings.clock()):
+            raise StartOver("the register is too old")
+        entries: list[Entry] = []
+        async with self._register_lock:
+            refused = self._register.refused
+            poison = []
+            for record in records:
+                try:
+                    entries.extend(apply_content(self._register, record))
+                except Poison as error:
+                    poison.append((record, error))
+            self._register.position = self._content.position(THE_CONTENT)
+        self._moved.tell()
+        if self._register.refused > refused:
+            log.error("register.fingerprints_refused", count=self._register.refused - refused)
+        for record, why in poison:
+            await self._set_aside(record, why, self._logs.content)
+        return [entry for entry in entries if self._register.holds(entry)]
+
+    async def scan(self, entries: Sequence[Entry], over: Sequence[Owned]) -> None:
+        """Match entries with what these partitions remember; durable when it returns."""
+        found: list[Found] = []
+        with _busy(over):
+            for owned in over:
+                for start in range(0, len(entries), CHUNK):
+                    part = entries[start : start + CHUNK]
+                    async with owned.shared.lock:
+                        meet = partial(meet_history, owned.history, part)
+                        agreements = await self._compute(len(part) * len(owned.history), meet)
+                    found.extend((owned, agreement) for agreement in agreements)
+            await self._sender.send(found)
+
+    # Sightings
+
+    async def follow_sightings(self) -> None:
+        """Take what the group gives, for ever."""
+        while True:
+            try:
+                polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=_POLL_RECORDS)
+            except (OffsetOutOfRange, UnknownTopic) as error:
+                log.error("matcher.position_lost", error=type(error).__name__)
+                raise StartOver("a sightings position is not there any more") from error
+            self._change_ownership(polled)
+            self.polled = True
+            if polled.records:
+                await self.handle(polled.records)
+
+    def _change_ownership(self, polled: Polled) -> None:
+        for partition in polled.revoked:
+            self._release(partition)
+        for partition in polled.assigned:
+            self._release(partition)
+            shared = shared_history(self._memory, partition.partition, self._surroundings, self._logs)
+            owned = self.owned[partition] = Owned(partition=partition, shared=shared)
+            assert self._tasks is not None
+            owned.task = self._tasks.create_task(self._take_over(owned))
+
+    def _release(self, partition: TopicPartition) -> None:
+        """What is kept of a revoked partition is its history and its position alone."""
+        owned = self.owned.pop(partition, None)
+        if owned is None:
+            return
+        owned.lost, owned.joined, owned.ready = True, False, False
+        self._memory.histories[partition.partition] = owned.shared
+        self._memory.revoked_at[partition.partition] = self._surroundings.clock()
+        if owned.task is not None:
+            owned.task.cancel()
+
+    async def _take_over(self, owned: Owned) -> None:
+        await self._takeover.run(owned)
+        self._memory.histories[owned.partition.partition] = owned.shared
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Remember, match, publish, commit: one poll's records of all partitions together."""
+        of_partition: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
+        for record in records:
+            of_partition[record.topic_partition].append(record)
+        work = [(self.owned[one], of_partition[one]) for one in of_partition if self._is_ready(one)]
+        upto = {owned: self._position(owned) for owned, _ in work}
+        sightings: list[tuple[Owned, Seen]] = []
+        for owned, theirs in work:
+            sightings.extend((owned, seen) for seen in await self.admit(owned, theirs, upto[owned]))
+        await self.match(sightings)
+        for owned, position in upto.items():
+            owned.handled_to = position
+        await self.commit(upto)
+
+    def _is_ready(self, partition: TopicPartition) -> bool:
+        return partition in self.owned and self.owned[partition].ready
+
+    def _position(self, owned: Owned) -> int:
+        try:
+            return self._group.position(owned.partition)
+        except KeyError:  # revoked meanwhile; the next poll tells
+            return owned.handled_to
+
+    async def admit(self, owned: Owned, records: Sequence[Record], position: int) -> list[Seen]:
+        """Let sightings enter the history and erasures clear it; the sightings, each of which is to be matched."""
+        sightings: list[Seen] = []
+        poison = []
+        async with owned.shared.lock:
+            for record in records:
+                try:
+                    decoded = decode_sightings(record)
+                except Poison as error:
+                    poison.append((record, error))
+                    continue
+                admit_record(owned.history, record.offset, decoded)
+                if isinstance(decoded, tuple):
+                    sightings.extend(decoded)
+            owned.history.position = max(position, owned.history.position)
+        for record, why in poison:
+            await self._set_aside(record, why, self._logs.sightings)
+        return sightings
+
+    async def match(self, sightings: Sequence[tuple[Owned, Seen]]) -> None:
+        """Match sightings with the register; durable when it returns."""
+        of_partition = {owned.partition.partition: owned for owned, _ in sightings}
+        found: list[Found] = []
+        for part in _chunks([seen for _, seen in sightings]):
+            async with self._register_lock:
+                pairs = sum(len(seen.fingerprints) for seen in part) * sum(self._register.sizes().values())
+                agreements: list[Agreement] = await self._compute(pairs, partial(meet_register, self._register, part))
+            found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
+        reported = [(owned, seen) for owned, seen in sightings if seen.report_id is not None]
+        with _busy(of_partition.values()):
+            await self._sender.send(found, reported)
+
+    # Commits
+
+    async def commit(self, candidates: Iterable[Owned]) -> None:
+        """Commit both offsets in one record, after the matches are durable. A former owner's commit has no effect."""
+        async with self._commit_lock:
+            pairs = {owned: self.pair_of(owned) for owned in candidates if self.may_commit(owned)}
+            changed = {owned: pair for owned, pair in pairs.items() if pair != owned.committed}
+            if not changed:
+                return
+            try:
+                await self._group.commit(
+                    {owned.partition: as_commit(pair, self._logs) for owned, pair in changed.items()}
+                )
+            except CommitRefused:
+                log.warning("matcher.commit_refused")  # the next poll tells what is lost
+                return
+            for owned, pair in changed.items():
+                owned.committed = pair
+                if not owned.matching:
+                    owned.history.drop_marks(pair.sightings)
+
+    def may_commit(self, owned: Owned) -> bool:
+        return owned.ready and not owned.lost
+
+    def pair_of(self, owned: Owned) -> Pair:
+        """S: what is handled. C: what was scanned when it was taken over, or since then with the others."""
+        return Pair(sightings=owned.handled_to, content=max(owned.scanned_to, self._scanned_to))
+
+    # Upkeep
+
+    async def keep_house(self) -> None:
+        """Once a second, beside the rest: is the register at the end, are these still the logs, what has expired."""
+        house = Housekeeping(self._surroundings, self._memory, self._register, self._logs)
+        while True:
+            self.at_end = await house.look_at_register() or self.at_end
+            await house.look_at_logs()
+            await self.commit(list(self.owned.values()))
+            await house.expire(self.owned)
+            await house.measure(self.owned)
+            await self._surroundings.sleep(HOUSEKEEPING_SECONDS)
+
+    def not_ready(self) -> Sequence[str]:
+        """Why matches may be missing yet."""
+        reasons = []
+        if self._moved.waiting or not self.at_end:
+            reasons.append("the register is being read")
+        if not self.polled:
+            reasons.append("the group is being joined")
+        restoring = sum(not owned.ready for owned in self.owned.values())
+        if restoring:
+            reasons.append(f"{restoring} partitions are being restored")
+        return reasons
+
+    # Both
+
+    async def _compute(self, pairs: int, function: Callable[[], Result]) -> Result:
+        """In a thread where it is worth one: the heartbeat goes on beside a large query."""
+        if pairs <= self._surroundings.inline_pairs:
+            return function()
+        return await self._surroundings.offload(function)
+
+    async def _set_aside(self, record: Record, error: Poison, log_id: str) -> None:
+        letter = letter_of(record, error, group=GROUP, log_id=log_id, at=self._surroundings.clock())
+        await self._sender.send_dead_letter(letter)
+
+
+@contextmanager
+def _busy(partitions: Collection[Owned]) -> Iterator[None]:
+    """Marks of erasures are kept while matches are between being found and being sent."""
+    for owned in partitions:
+        owned.matching += 1
+    try:
+        yield
+    finally:
+        for owned in partitions:
+            owned.matching -= 1
+
+
+def _chunks(sightings: Sequence[Seen]) -> Iterable[list[Seen]]:
+    """Parts of at most about `CHUNK` fingerprints."""
+    part: list[Seen] = []
+    size = 0
+    for seen in sightings:
+        part.append(seen)
+        size += len(seen.fingerprints)
+        if size >= CHUNK:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,176 @@
+"""Taking over a partition: the steps between its assignment and the first sighting read. Outside the rebalance, the partition paused.
+
+The order is the rule; `run` is the place to read it. Each step is a method of its own, so that a test can leave it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.matcher.commits import Logs, Pair, resume_from
+from services.matcher.history import History
+from services.matcher.owned import THE_CONTENT, Memory, Owned, SharedHistory, Surroundings
+from services.matcher.reading import read_stretch
+from services.matcher.records import admit_record, decode_sightings
+from services.matcher.register import Entry, Register
+from shared.contracts.sightings import UrlErased
+from shared.contracts.topics import CONTENT
+from shared.errors import Poison
+from shared.log.port import GroupReader, Record
+
+log = structlog.get_logger(__name__)
+
+Scan = Callable[[Sequence[Entry], Sequence[Owned]], Awaitable[None]]
+"""Matches entries against the histories of these partitions; durable when it returns."""
+
+_CONCURRENT = 2
+"""Histories restored at once: as many as the smallest machine has cores."""
+
+
+class Moved:
+    """Tells those who wait that the register has moved on."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.waiting = 0
+
+    def tell(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.waiting += 1
+        try:
+            await self._event.wait()
+        finally:
+            self.waiting -= 1
+
+
+@dataclass(eq=False, kw_only=True)
+class TakeOver:
+    """The procedure, for the partitions of one session."""
+
+    surroundings: Surroundings
+    logs: Logs
+    group: GroupReader
+    register: Register
+    moved: Moved
+    scan: Scan
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(_CONCURRENT)
+
+    async def run(self, owned: Owned) -> None:
+        """Make an assigned, paused partition ready. Raises LogUnavailable."""
+        async with self._places:
+            pair = await self.resume_point(owned)
+            await self.restore_history(owned, pair)
+            await self.learn_erasures(owned, pair)
+        await self.read_register_to_end()
+        self.join_scanned_set(owned)
+        await self.scan_history(owned, pair)
+        await self.go_on(owned, pair)
+        log.info("partition.taken_over", partition=owned.partition.partition, remembered=len(owned.history))
+
+    async def resume_point(self, owned: Owned) -> Pair:
+        """S and C as committed; a kept history that belongs to another log, or is ahead of this one's end, is not used."""
+        event_log = self.surroundings.log
+        commit = await self.group.committed(owned.partition)
+        end = await event_log.end(owned.partition)
+        pair = resume_from(
+            commit,
+            self.logs,
+            beginning=await event_log.beginning(owned.partition),
+            end=end,
+            content_end=await event_log.end(THE_CONTENT),
+        )
+        if owned.history.log_id != self.logs.sightings or owned.history.position > end:
+            owned.shared = SharedHistory(history=fresh_history(self.surroundings, self.logs))
+        return pair
+
+    async def restore_history(self, owned: Owned, pair: Pair) -> None:
+        """Bring the history to S: from what is kept of it, else from the first record. What is read here is not matched."""
+        start = max(owned.history.position, await self.surroundings.log.beginning(owned.partition))
+
+        async def remember(records: Sequence[Record], position: int) -> None:
+            async with owned.shared.lock:
+                for record in records:
+                    try:
+                        admit_record(owned.history, record.offset, decode_sightings(record))
+                    except Poison:
+                        continue  # it was referenced in the dead letters when it was first read
+                owned.history.position = position
+            log.debug("history.restoring", partition=owned.partition.partition, position=position, upto=pair.sightings)
+            await self.surroundings.sleep(0)  # let the event loop go on
+
+        await read_stretch(self.surroundings.log, owned.partition, start=start, upto=pair.sightings, take=remember)
+        async with owned.shared.lock:
+            owned.history.expire(self.surroundings.clock())
+        if start < pair.sightings:
+            log.info("history.restored", partition=owned.partition.partition, records_from=start, upto=pair.sightings)
+
+    async def learn_erasures(self, owned: Owned, pair: Pair) -> None:
+        """Apply the erasures up to the partition's end, before anything remembered can lead to a match."""
+        end = await self.surroundings.log.end(owned.partition)
+
+        async def erase(records: Sequence[Record], position: int) -> None:
+            async with owned.shared.lock:
+                for record in records:
+                    try:
+                        decoded = decode_sightings(record)
+                    except Poison:
+                        continue  # reading reaches it later
+                    if isinstance(decoded, UrlErased):
+                        admit_record(owned.history, record.offset, decoded)
+
+        await read_stretch(self.surroundings.log, owned.partition, start=pair.sightings, upto=end, take=erase)
+
+    async def read_register_to_end(self) -> None:
+        """Wait until the register has reached the end of the log, by position.
+
+        If that took longer than compaction waits, a record below the end may have been compacted away for one above it, so the
+        register is not what the log said at that end: ask for the end again.
+        """
+        while True:
+            asked_at = self.surroundings.clock()
+            end = await self.surroundings.log.end(THE_CONTENT)
+            while self.register.position < end:
+                await self.moved.wait()
+            self.register.at_end_at = max(asked_at, self.register.at_end_at)
+            if self.surroundings.clock() - asked_at <= CONTENT.min_compaction_lag:
+                return
+
+    def join_scanned_set(self, owned: Owned) -> None:
+        """From here on content that enters the register is scanned against this partition."""
+        owned.joined = True
+
+    async def scan_history(self, owned: Owned, pair: Pair) -> None:
+        """Match the history with every entry at C or later, whether just applied or long ago."""
+        upto = self.register.position
+        await self.scan(self.register.entries_from(pair.content), [owned])
+        owned.scanned_to = upto
+
+    async def go_on(self, owned: Owned, pair: Pair) -> None:
+        """Read on at the committed S, also when the kept history is ahead: what is there is matched again."""
+        if owned.lost:
+            return
+        owned.handled_to = pair.sightings
+        await self.group.seek(owned.partition, pair.sightings)
+        owned.ready = True
+        self.group.resume([owned.partition])
+
+
+def fresh_history(surroundings: Surroundings, logs: Logs) -> History:
+    return History(log_id=logs.sightings, position=0, kept=surroundings.policy.history_kept)
+
+
+def shared_history(memory: Memory, partition: int, surroundings: Surroundings, logs: Logs) -> SharedHistory:
+    """What is kept of the partition, else an empty history."""
+    memory.revoked_at.pop(partition, None)
+    if partition not in memory.histories:
+        memory.histories[partition] = SharedHistory(history=fresh_history(surroundings, logs))
+    return memory.histories[partition]

@@ -1,0 +1,87 @@
+"""The matcher's worker: one session after the other, with what outlives them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.matcher.commits import Logs
+from services.matcher.housekeeping import current_logs
+from services.matcher.owned import GROUP, THE_CONTENT, Memory, Surroundings
+from services.matcher.register import Register
+from services.matcher.session import Session
+from shared.contracts.topics import SIGHTINGS
+from shared.errors import Transient
+from shared.log.runner import backoff_seconds
+
+log = structlog.get_logger(__name__)
+
+
+class Matcher:
+    """`memory` outlives sessions, not the process."""
+
+    session_class = Session
+
+    def __init__(self, surroundings: Surroundings, memory: Memory | None = None) -> None:
+        self._surroundings = surroundings
+        self._memory = memory if memory is not None else Memory()
+        self._session: Session | None = None
+
+    async def run(self) -> None:
+        """Match until cancelled. A log out of reach is waited for. Raises what is neither Transient nor expected."""
+        attempt = 0
+        while True:
+            self._session = None
+            try:
+                await self._run_session()
+            except* Transient as errors:
+                attempt = 1 if self._was_ready() else attempt + 1
+                names = sorted({type(error).__name__ for error in leaves(errors)})
+                log.warning("matcher.interrupted", errors=names, attempt=attempt)
+            await self._surroundings.sleep(backoff_seconds(attempt, random.random(), first=0.2))  # noqa: S311 - jitter
+
+    async def _run_session(self) -> None:
+        surroundings = self._surroundings
+        async with AsyncExitStack() as stack:
+            logs = await current_logs(surroundings)
+            register = await self._register(logs)
+            publisher = await stack.enter_async_context(surroundings.log.publisher())
+            content = await stack.enter_async_context(surroundings.log.reader())
+            group = await stack.enter_async_context(
+                surroundings.log.group_reader(group=GROUP, topics=(SIGHTINGS.name,), member_id=surroundings.member_id)
+            )
+            self._session = self.session_class(
+                surroundings, self._memory, register, logs, group=group, content=content, publisher=publisher
+            )
+            await self._session.run()
+
+    async def _register(self, logs: Logs) -> Register:
+        """The register to go on with: the one there is, unless it is of another log, ahead of its end or too old to catch up."""
+        kept = self._memory.register
+        if kept is not None and await self._usable(kept, logs):
+            return kept
+        self._memory.register = Register(log_id=logs.content, started_at=self._surroundings.clock())
+        return self._memory.register
+
+    async def _usable(self, register: Register, logs: Logs) -> bool:
+        if register.log_id != logs.content or register.too_old(self._surroundings.clock()):
+            return False
+        return register.position <= await self._surroundings.log.end(THE_CONTENT)
+
+    def _was_ready(self) -> bool:
+        return self._session is not None and not self._session.not_ready()
+
+    def not_ready(self) -> Sequence[str]:
+        """Why it is not ready; empty when register and owned partitions are restored."""
+        session = self._session
+        return ("the event log is not reached",) if session is None else session.not_ready()
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in leaves(one)]
+    return [error]

@@ -1,0 +1,156 @@
+"""Content, sightings and matchers for the matcher's tests on a real log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from services.matcher.owned import Memory, Surroundings
+from services.matcher.worker import Matcher
+from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.event import Event, data_of, decode, headers_of
+from shared.contracts.matches import MODELS, MatchFound
+from shared.contracts.sightings import SeenFingerprint, Sighting, SightingsBatch, UrlErased
+from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
+from shared.log.murmur2 import partition_of
+from shared.log.port import EventLog, OutgoingRecord, TopicPartition
+from shared.policy import Policy
+
+KEY = b"k" * 32
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def registered(value: bytes, algorithm: str = "pdq", **more: object) -> RegisteredFingerprint:
+    quality = 90 if algorithm == "pdq" else None
+    return RegisteredFingerprint.model_validate(
+        {"algorithm": algorithm, "value": value.hex(), "quality": quality, "assurance": Assurance.VIEWED, **more}
+    )
+
+
+def seen_value(value: bytes, algorithm: str = "pdq", **more: object) -> SeenFingerprint:
+    quality = 90 if algorithm == "pdq" else None
+    return SeenFingerprint.model_validate({"algorithm": algorithm, "value": value.hex(), "quality": quality, **more})
+
+
+def content(
+    content_id: UUID, revision: int, *fingerprints: RegisteredFingerprint, state: ContentState = ContentState.ACTIVE
+) -> ContentChanged:
+    return ContentChanged(
+        content_id=content_id, revision=revision, state=state, fingerprints=fingerprints, changed_at=NOW
+    )
+
+
+def sighting(
+    url: str, *fingerprints: SeenFingerprint, report_id: UUID | None = None, page_url: str | None = None
+) -> Sighting:
+    return Sighting(
+        sighting_id=uuid4(),
+        organisation_id="helpline",
+        source="crawler",
+        media_url=url,
+        url_key=url,
+        page_url=page_url,
+        seen_at=NOW,
+        report_id=report_id,
+        fingerprints=fingerprints,
+    )
+
+
+def record_of(event: Event, *, topic: str, key: str | None, partition: int | None = None) -> OutgoingRecord:
+    return OutgoingRecord(
+        topic=topic,
+        key=None if key is None else key.encode(),
+        value=data_of(event),
+        headers=headers_of(type(event), event_id=uuid4(), source="test", time=NOW),
+        partition=partition,
+    )
+
+
+def content_record(event: ContentChanged) -> OutgoingRecord:
+    return record_of(event, topic=CONTENT.name, key=str(event.content_id))
+
+
+def partition_of_url(url: str) -> int:
+    return partition_of(url.encode(), SIGHTINGS.partitions)
+
+
+def sightings_record(*sightings: Sighting) -> OutgoingRecord:
+    partition = partition_of_url(sightings[0].url_key)
+    return record_of(SightingsBatch(sightings=sightings), topic=SIGHTINGS.name, key=None, partition=partition)
+
+
+def erasure_record(url: str) -> OutgoingRecord:
+    event = UrlErased(url_key=url, erased_at=NOW)
+    return record_of(event, topic=SIGHTINGS.name, key=None, partition=partition_of_url(url))
+
+
+@dataclass
+class MatchesSeen:
+    """Everything on `takedown.matches`, as it comes."""
+
+    events: list[tuple[str, Event]] = field(default_factory=list)
+    """(ce_id, event)"""
+
+    @property
+    def matches(self) -> list[MatchFound]:
+        return [event for _, event in self.events if isinstance(event, MatchFound)]
+
+    def pairs(self) -> set[tuple[UUID, UUID | None]]:
+        return {(event.content_id, event.sighting_id) for event in self.matches}
+
+
+@asynccontextmanager
+async def watch_matches(log: EventLog) -> AsyncIterator[MatchesSeen]:
+    seen = MatchesSeen()
+    async with log.reader() as reader:
+        partitions = [TopicPartition(topic=MATCHES.name, partition=n) for n in range(MATCHES.partitions)]
+        await reader.assign({partition: await log.end(partition) for partition in partitions})
+
+        async def follow() -> None:
+            while True:
+                for record in await reader.read(timeout_seconds=0.2):
+                    envelope = decode(MODELS, value=record.value, headers=record.headers)
+                    assert envelope.event is not None
+                    seen.events.append((envelope.id, envelope.event))
+
+        task = asyncio.create_task(follow())
+        try:
+            yield seen
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running_matcher(
+    log: EventLog, *, member_id: str = "m", memory: Memory | None = None, ready: bool = True
+) -> AsyncIterator[Matcher]:
+    matcher = Matcher(Surroundings(log=log, policy=Policy(), fingerprint_key=KEY, member_id=member_id), memory)
+    task = asyncio.create_task(matcher.run())
+    try:
+        if ready:
+            await until(lambda: task.done() or not matcher.not_ready(), what="ready")
+        yield matcher
+    finally:
+        task.cancel()
+        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        if not isinstance(outcome, asyncio.CancelledError):
+            raise outcome if isinstance(outcome, BaseException) else AssertionError("it ended by itself")
+
+
+async def until(condition: Callable[[], object], *, what: str, seconds: float = 20) -> None:
+    """Wait for a condition; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.005)
+
+
+async def publish(log: EventLog, records: Sequence[OutgoingRecord]) -> None:
+    async with log.publisher() as publisher:
+        await publisher.publish(records)
