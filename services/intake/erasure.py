@@ -35,6 +35,15 @@ WHERE m.content_id = %(content_id)s
 """
 
 
+_ORDER_LATE = """
+INSERT INTO intake.erasures (content_id, url_key, key_version)
+SELECT %(content_id)s, %(url_key)s, %(key_version)s
+WHERE NOT EXISTS (SELECT 1 FROM intake.matched_urls o JOIN intake.content k ON k.content_id = o.content_id
+                  WHERE md5(o.url_key) = md5(%(url_key)s) AND o.url_key = %(url_key)s AND o.key_version = %(key_version)s
+                    AND o.content_id <> %(content_id)s AND k.state <> 'withdrawn')
+"""
+
+
 async def erase_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
     """Erase the reports of the claim's case. To be called while the claim still has its case reference."""
     await tx.execute(_REPORTS_OF_CLAIM, {"claim_id": claim_id})
@@ -45,5 +54,13 @@ async def order(tx: Tx, content_id: UUID) -> None:
     await tx.execute(_REPORTS_OF_CONTENT, {"content_id": content_id})
     await tx.execute(_ORDER_URLS, {"content_id": content_id})
     await tx.execute("DELETE FROM intake.matched_urls WHERE content_id = %s", (content_id,))
+    await tx.execute("INSERT INTO intake.erasures (content_id) VALUES (%s)", (content_id,))
+    await notify(tx, CHANNEL)
+
+
+async def order_late(tx: Tx, content_id: UUID, url_key: str, key_version: int) -> None:
+    """Erase what a match carries that came after its content was withdrawn."""
+    values = {"content_id": content_id, "url_key": url_key, "key_version": key_version}
+    await tx.execute(_ORDER_LATE, values)
     await tx.execute("INSERT INTO intake.erasures (content_id) VALUES (%s)", (content_id,))
     await notify(tx, CHANNEL)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from shared.errors import Transient
+from shared.log.murmur2 import partition_of
 from shared.log.port import EventLog, LogUnavailable, OutgoingRecord, Publisher, PublisherFenced
 
 log = structlog.get_logger()
@@ -58,3 +59,7 @@ class LogWriter:
         if topic not in self._partitions:
             self._partitions[topic] = await self._log.partitions_of(topic)
         return self._partitions[topic]
+
+    async def partition_of(self, topic: str, key: bytes) -> int:
+        """Where a key's records go."""
+        return partition_of(key, await self.partitions_of(topic))

@@ -8,13 +8,20 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.intake import api_claims, api_sightings
+from services.intake import api_claims, api_content, api_reports, api_sightings
+from services.intake.content_steps import DECISIONS_GROUP
+from services.intake.decisions import DecisionsHandler
+from services.intake.erasing import ErasureWorker
 from services.intake.log_writer import LogWriter
+from services.intake.matches import MATCHES_GROUP, MatchesHandler
 from services.intake.render import render_claim, render_content
+from services.intake.reports import ReportWorker
 from services.intake.store import SCHEMA_NAME
-from shared.contracts.topics import CLAIMS, CONTENT
+from services.intake.sweeps import Sweeps
+from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES
 from shared.db.migrations import Schema
 from shared.db.relay import Relay
+from shared.log.runner import Handler, Runner
 from shared.runtime import Runtime
 
 SCHEMA = Schema(name=SCHEMA_NAME, folder=Path(__file__).parent / "migrations")
@@ -42,12 +49,39 @@ class IntakeService:
         )
 
     def routers(self) -> Sequence[APIRouter]:
-        return (api_claims.router(self._runtime), api_sightings.router(self._runtime, self._writer))
+        return (
+            api_claims.router(self._runtime),
+            api_content.router(self._runtime),
+            api_sightings.router(self._runtime, self._writer),
+            api_reports.router(self._runtime),
+        )
 
     async def run(self) -> None:
+        runtime = self._runtime
+        workers = {
+            "relay": self._relay.run,
+            "log_writer": self._writer.run,
+            "reports": ReportWorker(runtime, self._writer).run,
+            "decisions": self._runner(DECISIONS_GROUP, DECISIONS.name, DecisionsHandler(runtime.database)).run,
+            "matches": self._runner(MATCHES_GROUP, MATCHES.name, MatchesHandler(runtime.database)).run,
+            "erasures": ErasureWorker(runtime, self._writer).run,
+            "sweeps": Sweeps(runtime.database, runtime.policy).run,
+        }
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._relay.run(), name="intake.relay")
-            group.create_task(self._writer.run(), name="intake.log_writer")
+            for name, work in workers.items():
+                group.create_task(work(), name=f"intake.{name}")
+
+    def _runner(self, group: str, topic: str, handler: Handler) -> Runner:
+        runtime = self._runtime
+        return Runner(
+            runtime.log,
+            group,
+            (topic,),
+            handler,
+            member_id=runtime.settings.member,
+            source=self.name,
+            clock=runtime.clock,
+        )
 
     def not_ready(self) -> Sequence[str]:
         return () if self._writer.ready else ("the event log is not connected",)

@@ -87,6 +87,12 @@ async def lock_content(tx: Tx, content_id: UUID) -> ContentRow | None:
     return None if row is None else ContentRow(row, await claim_facts(tx, content_id))
 
 
+async def read_content(tx: Tx, content_id: UUID) -> ContentRow | None:
+    """The content as it is, without a lock."""
+    row = await (await tx.execute("SELECT * FROM intake.content WHERE content_id = %s", (content_id,))).fetchone()
+    return None if row is None else ContentRow(row, await claim_facts(tx, content_id))
+
+
 @asynccontextmanager
 async def changing(tx: Tx, content_id: UUID) -> AsyncIterator[ContentRow]:
     """Change a content, its claims or their fingerprints inside this block. Raises NotFound.

@@ -49,11 +49,13 @@ CREATE TABLE {schema}.matched_urls (
 );
 CREATE INDEX matched_urls_key ON {schema}.matched_urls (md5(url_key));
 
--- Erasures still to be done on the log: rows go when the log has acknowledged. content_id alone: its match records.
+-- Erasures on the log. url_key NULL: the match records of the content. A row with a URL has two steps: tell the matchers and
+-- clear the log (told_at), then, when every matcher has had time to read it, forget the telling itself, and the row.
 CREATE TABLE {schema}.erasures (
     erasure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     content_id  uuid NOT NULL,
     url_key     text,
     key_version integer,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    told_at     timestamptz
 );

@@ -1,0 +1,60 @@
+"""Reads `takedown.decisions`: suspensions and resumptions of a content that others decided (a host's `possible_minor`, operations)."""
+
+from __future__ import annotations
+
+import structlog
+
+from services.intake import store
+from services.intake.actors import decider
+from services.intake.claims import Hold, stronger_hold
+from services.intake.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
+from shared import audit
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.event import Envelope
+from shared.db import outbox
+from shared.db.pool import Database, Tx
+from shared.log.port import Record
+
+log = structlog.get_logger()
+
+HOST_PREFIX = "host:"
+"""How a decision names a recipient in a person's place."""
+
+
+class DecisionsHandler:
+    """Applies each decision once; our own are marked as handled where they were made."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self, envelope: Envelope, _: Record) -> None:
+        event = envelope.event
+        if not isinstance(event, DecisionTaken) or event.content_id is None:
+            return
+        if event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+            return
+        async with self._database.transaction() as tx:
+            if await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
+                await self._apply(tx, event)
+
+    async def _apply(self, tx: Tx, event: DecisionTaken) -> None:
+        assert event.content_id is not None
+        before = await store.lock_content(tx, event.content_id)
+        if before is None:
+            return  # erased meanwhile
+        if event.kind is DecisionKind.SUSPEND:
+            asked = Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
+            hold: Hold | None = stronger_hold(before.hold, asked)
+        elif event.person_id.startswith(HOST_PREFIX):
+            log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
+            return
+        else:
+            hold = None
+        await tx.execute(
+            "UPDATE intake.content SET hold = %s WHERE content_id = %s",
+            (hold.value if hold else None, event.content_id),
+        )
+        await store.settle(tx, before)
+        who = decider(event.person_id, event.organisation_id)
+        action = "content.suspended" if hold else "content.resumed"
+        await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)

@@ -1,0 +1,171 @@
+"""Reports in tables: the queue of the worker, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from shared.db.pool import Row, Tx
+from shared.db.wake import notify
+
+CHANNEL = "intake_reports"
+
+# A leased row comes back by itself when its worker died. `attempts` is the worker's claim on it: a later one supersedes.
+_TAKE = """
+UPDATE intake.reports SET attempts = attempts + 1, due_at = clock_timestamp() + %(lease)s
+WHERE report_id = (SELECT report_id FROM intake.reports WHERE state = 'queued' AND due_at <= clock_timestamp()
+                   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
+
+_RESCHEDULE = """
+UPDATE intake.reports SET due_at = clock_timestamp() + %(wait)s
+WHERE report_id = %(report_id)s AND attempts = %(attempt)s AND state = 'queued'
+"""
+
+_FINISH = """
+UPDATE intake.reports SET state = %(state)s, why = %(why)s, changed_at = now()
+WHERE report_id = %(report_id)s AND attempts = %(attempt)s AND state = 'queued' RETURNING 1 AS done
+"""
+
+# Matched as soon as one sighting is; no_match only when all have been answered for.
+_SETTLE = """
+UPDATE intake.reports r SET state = s.state, changed_at = now()
+FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM intake.report_takedowns WHERE report_id = %(report_id)s) THEN 'matched'
+                  WHEN NOT EXISTS (SELECT 1 FROM intake.report_sightings WHERE report_id = %(report_id)s AND NOT settled)
+                  THEN 'no_match' END AS state) s
+WHERE r.report_id = %(report_id)s AND r.state IN ('fetched', 'no_match') AND s.state IS NOT NULL AND r.state <> s.state
+RETURNING s.state
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A report in a worker's hands. `attempt` counts from 1."""
+
+    report_id: UUID
+    organisation_id: str
+    person_id: str
+    url: str
+    content_id: UUID | None
+    asserted: bool
+    fetch: bool
+    attempt: int
+
+
+async def take(tx: Tx, lease: timedelta) -> Taken | None:
+    """The report that has been due for longest, leased; None when none is due."""
+    row = await (await tx.execute(_TAKE, {"lease": lease})).fetchone()
+    if row is None:
+        return None
+    return Taken(
+        report_id=row["report_id"],
+        organisation_id=row["organisation_id"],
+        person_id=row["person_id"],
+        url=row["url"],
+        content_id=row["content_id"],
+        asserted=row["asserted"],
+        fetch=row["fetch_when"] == "now",
+        attempt=row["attempts"],
+    )
+
+
+async def reschedule(tx: Tx, report: Taken, wait: timedelta) -> None:
+    """Look again after `wait`."""
+    await tx.execute(_RESCHEDULE, {"wait": wait, "report_id": report.report_id, "attempt": report.attempt})
+
+
+async def plan_sightings(tx: Tx, report: Taken, sighting_ids: Collection[UUID]) -> None:
+    """Say which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's."""
+    await tx.execute("DELETE FROM intake.report_sightings WHERE report_id = %s", (report.report_id,))
+    await tx.execute(
+        "INSERT INTO intake.report_sightings (report_id, sighting_id)"
+        " SELECT r.report_id, s FROM intake.reports r, unnest(%s::uuid[]) AS s"
+        " WHERE r.report_id = %s AND r.attempts = %s AND r.state = 'queued'",
+        (list(set(sighting_ids)), report.report_id, report.attempt),
+    )
+
+
+async def finish(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
+    """Leave the queue. False when another worker has it by now, or it is erased."""
+    cursor = await tx.execute(
+        _FINISH, {"state": state, "why": why, "report_id": report.report_id, "attempt": report.attempt}
+    )
+    return await cursor.fetchone() is not None
+
+
+async def add_takedown(tx: Tx, report_id: UUID, takedown_id: UUID, content_id: UUID) -> None:
+    """The report led to this takedown. Nothing happens for a report that is erased."""
+    await tx.execute(
+        "INSERT INTO intake.report_takedowns (report_id, takedown_id, content_id)"
+        " SELECT report_id, %s, %s FROM intake.reports WHERE report_id = %s ON CONFLICT DO NOTHING",
+        (takedown_id, content_id, report_id),
+    )
+
+
+async def answered(tx: Tx, report_id: UUID, sighting_id: UUID) -> None:
+    """The matcher has answered for this sighting."""
+    await tx.execute(
+        "UPDATE intake.report_sightings SET settled = true WHERE report_id = %s AND sighting_id = %s",
+        (report_id, sighting_id),
+    )
+
+
+async def settle(tx: Tx, report_id: UUID) -> str | None:
+    """Bring a fetched report to `matched` or `no_match` where that is known; the new state, or None."""
+    row = await (await tx.execute(_SETTLE, {"report_id": report_id})).fetchone()
+    return None if row is None else row["state"]
+
+
+async def wake_worker(tx: Tx) -> None:
+    """A report is due."""
+    await notify(tx, CHANNEL)
+
+
+_INSERT = """
+INSERT INTO intake.reports (report_id, organisation_id, person_id, url, url_key, key_version, case_ref, content_id,
+    asserted, fetch_when)
+VALUES (%(report_id)s, %(organisation_id)s, %(person_id)s, %(url)s, %(url_key)s, %(key_version)s, %(case_ref)s,
+    %(content_id)s, %(asserted)s, %(fetch)s)
+"""
+
+
+async def insert(tx: Tx, **values: object) -> None:
+    """A new report, due now."""
+    await tx.execute(_INSERT, values)
+    await wake_worker(tx)
+
+
+# An organisation is told of takedowns of content it has a live claim on, and of no other.
+_SHOWN = """
+SELECT r.*, a.alias,
+    (SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id), '{}') FROM intake.report_takedowns t
+     WHERE t.report_id = r.report_id AND EXISTS (
+        SELECT 1 FROM intake.claims c WHERE c.content_id = t.content_id AND c.organisation_id = r.organisation_id
+            AND c.state IN ('confirmed', 'withdrawing'))) AS takedown_ids,
+    EXISTS (SELECT 1 FROM intake.report_sightings s WHERE s.report_id = r.report_id AND NOT s.settled) AS pending
+FROM intake.reports r
+LEFT JOIN intake.content_alias a ON a.content_id = r.content_id AND a.organisation_id = r.organisation_id
+WHERE r.organisation_id = %(organisation)s
+"""
+_ONE = _SHOWN + " AND r.report_id = %(report_id)s"
+_LIST = (
+    _SHOWN
+    + """
+  AND (%(state)s::text IS NULL OR r.state = %(state)s) AND (%(case_ref)s::text IS NULL OR r.case_ref = %(case_ref)s)
+  AND (%(before)s::timestamptz IS NULL OR (r.created_at, r.report_id) < (%(before)s, %(before_id)s::uuid))
+ORDER BY r.created_at DESC, r.report_id DESC LIMIT %(limit)s
+"""
+)
+
+
+async def shown(tx: Tx, organisation_id: str, report_id: UUID) -> Row | None:
+    """One report of the organisation, with the takedowns it may be told of."""
+    return await (await tx.execute(_ONE, {"organisation": organisation_id, "report_id": report_id})).fetchone()
+
+
+async def list_shown(tx: Tx, **asked: object) -> list[Row]:
+    """The organisation's reports, newest first."""
+    return await (await tx.execute(_LIST, asked)).fetchall()
