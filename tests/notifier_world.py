@@ -342,7 +342,7 @@ async def serve_app(runtime: Runtime, one: service.Notifier) -> AsyncIterator[st
     config = uvicorn.Config(create_app(runtime, [one]), host="127.0.0.1", port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:

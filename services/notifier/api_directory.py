@@ -1,6 +1,151 @@
-from fastapi import APIRouter
+"""The API of operations staff for the directory and for what goes out at all."""
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, ConfigDict
+
+from services.notifier import directory, letters, outbound
 from services.notifier.apply import Applier
+from services.notifier.channels.outcome import AttemptOutcome
+from services.notifier.channels.sending import send
+from services.notifier.directory_file import BadDirectory
+from services.notifier.outbound import tell_of_directory
+from shared import audit
+from shared.auth import Operations
+from shared.urls import BadUrl, canonical
+from shared.web.problems import Conflict, Invalid, NotFound, Problem
+
+
+class BadFile(Problem):
+    """The directory file is not usable; nothing was imported."""
+
+    status = 422
+    kind = "urn:takedown:problem:directory"
+
+
+class OutboundAsked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: bool
 
 
 def router(applier: Applier) -> APIRouter:
-    return APIRouter()
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["directory"])
+    runtime = applier.runtime
+    database = runtime.database
+
+    @routes.post("/hosts")
+    async def import_hosts(principal: Operations, request: Request) -> dict[str, int]:
+        try:
+            text = (await request.body()).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Invalid("the file is not UTF-8") from None
+        try:
+            async with database.transaction() as tx:
+                imported = await directory.import_csv(tx, runtime.keys, text)
+                await audit.record(
+                    tx,
+                    principal,
+                    action="hosts.imported",
+                    object_kind="directory",
+                    object_id=imported.added + imported.changed,
+                )
+        except BadDirectory as error:
+            lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
+            raise BadFile(f"{len(lines)} errors", lines=lines) from None
+        if imported.added or imported.changed:
+            await tell_of_directory(applier)
+        return {"added": imported.added, "changed": imported.changed, "unchanged": imported.unchanged}
+
+    @routes.get("/hosts")
+    async def list_hosts(_: Operations) -> dict[str, Any]:
+        async with database.transaction() as tx:
+            hosts = await directory.list_hosts(tx)
+            held = await outbound.holds(tx)
+        return {"items": [_shown(one, held) for one in hosts], "holds": held}
+
+    @routes.post("/hosts/{organisation}/test")
+    async def test_host(principal: Operations, organisation: str) -> dict[str, Any]:
+        async with database.transaction() as tx:
+            found = await directory.list_hosts(tx, organisation=organisation)
+            endpoint = await directory.endpoint_of(tx, runtime.keys, organisation)
+            if not found or endpoint is None:
+                raise NotFound("no organisation of the directory has this key")
+            await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
+        # A disabled endpoint is what a test is for.
+        channel: directory.Channel = "webhook" if endpoint.webhook_url else "email"
+        message_id = uuid4()
+        letter = letters.test_letter(runtime.settings, message_id=message_id, at=runtime.clock())
+        attempted = await send(runtime, channel, endpoint, letter, message_id=message_id)
+        if attempted.outcome is AttemptOutcome.ACCEPTED:
+            async with database.transaction() as tx:
+                await directory.mark_endpoint_works(tx, organisation)
+        return {
+            "message_id": message_id,
+            "channel": channel,
+            "outcome": attempted.outcome,
+            "reason": attempted.reason,
+            "status": attempted.status,
+        }
+
+    @routes.post("/hosts/{domain}/hold")
+    async def hold(principal: Operations, domain: str) -> dict[str, Any]:
+        name = _domain(domain)
+        async with database.transaction() as tx:
+            await outbound.hold(tx, name, by=principal.person_id)
+            await audit.record(tx, principal, action="host.held", object_kind="domain", object_id=name)
+        return {"domain": name, "held": True}
+
+    @routes.post("/hosts/{domain}/release")
+    async def release(principal: Operations, domain: str) -> dict[str, Any]:
+        name = _domain(domain)
+        async with database.transaction() as tx:
+            if not await outbound.release(tx, name):
+                raise NotFound("this domain is not on hold")
+            await audit.record(tx, principal, action="host.released", object_kind="domain", object_id=name)
+        return {"domain": name, "held": False}
+
+    @routes.get("/outbound")
+    async def get_outbound(_: Operations) -> dict[str, Any]:
+        async with database.transaction() as tx:
+            return {"on": await outbound.is_on(tx), "holds": await outbound.holds(tx)}
+
+    @routes.post("/outbound")
+    async def set_outbound(principal: Operations, asked: Annotated[OutboundAsked, Body()]) -> dict[str, Any]:
+        if asked.on and runtime.settings.public_url is None:
+            raise Conflict("TAKEDOWN_PUBLIC_URL is not set: no recipient could answer")
+        async with database.transaction() as tx:
+            await outbound.switch(tx, on=asked.on, by=principal.person_id)
+            action = "outbound.on" if asked.on else "outbound.off"
+            await audit.record(tx, principal, action=action, object_kind="outbound", object_id="outbound")
+        return {"on": asked.on}
+
+    return routes
+
+
+def _shown(host: directory.Host, held: list[str]) -> dict[str, Any]:
+    return {
+        "organisation": host.organisation,
+        "name": host.name,
+        "domains": list(host.domains),
+        "rung": host.rung,
+        "webhook": host.webhook_url is not None,
+        "webhook_secrets": host.webhook_secrets,
+        "webhook_gone_at": host.webhook_gone_at,
+        "email": host.email,
+        "next_rung": host.next_rung,
+        "posture": host.posture,
+        "bound_by": list(host.bound_by),
+        "held": any(domain in held for domain in host.domains),
+        "updated_at": host.updated_at,
+    }
+
+
+def _domain(text: str) -> str:
+    try:
+        return canonical(f"https://{text}/").host
+    except BadUrl as error:
+        raise Invalid(error.title, pointer="#/domain") from None

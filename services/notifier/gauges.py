@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from services.notifier.states import TakedownState, TaskKind
@@ -33,10 +34,8 @@ class Gauges:
 
     async def run(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(Transient):  # the next turn will tell
                 await self.refresh()
-            except Transient:
-                pass  # the next turn will tell
             await asyncio.sleep(EVERY_SECONDS)
 
     async def refresh(self) -> None:

@@ -1,7 +1,4 @@
-"""A message, written for its channel: JSON for a webhook, plain text for a mailbox. Everything in it is safe to forward.
-
-The same message is written the same at every attempt: it rests on the demand, which is fixed by its first attempt.
-"""
+"""A message, written for both channels: JSON for a webhook, plain text for a mailbox (see `notice.py` for what it says)."""
 
 from __future__ import annotations
 
@@ -9,22 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.notifier.events import Sender
-from services.notifier.regimes import REGIMES
-from services.notifier.states import Demand, MessageKind, Takedown
-from shared.contracts.event import json_bytes
-from shared.ids import timestamp as rfc3339
+from services.notifier import notice
+from services.notifier.states import MessageKind, Takedown
 from shared.policy import Policy
 from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Letter:
-    """`body` is the webhook's JSON; `subject` and `text` are the mail's."""
+    """`body` is the webhook's JSON."""
 
     body: bytes
-    subject: str
-    text: str
+    mail: notice.Mail
+
+
+def capability_url(settings: Settings, token: str) -> str:
+    """The page where the holder of a demand's token answers it. Without a public URL nothing is sent."""
+    return f"{(settings.public_url or '').rstrip('/')}/host/d/{token}"
 
 
 def write_letter(
@@ -33,32 +31,37 @@ def write_letter(
     demand_id: UUID,
     kind: MessageKind,
     message_id: UUID,
-    timestamp: datetime,
-    sender: Sender,
+    at: datetime,
     settings: Settings,
     policy: Policy,
     token: str,
-) -> Letter:
-    """The message of this kind about this demand. `token` is the demand's capability."""
+) -> Letter | None:
+    """The message of this kind about this demand; None when there is nothing to say any more (the target is erased)."""
     demand = takedown.demand(demand_id)
-    assert demand is not None
-    item: dict[str, object] = {"demand_id": str(demand_id)}
-    if kind is not MessageKind.RETRACTED and takedown.target is not None:
-        item |= _whole(takedown, demand, policy, token)
-    message = {
-        "type": kind.value,
-        "timestamp": rfc3339(timestamp),
-        "data": {"message_id": str(message_id), "organisation": sender.name, "items": [item]},
-    }
-    return Letter(body=json_bytes(message), subject="", text="")
+    if demand is None:
+        return None
+    try:
+        message = notice.build(
+            kind=kind,
+            takedown=takedown,
+            demand=demand,
+            message_id=message_id,
+            at=at,
+            token=token,
+            organisation=organisation_of(settings),
+            policy=policy,
+        )
+    except notice.NothingToSay:
+        return None
+    return Letter(body=notice.body(message), mail=notice.mail(message, link=capability_url(settings, token)))
 
 
-def _whole(takedown: Takedown, demand: Demand, policy: Policy, token: str) -> dict[str, object]:
-    assert takedown.target is not None
-    return {
-        "url": takedown.target.url,
-        "page_url": takedown.target.page_url,
-        "token": token,
-        "issued_at": rfc3339(demand.issued_at),
-        "statement": REGIMES[demand.regime].statement,
-    }
+def test_letter(settings: Settings, *, message_id: UUID, at: datetime) -> Letter:
+    """A message that asks for nothing."""
+    message = notice.host_test(message_id=message_id, at=at, organisation=organisation_of(settings))
+    return Letter(body=notice.body(message), mail=notice.mail(message, link=""))
+
+
+def organisation_of(settings: Settings) -> notice.Organisation:
+    """Who asks."""
+    return notice.Organisation(name=settings.organisation_name, contact=settings.organisation_contact)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -56,7 +57,7 @@ class Notifier:
     def not_ready(self) -> Sequence[str]:
         return () if self._running else ("workers are not running",)
 
-    def _workers(self) -> list[Callable[[], Awaitable[None]]]:
+    def _workers(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         runtime = self._runtime
         relay = Relay(
             runtime.database,

@@ -84,10 +84,26 @@ async def load(tx: Tx, takedown_id: UUID) -> Takedown | None:
     return None if row is None else from_json(row["data"])
 
 
+async def peek(tx: Tx, takedown_id: UUID) -> Takedown | None:
+    """The takedown as it stands, without a lock: to be shown, never to be decided on."""
+    cursor = await tx.execute(
+        "SELECT data::text AS data FROM notifier.takedowns WHERE takedown_id = %s", (takedown_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else from_json(row["data"])
+
+
 async def content_of(tx: Tx, takedown_id: UUID) -> UUID | None:
     """The content of a takedown, without a lock: it never changes."""
     row = await (await tx.execute(_CONTENT_OF, (takedown_id,))).fetchone()
     return None if row is None else row["content_id"]
+
+
+async def takedown_of_demand(tx: Tx, demand_id: UUID) -> UUID | None:
+    """Whose demand this is."""
+    cursor = await tx.execute("SELECT takedown_id FROM notifier.demands WHERE demand_id = %s", (demand_id,))
+    row = await cursor.fetchone()
+    return None if row is None else row["takedown_id"]
 
 
 async def takedowns_of(tx: Tx, content_id: UUID) -> tuple[UUID, ...]:

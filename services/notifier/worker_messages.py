@@ -17,14 +17,14 @@ from psycopg.types.json import Jsonb
 
 from services.notifier import directory, store
 from services.notifier.apply import Applier, Scope
-from services.notifier.channels import email, webhook
 from services.notifier.channels.outcome import Attempted
+from services.notifier.channels.sending import send
 from services.notifier.events import AttemptCompleted, AttemptOutcome, OutboundRefused, Refusal
 from services.notifier.letters import Letter, write_letter
 from services.notifier.states import MessageKind, Takedown
 from services.notifier.takedown import may_send
 from services.notifier.worker import Claimed, DueWorker, Room
-from shared.db.pool import Tx
+from shared.db.pool import Row, Tx
 from shared.errors import Transient
 from shared.metrics import ATTEMPT_SECONDS, ATTEMPTS
 
@@ -130,7 +130,6 @@ class MessageWorker:
         self._runtime = runtime
         self._database = runtime.database
         self._member = runtime.settings.member
-        self._mail = email.MailServer.of(runtime.settings)
         self._worker = DueWorker(
             "messages",
             runtime.database,
@@ -180,7 +179,9 @@ class MessageWorker:
             attempt = await self._begin(scope, due)
         if attempt is None:
             return
-        attempted = await self._send(attempt, due)
+        attempted = await send(
+            self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
+        )
         ATTEMPTS.labels(attempt.channel, attempted.outcome).inc()
         ATTEMPT_SECONDS.labels(attempt.channel).observe(attempted.elapsed_seconds)
         for left in reversed(range(RECORD_TRIES)):
@@ -223,23 +224,17 @@ class MessageWorker:
         recipient = around.routes.by_key(due.recipient)
         if refusal is None and (endpoint is None or recipient is None or recipient.channel is None):
             refusal = Refusal.NO_CHANNEL
+        letter = None
+        if refusal is None:
+            letter = self._write(takedown, row, due)
+            refusal = Refusal.ENDED if letter is None else None
         if refusal is not None:
             await self._refuse(scope, due, takedown, row["demand_id"], kind, row["number"], refusal)
             return None
         assert endpoint is not None
         assert recipient is not None
         assert recipient.channel is not None
-        letter = write_letter(
-            takedown,
-            demand_id=row["demand_id"],
-            kind=kind,
-            message_id=due.message_id,
-            timestamp=row["created_at"],
-            sender=around.sender,
-            settings=self._runtime.settings,
-            policy=self._runtime.policy,
-            token=self._runtime.keys.token_of(row["demand_id"]),
-        )
+        assert letter is not None
         attempt = Attempt(
             attempt_id=uuid4(),
             demand_id=row["demand_id"],
@@ -253,6 +248,18 @@ class MessageWorker:
         )
         await self._start(scope.tx, due, attempt)
         return attempt
+
+    def _write(self, takedown: Takedown, row: Row, due: DueMessage) -> Letter | None:
+        return write_letter(
+            takedown,
+            demand_id=row["demand_id"],
+            kind=MessageKind(row["kind"]),
+            message_id=due.message_id,
+            at=row["created_at"],
+            settings=self._runtime.settings,
+            policy=self._runtime.policy,
+            token=self._runtime.keys.token_of(row["demand_id"]),
+        )
 
     async def _start(self, tx: Tx, due: DueMessage, attempt: Attempt) -> None:
         digest = hashlib.sha256(attempt.letter.body).digest()
@@ -287,33 +294,6 @@ class MessageWorker:
             message_id=due.message_id, demand_id=demand_id, kind=kind, number=number, refusal=refusal
         )
         await scope.apply(takedown, refused)
-
-    async def _send(self, attempt: Attempt, due: DueMessage) -> Attempted:
-        policy = self._runtime.policy
-        if attempt.channel == "webhook":
-            assert attempt.endpoint.webhook_url is not None
-            return await webhook.send(
-                self._runtime.webhooks,
-                url=attempt.endpoint.webhook_url,
-                secrets=attempt.endpoint.secrets,
-                message_id=due.message_id,
-                body=attempt.letter.body,
-                now=self._runtime.clock(),
-                timeout_seconds=policy.webhook_timeout_seconds,
-                max_answer_bytes=policy.webhook_max_answer_bytes,
-            )
-        assert self._mail is not None
-        assert attempt.endpoint.email is not None
-        mail = email.compose(
-            server=self._mail,
-            sender_name=self._runtime.settings.organisation_name,
-            recipient=attempt.endpoint.email,
-            subject=attempt.letter.subject,
-            text=attempt.letter.text,
-            message_id=due.message_id,
-            now=self._runtime.clock(),
-        )
-        return await email.send(self._mail, mail, timeout_seconds=policy.webhook_timeout_seconds)
 
     async def _record(self, due: DueMessage, attempt: Attempt, attempted: Attempted) -> None:
         completed = AttemptCompleted(

@@ -1,0 +1,44 @@
+"""One attempt by whichever channel: what a message worker and a test of a host have in common."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.notifier.channels import email, webhook
+from services.notifier.channels.outcome import Attempted, AttemptOutcome
+from services.notifier.directory import Channel, Endpoint
+from services.notifier.letters import Letter
+from shared.runtime import Runtime
+
+
+async def send(
+    runtime: Runtime, channel: Channel, endpoint: Endpoint, letter: Letter, *, message_id: UUID
+) -> Attempted:
+    """Send a letter once. Every way it can end is in the answer."""
+    policy = runtime.policy
+    if channel == "webhook":
+        if endpoint.webhook_url is None:
+            return Attempted(outcome=AttemptOutcome.PERMANENT, reason="no_webhook")
+        return await webhook.send(
+            runtime.webhooks,
+            url=endpoint.webhook_url,
+            secrets=endpoint.secrets,
+            message_id=message_id,
+            body=letter.body,
+            now=runtime.clock(),
+            timeout_seconds=policy.webhook_timeout_seconds,
+            max_answer_bytes=policy.webhook_max_answer_bytes,
+        )
+    server = email.MailServer.of(runtime.settings)
+    if server is None or endpoint.email is None:
+        return Attempted(outcome=AttemptOutcome.PERMANENT, reason="no_mail")
+    mail = email.compose(
+        server=server,
+        sender_name=runtime.settings.organisation_name,
+        recipient=endpoint.email,
+        subject=letter.mail.subject,
+        text=letter.mail.text,
+        message_id=message_id,
+        now=runtime.clock(),
+    )
+    return await email.send(server, mail, timeout_seconds=policy.webhook_timeout_seconds)

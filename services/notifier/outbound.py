@@ -1,0 +1,61 @@
+"""What goes out at all: one switch, and holds by domain. Rows that are read before every attempt; they stop messages, not checks."""
+
+from __future__ import annotations
+
+from services.notifier import store
+from services.notifier.apply import Applier
+from services.notifier.events import DirectoryChanged
+from shared.db.pool import Tx
+from shared.db.wake import notify
+
+# Takedowns for which a change of the directory can change what happens next.
+_WAIT_FOR_DIRECTORY = """
+SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
+LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
+    AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
+WHERE t.state IN ('open', 'reappeared', 'unremoved')
+  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR (t.data ->> 'wants_demand')::bool)
+"""
+
+
+async def is_on(tx: Tx) -> bool:
+    """Whether messages go out."""
+    row = await (await tx.execute("SELECT is_on FROM notifier.outbound")).fetchone()
+    return row is not None and bool(row["is_on"])
+
+
+async def switch(tx: Tx, *, on: bool, by: str) -> None:
+    """Turn outbound on or off, from the next attempt on."""
+    await tx.execute("UPDATE notifier.outbound SET is_on = %s, changed_by = %s, changed_at = now()", (on, by))
+    await notify(tx, store.MESSAGES_CHANNEL)
+
+
+async def holds(tx: Tx) -> list[str]:
+    """The domains on hold."""
+    rows = await (await tx.execute("SELECT domain FROM notifier.holds ORDER BY domain")).fetchall()
+    return [row["domain"] for row in rows]
+
+
+async def hold(tx: Tx, domain: str, *, by: str) -> None:
+    """Messages to this domain wait from now on."""
+    await tx.execute(
+        "INSERT INTO notifier.holds (domain, held_by) VALUES (%s, %s) ON CONFLICT DO NOTHING", (domain, by)
+    )
+
+
+async def release(tx: Tx, domain: str) -> bool:
+    """Messages to this domain go on. False: it was not on hold."""
+    cursor = await tx.execute("DELETE FROM notifier.holds WHERE domain = %s RETURNING domain", (domain,))
+    await notify(tx, store.MESSAGES_CHANNEL)
+    return await cursor.fetchone() is not None
+
+
+async def tell_of_directory(applier: Applier) -> None:
+    """After an import: the takedowns that wait for the directory look again."""
+    async with applier.runtime.database.transaction() as tx:
+        waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
+    for row in waiting:
+        async with applier.scope(row["content_id"], exclusive=False) as scope:
+            takedown = await scope.load(row["takedown_id"])
+            if takedown is not None:
+                await scope.apply(takedown, DirectoryChanged())

@@ -1,0 +1,199 @@
+"""What operations staff, helplines and readers may see of takedowns. A reader sees no URL and no host name; a helpline sees
+content its organisation has a live claim on, under the content's alias for it, and nothing of others' claims."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.notifier.gauges import OVERDUE_WHERE
+from services.notifier.store_content import LIVE_CLAIMS
+from shared.auth import Principal, Role
+from shared.db.pool import Row, Tx
+from shared.ids import content_alias, timestamp
+from shared.web.problems import Invalid
+
+_IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t.takedown_id AND {OVERDUE_WHERE})"
+
+# Newest first; the cursor is (created_at, takedown_id) of the last row of the page before.
+_TAKEDOWNS = f"""
+SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
+       t.data ->> 'held_for' AS held_for, t.data ->> 'removed_for' AS removed_for, t.data ->> 'check_due_at' AS check_due_at,
+       {_IS_OVERDUE} AS overdue,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('demand_id', d.demand_id, 'recipient', d.recipient, 'rung', d.rung,
+                   'round', d.round, 'state', d.state, 'regime', d.regime, 'issued_at', d.issued_at,
+                   'delivered_at', d.delivered_at, 'deadline', d.deadline) ORDER BY d.issued_at, d.demand_id), '[]')
+        FROM notifier.demands d WHERE d.takedown_id = t.takedown_id) AS demands
+FROM notifier.takedowns t
+WHERE (%(takedown_id)s::uuid IS NULL OR t.takedown_id = %(takedown_id)s)
+  AND (%(content_id)s::uuid IS NULL OR t.content_id = %(content_id)s)
+  AND (%(host)s::text IS NULL OR t.host = %(host)s OR right(t.host, length(%(host)s) + 1) = '.' || %(host)s)
+  AND (%(state)s::text IS NULL OR t.state = %(state)s)
+  AND (%(overdue)s::bool IS NULL OR {_IS_OVERDUE} = %(overdue)s)
+  AND (%(claim_id)s::uuid IS NULL OR t.content_id = (SELECT content_id FROM notifier.claims c WHERE c.claim_id = %(claim_id)s
+        AND (%(organisation)s::text IS NULL OR c.organisation_id = %(organisation)s)))
+  AND (%(organisation)s::text IS NULL OR t.content_id IN (SELECT content_id FROM notifier.claims c
+        WHERE c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s)))
+  AND (%(before)s::timestamptz IS NULL OR (t.created_at, t.takedown_id) < (%(before)s, %(before_id)s::uuid))
+ORDER BY t.created_at DESC, t.takedown_id DESC LIMIT %(limit)s
+"""
+
+_CONTENTS_OF = "SELECT DISTINCT content_id FROM notifier.claims WHERE organisation_id = %s AND state = ANY(%s)"
+
+_CHECKS = """
+SELECT check_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage, address, status, final_url, content_type,
+       size_bytes, algorithm, distance
+FROM notifier.checks WHERE takedown_id = %s ORDER BY started_at DESC LIMIT 200
+"""
+_ATTEMPTS = """
+SELECT a.attempt_id, a.message_id, m.demand_id, m.kind, a.number, a.channel, a.started_at, a.ended_at, a.outcome, a.detail,
+       a.status, a.address
+FROM notifier.attempts a JOIN notifier.messages m USING (message_id)
+WHERE a.takedown_id = %s ORDER BY a.started_at DESC LIMIT 200
+"""
+_ANSWERS = """
+SELECT answer_id, demand_id, kind, reason, method, details, via, received_at
+FROM notifier.answers WHERE takedown_id = %s ORDER BY received_at
+"""
+_TASKS = """
+SELECT task_id, kind, reason, owner, due_at, opened_at, closed_at, resolution
+FROM notifier.tasks WHERE takedown_id = %s ORDER BY opened_at
+"""
+_TIME_LINE = (
+    "SELECT sequence, kind, state, round, at, facts FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence"
+)
+
+_PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details"))
+"""What a reader is not shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which takedowns. `content_id` is the alias where a helpline asks."""
+
+    claim_id: UUID | None = None
+    content_id: UUID | None = None
+    host: str | None = None
+    state: str | None = None
+    overdue: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAsked:
+    """Rows after `cursor`, at most `limit`."""
+
+    limit: int
+    moment: datetime | None = None
+    identifier: UUID | None = None
+
+
+def read_cursor(cursor: str | None, limit: int) -> PageAsked:
+    """Raises Invalid for a cursor that no list gave."""
+    if cursor is None:
+        return PageAsked(limit=limit)
+    try:
+        moment, _, identifier = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        return PageAsked(limit=limit, moment=datetime.fromisoformat(moment), identifier=UUID(identifier))
+    except (ValueError, binascii.Error):
+        raise Invalid("the cursor is not one this list gave", pointer="#/cursor") from None
+
+
+def write_cursor(moment: datetime, identifier: UUID) -> str:
+    """Opaque to its caller; it holds nothing but these two."""
+    return base64.urlsafe_b64encode(f"{timestamp(moment)} {identifier}".encode()).decode()
+
+
+def organisation_filter(principal: Principal) -> str | None:
+    """The organisation whose content alone may be seen; None: all."""
+    return principal.organisation_id if principal.role is Role.HELPLINE else None
+
+
+def shown_content_id(principal: Principal, content_id: UUID) -> str:
+    """A helpline sees its own alias; so it cannot learn of another's claim."""
+    if principal.role is Role.HELPLINE:
+        return str(content_alias(content_id, principal.organisation_id))
+    return str(content_id)
+
+
+async def content_behind(tx: Tx, principal: Principal, shown: UUID) -> UUID | None:
+    """The content a person means; None: nothing this person may see."""
+    if principal.role is not Role.HELPLINE:
+        return shown
+    rows = await (await tx.execute(_CONTENTS_OF, (principal.organisation_id, list(LIVE_CLAIMS)))).fetchall()
+    of_alias = {content_alias(row["content_id"], principal.organisation_id): row["content_id"] for row in rows}
+    return of_alias.get(shown)
+
+
+async def takedowns(tx: Tx, principal: Principal, asked: Asked, page: PageAsked) -> dict[str, Any]:
+    """`{items, next}`, newest first."""
+    content_id = None
+    if asked.content_id is not None:
+        content_id = await content_behind(tx, principal, asked.content_id)
+        if content_id is None:
+            return {"items": [], "next": None}
+    rows = await _select(tx, principal, asked, content_id=content_id, takedown_id=None, page=page)
+    last = rows[page.limit - 1] if len(rows) > page.limit else None
+    return {
+        "items": [_item(principal, row) for row in rows[: page.limit]],
+        "next": None if last is None else write_cursor(last["created_at"], last["takedown_id"]),
+    }
+
+
+async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str, Any] | None:
+    """One takedown with its checks, attempts, answers, tasks and time line; None: nothing this person may see."""
+    rows = await _select(tx, principal, Asked(), content_id=None, takedown_id=takedown_id, page=PageAsked(limit=1))
+    if not rows:
+        return None
+    shown = _item(principal, rows[0])
+    for name, query in (
+        ("checks", _CHECKS),
+        ("attempts", _ATTEMPTS),
+        ("answers", _ANSWERS),
+        ("tasks", _TASKS),
+        ("time_line", _TIME_LINE),
+    ):
+        found = await (await tx.execute(query.encode(), (takedown_id,))).fetchall()
+        shown[name] = [_visible(principal, row) for row in found]
+    cursor = await tx.execute(
+        "SELECT data -> 'match' AS match FROM notifier.takedowns WHERE takedown_id = %s", (takedown_id,)
+    )
+    row = await cursor.fetchone()
+    kept = ("basis", "seen_at", "observed_by", "assurance", "algorithm", "distance", "orientation", "quality", "guards")
+    shown["match"] = {name: row["match"].get(name) for name in kept} if row else None
+    return shown
+
+
+async def _select(
+    tx: Tx, principal: Principal, asked: Asked, *, content_id: UUID | None, takedown_id: UUID | None, page: PageAsked
+) -> list[Row]:
+    cursor = await tx.execute(
+        _TAKEDOWNS.encode(),
+        {
+            "takedown_id": takedown_id,
+            "content_id": content_id,
+            "claim_id": asked.claim_id,
+            "host": asked.host.lower() if asked.host else None,
+            "state": asked.state,
+            "overdue": asked.overdue,
+            "organisation": organisation_filter(principal),
+            "live": list(LIVE_CLAIMS),
+            "before": page.moment,
+            "before_id": page.identifier,
+            "limit": page.limit + 1,
+        },
+    )
+    return await cursor.fetchall()
+
+
+def _item(principal: Principal, row: Row) -> dict[str, Any]:
+    return _visible(principal, row | {"content_id": shown_content_id(principal, row["content_id"])})
+
+
+def _visible(principal: Principal, row: Mapping[str, Any]) -> dict[str, Any]:
+    hidden = _PRIVATE if principal.role is Role.READER else frozenset[str]()
+    return {name: value for name, value in row.items() if name not in hidden}
