@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import shared.db
-from shared.auth import Key
 from shared.clock import system_clock
 from shared.contracts.topics import TOPICS
 from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
 from shared.db.migrations import Schema, migrate, pending
-from shared.db.pool import Database, Tx
+from shared.db.pool import Database
 from shared.db.wake import Wakeups
 from shared.errors import BadSettings, NotPrepared
 from shared.keyring import KeyRing, read_root_key
@@ -204,8 +203,3 @@ async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_
             await stack.enter_async_context(database)
         stack.push_async_callback(runtime.log.close)
         yield runtime
-
-
-async def suspend_content_of_key(tx: Tx, key: Key) -> int:
-    """Suspend all content that this key declared or confirmed; how many."""
-    raise NotImplementedError

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from services.intake.keys import revoke_key_and_suspend
 from services.standalone import assemble
 from services.standalone.terminal import AsJson, run, say, say_json, say_table, settings_of_client
 from shared.auth import Key, Role, create_key, list_keys, revoke_key
@@ -86,12 +87,15 @@ def revoke(
         settings = settings_of_client()
         async with assemble.database_for_command(settings) as database:
             await migrate(database, assemble.schemas_of(settings))
+            if suspend_content:
+                async with database.transaction() as tx:
+                    known = {key.key_id: key for key in await list_keys(tx)}
+                stopped = await revoke_key_and_suspend(database, key_id) if key_id in known else ()
+                return known.get(key_id), len(stopped)
             async with database.transaction() as tx:
-                key = await revoke_key(tx, key_id)
-                count = await assemble.suspend_content_of_key(tx, key) if key is not None and suspend_content else 0
-                return key, count
+                return await revoke_key(tx, key_id), 0
 
     key, count = run(end())
     if key is None:
         raise NoSuchKey(str(key_id))
-    say(f"{key_id} is revoked." + (f" {count} content suspended." if suspend_content else ""))
+    say(f"{key_id} is revoked." + (f" Contents suspended: {count}." if suspend_content else ""))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from services.standalone.terminal import AsJson, notifier, run, say, say_json, say_table, settings_of_client
+from services.standalone.terminal import AsJson, cell, notifier, run, say, say_json, say_table, settings_of_client
 from shared.errors import BadSettings, Permanent
 
 hosts = typer.Typer(help="The directory of hosts: import, list, test, hold, release.", no_args_is_help=True)
@@ -42,7 +42,8 @@ def import_(file: Annotated[Path, typer.Argument(help="CSV with a header; - for 
 @hosts.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the directory, without secrets."""
-    found = run(_all("/v1/hosts"))
+    listed = run(_directory())
+    found, held = listed["items"], set(listed["holds"])
     if as_json:
         for host in found:
             say_json(host)
@@ -52,7 +53,7 @@ def list_(as_json: AsJson = False) -> None:
         [
             (
                 *(host.get("organisation"), host.get("domains"), host.get("rung"), _reached_by(host)),
-                *(host.get("next_rung"), host.get("posture"), host.get("bound_by"), host.get("held")),
+                *(host.get("next_rung"), host.get("posture"), host.get("bound_by"), held.intersection(host["domains"])),
             )
             for host in found
         ],
@@ -73,9 +74,9 @@ def test(organisation: Annotated[str, typer.Argument(help="The organisation's ke
             return await api.post(f"/v1/hosts/{organisation}/test")
 
     answer = run(send())
-    if not answer.get("delivered"):
-        raise TestFailed(" ".join(str(value) for value in answer.values()))
-    say("delivered")
+    if answer["outcome"] != "accepted":
+        raise TestFailed(f"By {answer['channel']}: {cell(answer.get('status') or answer['reason'])}.")
+    say(f"delivered by {answer['channel']}")
 
 
 @hosts.command("hold")
@@ -113,6 +114,6 @@ def outbound(
     say(f"outbound is {'on' if run(send()).get('on') else 'off'}")
 
 
-async def _all(path: str) -> list[dict[str, Any]]:
+async def _directory() -> Any:
     async with notifier(settings_of_client()) as api:
-        return [item async for item in api.items(path)]
+        return await api.get("/v1/hosts")

@@ -96,7 +96,7 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return " ".join(cell(one) for one in value) or "-"
     return str(value)
 

@@ -71,6 +71,14 @@ class ApiClient:
     async def post_text(self, path: str, text: str, *, content_type: str) -> Any:
         return await self._call("POST", path, content=text.encode(), headers={"content-type": content_type})
 
+    async def get_page(self, path: str) -> str:
+        """An HTML page, as a browser gets it."""
+        return (await self._answer("GET", path)).text
+
+    async def post_form(self, path: str, fields: Mapping[str, str]) -> str:
+        """Submit a form, as a browser does; the page that answers."""
+        return (await self._answer("POST", path, data=dict(fields))).text
+
     async def is_ready(self) -> bool:
         """`/health/ready` answers 200."""
         try:
@@ -79,28 +87,23 @@ class ApiClient:
             return False
         return answer.status_code == 200
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        json: Any = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
+    async def _call(self, method: str, path: str, **sent: Any) -> Any:
+        answer = await self._answer(method, path, **sent)
         try:
-            answer = await self._http.request(method, path, params=params, json=json, content=content, headers=headers)
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise ApiRefused(f"{self.base_url} does not answer as Takedown does", status=answer.status_code) from None
+
+    async def _answer(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        try:
+            answer = await self._http.request(method, path, **sent)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiUnreachable(f"{self.base_url}: {_reason(error)}") from None
         if answer.status_code >= 500:
             raise ApiUnreachable(f"{self.base_url}: {answer.status_code} {_problem(answer)}")
         if answer.status_code >= 300:
             raise ApiRefused(f"{answer.status_code}: {_problem(answer)}", status=answer.status_code)
-        try:
-            return answer.json() if answer.content else None
-        except ValueError:
-            raise ApiRefused(f"{self.base_url} does not answer as Takedown does", status=answer.status_code) from None
+        return answer
 
 
 def _reason(error: Exception) -> str:

@@ -93,24 +93,41 @@ class Scenario:
         return "; ".join(ends) + (f"; asked: {', '.join(asked)}" if asked else "; nobody asked")
 
 
-def make(progress: Callable[[int, int], None] = lambda done, of: None) -> tuple[list[Scenario], list[Site], Provider]:
-    """All scenarios, the galleries of unrelated pictures, and the provider. Takes seconds: it draws and hashes every picture."""
-    scenarios = [make_one(seed) for seed, make_one in enumerate(_ALL, start=1000)]
-    for number, scenario in enumerate(scenarios):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """All that the demo plays with. `unrelated`: URLs of pictures that nobody asked about, with their hashes."""
+
+    scenarios: tuple[Scenario, ...]
+    galleries: tuple[Site, ...]
+    provider: Provider
+    unrelated: tuple[tuple[str, Hashes], ...]
+
+    @property
+    def sites(self) -> list[Site]:
+        return [*(scenario.site for scenario in self.scenarios), *self.galleries, self.provider]
+
+
+def make() -> Cast:
+    """Takes seconds: it draws and hashes every picture."""
+    scenarios = tuple(make_one(seed) for seed, make_one in enumerate(_ALL, start=1000))
+    for scenario in scenarios:
         scenario.hashes[""] = hashes_of(scenario.original)
         for target in scenario.targets:
+            # Where nothing of the content is, a crawler says that it saw the content itself.
             shown = target.copy if target.copy is not None else scenario.original
             scenario.hashes[target.path] = hashes_of(shown)
-        progress(number, len(scenarios) + UNRELATED)
-    galleries = [Site(name=f"gallery-{number}") for number in range(1, GALLERIES + 1)]
+    galleries = tuple(Site(name=f"gallery-{number}") for number in range(1, GALLERIES + 1))
+    unrelated = []
     for number in range(UNRELATED):
         picture = encode(draw(number, width=160, height=120), FORMATS[number % len(FORMATS)])
-        galleries[number % GALLERIES].pictures[f"/g/{number}.{picture.suffix}"] = picture
-        progress(len(scenarios) + number, len(scenarios) + UNRELATED)
-    everywhere: list[Site] = [*(scenario.site for scenario in scenarios), *galleries]
+        gallery = galleries[number % GALLERIES]
+        path = f"/g/{number}.{picture.suffix}"
+        gallery.pictures[path] = picture
+        unrelated.append((gallery.url(path), hashes_of(picture)))
     provider = Provider(name=PROVIDER, provider=None)
-    provider.sites.update({site.domain: site for site in everywhere})
-    return scenarios, galleries, provider
+    cast = Cast(scenarios=scenarios, galleries=galleries, provider=provider, unrelated=tuple(unrelated))
+    provider.sites.update({site.domain: site for site in cast.sites})
+    return cast
 
 
 def directory_csv(all_sites: Iterable[Site]) -> str:

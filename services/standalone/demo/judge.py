@@ -1,0 +1,108 @@
+"""What became of each scenario, from the public API and from what the hosts received; and whether that is as expected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.standalone.demo.scenarios import End, Scenario
+from services.standalone.demo.sites import ASKING, Provider
+
+SEEN_TYPES = frozenset({*ASKING, "demand.retracted", "demand.closed"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """One scenario under way. Times are in seconds since the services were ready."""
+
+    scenario: Scenario
+    started_at: float
+    as_expected_at: float | None = None
+    states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The takedown at each of the scenario's URLs, as last read."""
+
+    @property
+    def seen(self) -> str:
+        """For the table: what each target's takedown is now, and what the hosts heard."""
+        ends = dict.fromkeys(_seen(self.states.get(self.scenario.site.url(one.path))) for one in self.scenario.targets)
+        return "; ".join(ends)
+
+    @property
+    def states_now(self) -> str:
+        return ", ".join(
+            dict.fromkeys(
+                str(self.states[url]["state"]) if url in self.states else "-"
+                for url in (self.scenario.site.url(target.path) for target in self.scenario.targets)
+            )
+        )
+
+
+def _seen(takedown: Mapping[str, Any] | None) -> str:
+    if takedown is None:
+        return "no takedown"
+    removed = takedown.get("removed_for") if takedown["state"] == "removed" else None
+    return str(End(state=takedown["state"], reason=removed, round=takedown["round"]))
+
+
+class Register:
+    """Which takedown is at which URL. A takedown keeps its place here after its URL is erased."""
+
+    def __init__(self) -> None:
+        self._url_of: dict[str, str] = {}
+
+    def file(self, takedowns: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The takedowns by URL."""
+        found = {}
+        for takedown in takedowns:
+            takedown_id, url = takedown["takedown_id"], takedown.get("url")
+            if url:
+                self._url_of[takedown_id] = url
+            if takedown_id in self._url_of:
+                found[self._url_of[takedown_id]] = takedown
+        return found
+
+
+def wrong(course: Course, provider: Provider, task_kinds: Mapping[str, Sequence[str]]) -> list[str]:
+    """What is not (or not yet) as expected, each in a few words. `task_kinds`: kinds of open tasks by takedown id."""
+    scenario = course.scenario
+    found = []
+    for target in scenario.targets:
+        takedown = course.states.get(scenario.site.url(target.path))
+        if takedown is None:
+            found.append(f"{target.path}: no takedown")
+        elif not _is(takedown, target.end):
+            found.append(f"{target.path}: {_seen(takedown)}")
+        elif target.end.state == "held" and scenario.held not in task_kinds.get(takedown["takedown_id"], ()):
+            found.append(f"{target.path}: held without a task {scenario.held}")
+    heard = {one.type for one in scenario.site.received}
+    missing = scenario.site_hears - heard
+    if missing:
+        found.append(f"the site never got {_words(missing)}")
+    unwanted = (heard & SEEN_TYPES) - scenario.site_hears - scenario.site_may_hear
+    if unwanted:
+        found.append(f"the site got {_words(unwanted)}")
+    return found + _wrong_at_provider(scenario, provider)
+
+
+def _wrong_at_provider(scenario: Scenario, provider: Provider) -> list[str]:
+    heard = {one.type for one in provider.received if one.url is not None and scenario.site.domain in one.url}
+    found = []
+    missing = scenario.provider_hears - heard
+    if missing:
+        found.append(f"the provider never got {_words(missing)}")
+    if heard & ASKING and not scenario.provider_hears:
+        found.append(f"the provider got {_words(heard & ASKING)}")
+    return found
+
+
+def _is(takedown: Mapping[str, Any], end: End) -> bool:
+    return (
+        takedown["state"] == end.state
+        and takedown["round"] == end.round
+        and (end.reason is None or takedown.get("removed_for") == end.reason)
+    )
+
+
+def _words(types: Iterable[str]) -> str:
+    return ", ".join(sorted(one.removeprefix("demand.") for one in types))

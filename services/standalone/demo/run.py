@@ -1,0 +1,319 @@
+"""The demo: the services as `serve` runs them, on a small internet, through the public API, to a table that says what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from rich.console import Console
+
+from services.standalone import serve
+from services.standalone.demo import clients as people
+from services.standalone.demo import judge, scenarios, table
+from services.standalone.demo.clients import Clients, HostAnswers
+from services.standalone.demo.internet import Internet
+from services.standalone.demo.judge import Course
+from services.standalone.demo.mailbox import MailboxOnly, MailServer
+from services.standalone.demo.scenarios import Cast, Found, Scenario
+from services.standalone.demo.sites import Redirector, UploadsAgain
+from shared import logs
+from shared.log.kafka_local import LocalKafka, start_kafka
+from shared.policy import DAY, Policy
+from shared.settings import Settings
+
+POLICY = Policy(
+    clock_scale=1 / 17_280,  # a day takes five seconds
+    undelivered_escalates_after=3 * DAY,
+    webhook_timeout_seconds=2.0,
+    fetch_timeout_seconds=4.0,
+)
+REVIEWED_BY = "the demo: nobody"
+LIMIT_SECONDS = 85.0
+SETTLED_SECONDS = 2.0
+"""After all is as expected the demo looks on for so long: nothing may come that must not."""
+LOOK_SECONDS = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """All that stands before the services start."""
+
+    cast: Cast
+    internet: Internet
+    mail: MailServer
+
+
+async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool) -> int:
+    """Run it; 0 when every scenario ended as expected. `stay`: afterwards it stays up until interrupted."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+    async with serve.signals_as_event() as stop, AsyncExitStack() as stack:
+        folder = stack.enter_context(_temporary_folder())
+        stack.enter_context(_log_lines_to(folder / "takedown.log", console))
+        kafka = await stack.enter_async_context(_kafka(log, folder, console))
+        console.print("Drawing and hashing pictures, opening the small internet …")
+        stage = await stack.enter_async_context(_stage())
+        held = serve.listen("127.0.0.1", 0)
+        base_url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        settings = settings_of_demo(folder, base_url, stage, kafka)
+        _introduce(console, settings, log)
+        runtime = await stack.enter_async_context(serve.standalone(settings, held))
+        client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
+        code = await _play(console, stage, client, base_url, stop)
+        if stay and not stop.is_set():
+            console.print(f"\nIt stays up at {base_url}. Another terminal can watch it:")
+            console.print(f"  TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_KEY={client.operations_key} takedown watch")
+            console.print("Ctrl-C ends it.")
+            await stop.wait()
+    return code
+
+
+def settings_of_demo(folder: Path, base_url: str, stage: Stage, kafka: LocalKafka | None) -> Settings:
+    """Nothing of the environment enters: the same settings on every machine."""
+    values: dict[str, Any] = {
+        name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()
+    }
+    addresses = {name: str(address) for name, address in stage.internet.addresses.items()}
+    values |= {
+        "data_dir": folder / "data",
+        "log": "kafka" if kafka is not None else "postgres",
+        "kafka_bootstrap_servers": kafka.bootstrap_servers if kafka is not None else None,
+        "public_url": base_url,
+        "organisation_name": "Demo helpline",
+        "reviewed_by": REVIEWED_BY,
+        "smtp_host": stage.mail.host,
+        "smtp_port": stage.mail.port,
+        "smtp_starttls": False,
+        "smtp_from": "demands@helpline.test",
+        "outbound_allow": tuple(sorted(set(addresses.values()))),
+        "static_hosts": addresses,
+        "allow_static_hosts": True,
+        "vantage": "demo",
+        "policy": POLICY,
+    }
+    return Settings.model_construct(None, **values)
+
+
+@asynccontextmanager
+async def _stage() -> AsyncIterator[Stage]:
+    # In a thread: hashing hundreds of pictures takes seconds.
+    cast = await asyncio.to_thread(scenarios.make)
+    internet = Internet(cast.sites)
+    mail = MailServer({site.email: site for site in cast.sites if isinstance(site, MailboxOnly) and site.email})
+    async with internet.open(), mail.open():
+        for site in cast.sites:
+            if isinstance(site, Redirector):
+                site.inside["/to-inside.jpg"] = f"http://{internet.tripwire}/"
+        yield Stage(cast=cast, internet=internet, mail=mail)
+
+
+def _introduce(console: Console, settings: Settings, log: str) -> None:
+    policy = settings.policy
+    console.print(f"Event log: {log}. Data: {settings.data_dir} (removed at the end).")
+    console.print(
+        f"Time is shortened by policy alone: clock_scale 1/{1 / policy.clock_scale:.0f} (a day takes"
+        f" {policy.scaled(DAY).total_seconds():g} s), undelivered_escalates_after {_days(policy.undelivered_escalates_after)},"
+        f" webhook time-out {policy.webhook_timeout_seconds:g} s, fetch time-out {policy.fetch_timeout_seconds:g} s."
+    )
+    console.print(f"The text of uk_osa_20a is used as reviewed by: {settings.reviewed_by}.")
+    console.print("Loopback passes the address guard for exactly these pairs, and these names resolve to them:")
+    pairs = ", ".join(f"{name} {address}" for name, address in settings.static_hosts.items())
+    console.print(pairs, style="dim")
+
+
+def _days(wait: timedelta) -> str:
+    return f"{wait / DAY:g} d"
+
+
+# The play
+
+
+async def _play(console: Console, stage: Stage, client: Clients, base_url: str, stop: asyncio.Event) -> int:
+    while not await client.operations.is_ready():  # noqa: ASYNC110 - over HTTP, as anybody asks
+        await asyncio.sleep(0.05)
+    watch = table.Stopwatch()
+    answers = HostAnswers(base_url)
+    for site in stage.cast.sites:
+        site.answers = answers
+        if isinstance(site, MailboxOnly):
+            site.open_and_answer = answers.open_and_answer
+    courses = {scenario.name: Course(scenario=scenario, started_at=0) for scenario in stage.cast.scenarios}
+    observer = _Observer(client, stage, list(courses.values()), watch)
+    screen = table.Screen(console)
+    with screen.live():
+        async with asyncio.TaskGroup() as group:
+            acting = group.create_task(_act(client, stage, courses))
+            await observer.watch(screen, stop)
+            acting.cancel()
+    wrong = await observer.look()
+    console.print(table.final_table(courses.values(), wrong))
+    faults = _faults_of_the_whole(stage, answers)
+    for fault in faults:
+        console.print(f"✗ {fault}", style="red")
+    good = sum(not found for found in wrong.values())
+    console.print(
+        f"{good} of {len(wrong)} scenarios as expected, {watch.seconds:.0f} s after the services were ready;"
+        f" {len(stage.cast.unrelated)} unrelated pictures, {observer.takedowns} takedowns,"
+        f" {sum(len(site.received) for site in stage.cast.sites)} messages received and verified by hosts"
+    )
+    return 0 if good == len(wrong) and not faults else 1
+
+
+async def _act(client: Clients, stage: Stage, courses: Mapping[str, Course]) -> None:
+    """What helplines and crawlers do. Hosts act by themselves."""
+    await client.operations.post_text("/v1/hosts", scenarios.directory_csv(stage.cast.sites), content_type="text/csv")
+    await client.operations.post("/v1/outbound", {"on": True})
+    unrelated = [people.sighting(url, hashes) for url, hashes in stage.cast.unrelated]
+    await people.sight(client, [*unrelated, *_sightings(stage.cast.scenarios, Found.BEFORE)])
+    claims = {
+        scenario.name: await people.declare(client, scenario, number)
+        for number, scenario in enumerate(stage.cast.scenarios, start=1)
+    }
+    for claim_id in claims.values():
+        await people.confirm(client, claim_id)
+    await people.sight(client, _sightings(stage.cast.scenarios, Found.SIGHTED))
+    await people.sight(client, _sightings(stage.cast.scenarios, Found.MADE_UP))
+    for scenario in stage.cast.scenarios:
+        for target in scenario.targets:
+            if target.found is Found.REPORTED and target.page is not None:
+                await client.helpline_a.post("/v1/reports", {"url": scenario.site.url(target.page), "fetch": "now"})
+    async with asyncio.TaskGroup() as group:
+        for scenario in stage.cast.scenarios:
+            if scenario.withdraw:
+                group.create_task(_withdraw(client, scenario, claims[scenario.name]))
+            if isinstance(scenario.site, UploadsAgain):
+                group.create_task(_sight_again(client, scenario, scenario.site))
+
+
+async def _withdraw(client: Clients, scenario: Scenario, claim_id: str) -> None:
+    while not scenario.site.heard("demand.issued"):  # noqa: ASYNC110 - a host's inbox is a list
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
+    await people.withdraw(client, claim_id)
+
+
+async def _sight_again(client: Clients, scenario: Scenario, site: UploadsAgain) -> None:
+    await site.uploaded_again.wait()
+    await people.sight(client, _sightings([scenario], Found.SIGHTED))
+
+
+def _sightings(among: Sequence[Scenario], found: Found) -> list[dict[str, Any]]:
+    return [
+        people.sighting(
+            scenario.site.url(target.path),
+            scenario.hashes[target.path],
+            page_url=scenario.site.url(target.page) if target.page else None,
+        )
+        for scenario in among
+        for target in scenario.targets
+        if target.found is found
+    ]
+
+
+def _faults_of_the_whole(stage: Stage, answers: HostAnswers) -> list[str]:
+    internet = stage.internet
+    faults = [f"a host's answer was refused: {text}" for text in dict.fromkeys(answers.failed)]
+    if internet.unsigned:
+        faults.append(f"{internet.unsigned} messages without a good signature")
+    if internet.inward:
+        faults.append(f"{internet.inward} requests reached an inside address")
+    faults += [f"{one.name} got a message" for one in stage.cast.galleries if one.received]
+    return faults
+
+
+class _Observer:
+    """Reads the public API again and again, and judges."""
+
+    def __init__(self, client: Clients, stage: Stage, courses: Sequence[Course], watch: table.Stopwatch) -> None:
+        self._client = client
+        self._stage = stage
+        self._courses = courses
+        self._watch = watch
+        self._register = judge.Register()
+        self.takedowns = 0
+
+    async def watch(self, screen: table.Screen, stop: asyncio.Event) -> None:
+        """Until all is as expected and stays so, the time is over, or it is interrupted."""
+        good_since: float | None = None
+        while self._watch.seconds < LIMIT_SECONDS and not stop.is_set():
+            wrong = await self.look()
+            screen.show(self._courses)
+            if any(wrong.values()):
+                good_since = None
+            elif good_since is None:
+                good_since = self._watch.seconds
+            elif self._watch.seconds - good_since > SETTLED_SECONDS:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> dict[str, list[str]]:
+        """What is wrong (yet), by scenario name."""
+        api = self._client.operations
+        takedowns = [one async for one in api.items("/v1/takedowns", limit=200)]
+        kinds: defaultdict[str, list[str]] = defaultdict(list)
+        async for task in api.items("/v1/tasks", limit=200):
+            kinds[str(task.get("takedown_id"))].append(task["kind"])
+        self.takedowns = len(takedowns)
+        by_url = self._register.file(takedowns)
+        wrong = {}
+        for course in self._courses:
+            course.states = {url: one for url, one in by_url.items() if course.scenario.site.domain in url}
+            found = judge.wrong(course, self._stage.cast.provider, kinds)
+            wrong[course.scenario.name] = found
+            if found:
+                course.as_expected_at = None
+            elif course.as_expected_at is None:
+                course.as_expected_at = self._watch.seconds
+        return wrong
+
+
+# What it stands on
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="takedown-demo-"))
+    path.chmod(0o711)  # PostgreSQL, under its own account when we are root, passes through
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _log_lines_to(path: Path, console: Console) -> Iterator[None]:
+    """Log lines go to a file, away from the table; the last ones are shown when the demo breaks off."""
+    logs.configure(format_="json", level="info")
+    with path.open("w") as file:
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=file))
+        try:
+            yield
+        except BaseException:
+            file.flush()
+            for line in path.read_text().splitlines()[-20:]:
+                console.print(line, style="dim")
+            raise
+
+
+@asynccontextmanager
+async def _kafka(log: str, folder: Path, console: Console) -> AsyncIterator[LocalKafka | None]:
+    if log != "kafka":
+        yield None
+        return
+    console.print("Starting a local Apache Kafka (its jars are fetched once) …")
+    start = partial(start_kafka, data_dir=folder / "kafka", on_progress=lambda line: console.print(line, style="dim"))
+    kafka = await asyncio.to_thread(start)
+    try:
+        yield kafka
+    finally:
+        await asyncio.to_thread(kafka.stop)

@@ -1,0 +1,93 @@
+"""What the demo shows: a live table while it runs, and what was expected and seen at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from services.standalone.demo.judge import Course
+from services.standalone.watch import STATE_STYLES
+
+
+class Screen:
+    """A live table on a terminal; elsewhere a line for each scenario when it has ended."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console)
+        self._task = self._bar.add_task("scenarios", total=None)
+        self._told: set[str] = set()
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        if not self.console.is_terminal:
+            yield
+            return
+        with Live(console=self.console, auto_refresh=False, transient=True) as self._live:
+            yield
+        self._live = None
+
+    def show(self, courses: Sequence[Course]) -> None:
+        ended = [course for course in courses if course.as_expected_at is not None]
+        if self._live is not None:
+            self._bar.update(self._task, completed=len(ended), total=len(courses))
+            self._live.update(Group(self._bar, _live_table(courses)), refresh=True)
+            return
+        for course in ended:
+            if course.scenario.name not in self._told:
+                self._told.add(course.scenario.name)
+                self.console.print(f"{course.as_expected_at:5.1f} s  {course.scenario.name}: {course.seen}")
+
+
+def _live_table(courses: Sequence[Course]) -> RenderableType:
+    table = Table("scenario", "what its host does", "now", "messages", "s", box=None, pad_edge=False)
+    for course in courses:
+        scenario = course.scenario
+        state = course.states_now
+        done = course.as_expected_at is not None
+        table.add_row(
+            scenario.name,
+            Text(scenario.story, style="dim", overflow="ellipsis", no_wrap=True),
+            Text(state, style=STATE_STYLES.get(state.partition(",")[0], "")),
+            str(len({one.message_id for one in scenario.site.received})),
+            Text(f"{course.as_expected_at:.1f} ✓" if done else "", style="green"),
+        )
+    return table
+
+
+def final_table(courses: Iterable[Course], wrong: dict[str, list[str]]) -> Table:
+    """Scenario, expected, seen, seconds; `wrong` by scenario name."""
+    table = Table("", "scenario", "what its host does", "expected", "seen", "s", box=None, pad_edge=False)
+    for course in courses:
+        name = course.scenario.name
+        faults = wrong[name]
+        seen = course.seen if not faults else f"{course.seen} [{'; '.join(faults)}]"
+        took = f"{course.as_expected_at:.1f}" if course.as_expected_at is not None else "-"
+        table.add_row(
+            Text("✗" if faults else "✓", style="bold red" if faults else "green"),
+            name,
+            Text(course.scenario.story, style="dim"),
+            course.scenario.expected,
+            Text(seen, style="red" if faults else ""),
+            took,
+        )
+    return table
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
