@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.notifier import reads, store, tasks
 from services.notifier.apply import Applier, publish_decision
-from services.notifier.deciding import apply_decision
+from services.notifier.deciding import CONTENT_DECISIONS, apply_decision
 from services.notifier.directory import list_hosts
 from services.notifier.states import TakedownState, TaskKind
 from services.notifier.store_content import LIVE_CLAIMS
@@ -19,9 +19,6 @@ from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.db.pool import Tx
 from shared.ids import deterministic_id
 from shared.web.problems import Conflict, Invalid, KeyReused, NotFound
-
-CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
-"""Decisions that may be about a content as a whole."""
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=200)]
@@ -153,6 +150,8 @@ async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
         task = await tasks.task_of(tx, asked.task_id)
         if task is None:
             raise NotFound("no such task")
+        if task.kind is TaskKind.POSSIBLE_MINOR and asked.kind in CONTENT_DECISIONS and takedown_id is None:
+            return task.content_id, None  # the host's word was about the content
         takedown_id = takedown_id or task.takedown_id
     if takedown_id is None and asked.demand_id is not None:
         takedown_id = await store.takedown_of_demand(tx, asked.demand_id)

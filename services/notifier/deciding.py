@@ -11,8 +11,10 @@ from services.notifier.states import TaskKind
 from services.notifier.takedown import decision_refused
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
-LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT, DecisionKind.RECHECK))
+LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
 """A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
+CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
+"""Decisions that may be about a content as a whole."""
 
 
 async def apply_decision(scope: Scope, decided: DecisionTaken) -> str | None:
@@ -22,8 +24,11 @@ async def apply_decision(scope: Scope, decided: DecisionTaken) -> str | None:
     without a takedown are the content's: they count here at once, and intake applies them when it reads them.
     """
     task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
-    if decided.takedown_id is None and task is None:
-        return await _on_content(scope, decided)
+    if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
+        refusal = await _on_content(scope, decided)
+        if refusal is None and task is not None:
+            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+        return refusal
     takedown_ids: tuple[UUID, ...] = ()
     if task is not None:
         takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+FAILED_SECONDS = 10.0
 
 Job = TypeVar("Job")
 
@@ -130,9 +131,11 @@ class DueWorker(Generic[Job]):
             await self._do(job)
         except Transient as error:
             log.warning("job.interrupted", worker=self._name, error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001 - one row must not stop the others; its lease ends and it is taken again
             frame = error.__traceback__
             while frame is not None and frame.tb_next is not None:
                 frame = frame.tb_next
             at = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
             log.error("job.failed", worker=self._name, error=type(error).__name__, at=at)
+            await asyncio.sleep(FAILED_SECONDS)  # its place stays taken, so that it is not tried again at once

@@ -12,7 +12,7 @@ from services.notifier.events import TimerFired, TimerKind
 from services.notifier.worker import Claimed, DueWorker, Room
 from shared.db.pool import Tx
 
-SLOTS = 8
+SLOTS = 32
 
 # No lease: firing takes one short transaction, which deletes the row or leaves it. Those being fired here are left out.
 _DUE = """
