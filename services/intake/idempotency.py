@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from shared.auth import Principal
 from shared.db.pool import Database, Tx
@@ -83,7 +83,7 @@ async def answer_once(
                 return JSONResponse(stored.answer, status_code=stored.status or status)
         answer = await change(tx)
         if key is not None:
-            await tx.execute(_STORE, (status, Jsonb(answer), key.key_digest))
+            await tx.execute(_STORE, (status, Json(answer), key.key_digest))
     return JSONResponse(answer, status_code=status)
 
 

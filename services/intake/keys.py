@@ -12,7 +12,7 @@ from shared import audit
 from shared.auth import revoke_key
 from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
-from shared.db.pool import Database
+from shared.db.pool import Database, Tx
 
 # Content whose confirmed claims were all declared or confirmed by this key, in a fixed order: two at once never deadlock.
 _RESTS_ON = """
@@ -24,22 +24,28 @@ ORDER BY c.content_id
 
 
 async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
-    """Revoke a key and suspend (`suspended_for` = `key`) the content that rests on it alone; returns those content ids.
+    """Revoke a key and suspend the content that rests on it alone; returns those content ids.
 
-    One transaction: a key is not revoked while its content stays active. Content another key's claim holds too is left alone.
+    One transaction: a key is not revoked while its content stays active.
     """
-    moment = now or system_clock()
     async with database.transaction() as tx:
         await revoke_key(tx, key_id)
         await audit.record(tx, COMMAND_LINE, action="key.revoked", object_kind="key", object_id=key_id)
-        rows = await (await tx.execute(_RESTS_ON, {"key": key_id})).fetchall()
-        suspended = tuple(row["content_id"] for row in rows)
-        for content_id in suspended:
-            await content_steps.hold(tx, content_id, Hold.KEY)
-            await content_steps.tell_decision(
-                tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
-            )
-            await audit.record(
-                tx, COMMAND_LINE, action="content.suspended", object_kind="content", object_id=content_id
-            )
+        return await suspend_content_of_key(tx, key_id, now=now)
+
+
+async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
+    """Suspend (`suspended_for` = `key`) content whose confirmed claims this key all declared or confirmed; returns the ids.
+
+    Content that a claim of other keys holds too is left alone.
+    """
+    moment = now or system_clock()
+    rows = await (await tx.execute(_RESTS_ON, {"key": key_id})).fetchall()
+    suspended = tuple(row["content_id"] for row in rows)
+    for content_id in suspended:
+        await content_steps.hold(tx, content_id, Hold.KEY)
+        await content_steps.tell_decision(
+            tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
+        )
+        await audit.record(tx, COMMAND_LINE, action="content.suspended", object_kind="content", object_id=content_id)
     return suspended

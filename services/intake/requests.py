@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -12,6 +12,8 @@ from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.fingerprints import PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
 from shared.urls import BadUrl, canonical, parse_url
+
+Items = TypeVar("Items", bound=tuple[object, ...])
 
 MAX_SEEN_FINGERPRINTS = 20
 """Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
@@ -38,6 +40,13 @@ def _true(value: bool) -> bool:
     if not value:
         raise ValueError("must be declared true")
     return value
+
+
+def _some(values: Items) -> Items:
+    # Not pydantic's min_length: it counts the good items alone, and so reports a bad one twice.
+    if not values:
+        raise ValueError("at least one is needed")
+    return values
 
 
 def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,7 +128,7 @@ class ClaimRequest(Request):
     """`POST /v1/claims`."""
 
     case_ref: Annotated[str, StringConstraints(max_length=64)]
-    fingerprints: Annotated[tuple[GivenFingerprint, ...], Field(min_length=1)]
+    fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
     declaration: Declaration
     assurance: Assurance
     subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20), AfterValidator(_each_once)] = ()
@@ -148,7 +157,7 @@ class SuspensionRequest(Request):
 class VariantsRequest(Request):
     """`POST /v1/content/{id}/fingerprints`. `claim_id` None: the organisation's oldest confirmed claim on the content."""
 
-    fingerprints: Annotated[tuple[GivenFingerprint, ...], Field(min_length=1)]
+    fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
     assurance: Assurance
     claim_id: UUID | None = None
 
@@ -160,7 +169,9 @@ class SightingRequest(Request):
     page_url: MediaUrl | None = None
     seen_at: AwareDatetime
     source: Word
-    fingerprints: Annotated[tuple[SeenFingerprintGiven, ...], Field(min_length=1, max_length=MAX_SEEN_FINGERPRINTS)]
+    fingerprints: Annotated[
+        tuple[SeenFingerprintGiven, ...], Field(max_length=MAX_SEEN_FINGERPRINTS), AfterValidator(_some)
+    ]
 
 
 class ReportRequest(Request):

@@ -93,12 +93,13 @@ CREATE TABLE {schema}.content_alias (
     UNIQUE (content_id, organisation_id)
 );
 
--- Answers already given, by a keyed digest of (organisation, key). Digests and ids alone, kept for 7 days.
+-- Answers already given, by a keyed digest of (organisation, key). Digests and ids alone, kept for 7 days. json, not jsonb:
+-- the same answer is the same text.
 CREATE TABLE {schema}.idempotency (
     key_digest  bytea PRIMARY KEY,
     body_digest bytea NOT NULL,
     status      integer,
-    answer      jsonb,
+    answer      json,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX idempotency_age ON {schema}.idempotency (created_at);

@@ -1,0 +1,196 @@
+"""Suspension by staff, by a decision on the log, by the revocation of a key; variants and their four eyes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.intake.keys import revoke_key_and_suspend
+from shared.auth import Role
+from shared.contracts.content import ContentState
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.topics import DECISIONS
+from tests.integration.intake_harness import Intake, Member, md5, pdq, running_intake, until
+
+
+@pytest.fixture
+async def intake(fresh_database: str) -> AsyncIterator[Intake]:
+    async with running_intake(fresh_database) as running:
+        yield running
+
+
+@pytest.fixture
+async def pair(intake: Intake) -> tuple[Member, Member]:
+    return await intake.member("ann"), await intake.member("ben")
+
+
+@pytest.fixture
+async def operator(intake: Intake) -> Member:
+    return await intake.member("ops", Role.OPERATIONS, "operations")
+
+
+def decision(kind: DecisionKind, content_id: UUID, *, reason: str = "person", person: str = "olga") -> DecisionTaken:
+    return DecisionTaken(
+        decision_id=uuid4(),
+        kind=kind,
+        content_id=content_id,
+        person_id=person,
+        organisation_id="operations",
+        reason=reason,
+        decided_at=datetime.now(UTC),
+    )
+
+
+async def revision(intake: Intake, number: int) -> Any:
+    return await intake.content_when(lambda content: content.revision == number)
+
+
+async def test_helpline_suspends_and_resumes_its_own_content(intake: Intake, pair: tuple[Member, Member]) -> None:
+    ann, ben = pair
+    zoe = await intake.member("zoe", organisation="helpline-z")
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path = f"/v1/content/{claim['content_id']}"
+    real = await intake.real_content_id(claim["content_id"])
+    for stranger_path in (path, f"/v1/content/{real}"):
+        assert (await intake.post(f"{stranger_path}/suspension", by=zoe)).status_code == 404
+    response = await intake.post(f"{path}/suspension", by=ann)
+    assert (response.status_code, response.json()["state"]) == (200, "suspended")
+    suspended = await revision(intake, 2)
+    assert (suspended.state, suspended.suspended_for) == (ContentState.SUSPENDED, "person")
+    response = await intake.post(f"{path}/resumption", by=ben)
+    assert response.json()["state"] == "active"
+    assert (await revision(intake, 3)).state is ContentState.ACTIVE
+    assert (await intake.post(f"{path}/resumption", by=ben)).status_code == 409
+    await intake.relay_idle()
+    decisions = [event for event in await intake.events(DECISIONS.name) if isinstance(event, DecisionTaken)]
+    assert [(one.kind, one.content_id, one.person_id) for one in decisions] == [
+        (DecisionKind.SUSPEND, real, "ann"),
+        (DecisionKind.RESUME, real, "ben"),
+    ]
+    # Read back from the log, our own decisions change nothing: the last word stands.
+    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RECHECK, real))
+    await everything_read(intake)
+    assert (await intake.contents())[-1].revision == 3
+
+
+async def everything_read(intake: Intake) -> None:
+    """Wait until the decisions group has handled all that is on the log."""
+    await intake.relay_idle()
+    sent: list[str] = []
+    while len(sent) < 20 * DECISIONS.partitions:  # enough that each partition has one
+        marker = decision(DecisionKind.SUSPEND, uuid4())
+        await intake.append(DECISIONS.name, str(marker.content_id), marker)
+        sent.append(str(marker.decision_id))
+
+    async def handled() -> bool:
+        rows = await intake.rows("SELECT 1 FROM intake.inbox WHERE event_id = ANY (%s)", sent)
+        return len(rows) == len(sent)
+
+    await until(handled)
+
+
+async def test_possible_minor_is_not_undone_by_another_claim_nor_by_the_helpline(
+    intake: Intake, pair: tuple[Member, Member], operator: Member
+) -> None:
+    ann, ben = pair
+    zoe = await intake.member("zoe", organisation="helpline-z")
+    yan = await intake.member("yan", organisation="helpline-z")
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path = f"/v1/content/{claim['content_id']}"
+    await intake.post(f"{path}/suspension", {"reason": "possible_minor"}, by=ann)
+    assert (await revision(intake, 2)).suspended_for == "possible_minor"
+    assert (await intake.post(f"{path}/suspension", {"reason": "person"}, by=ann)).status_code == 200
+
+    other = await intake.confirmed(by=zoe, confirmer=yan, case_ref="ZZ-20260001")
+    assert other["state"] == "confirmed"
+    await intake.relay_idle()
+    assert {content.state for content in await intake.contents() if content.revision > 1} == {ContentState.SUSPENDED}
+    assert (await intake.post(f"{path}/resumption", by=ann)).status_code == 403
+
+    real = await intake.real_content_id(claim["content_id"])
+    resumed = await intake.post(f"/v1/content/{real}/resumption", by=operator)
+    assert (resumed.status_code, resumed.json()["state"]) == (200, "active")
+    await intake.content_when(lambda content: content.state is ContentState.ACTIVE)
+    shown = await intake.get(f"/v1/content/{real}", by=operator)
+    assert shown.json().keys() == {"content_id", "state", "suspended_for"}
+
+
+async def test_a_hosts_possible_minor_on_the_log_suspends_and_a_host_resumes_nothing(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    claim = await intake.confirmed(by=pair[0], confirmer=pair[1])
+    real = await intake.real_content_id(claim["content_id"])
+    stop = decision(DecisionKind.SUSPEND, real, reason="possible_minor", person="host:site.example")
+    for _ in range(2):  # redelivered
+        await intake.append(DECISIONS.name, str(real), stop)
+    suspended = await revision(intake, 2)
+    assert (suspended.state, suspended.suspended_for) == (ContentState.SUSPENDED, "possible_minor")
+    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RESUME, real, person="host:site.example"))
+    await everything_read(intake)
+    assert (await intake.contents())[-1].revision == 2
+    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RESUME, real))
+    assert (await revision(intake, 3)).state is ContentState.ACTIVE
+    await intake.append(DECISIONS.name, str(real), stop)  # the same decision once more, late
+    await everything_read(intake)
+    assert (await intake.contents())[-1].revision == 3
+    people = await intake.rows("SELECT person_id FROM access.audit WHERE action LIKE 'content.%%' ORDER BY audit_id")
+    assert [row["person_id"] for row in people] == ["host:site.example", "olga"]
+
+
+async def test_revoking_a_key_suspends_what_rests_on_it_alone(intake: Intake, pair: tuple[Member, Member]) -> None:
+    ann, ben = pair
+    cid, dan = await intake.member("cid"), await intake.member("dan")
+    by_ann = await intake.confirmed(by=ann, confirmer=ben, fingerprints=[{"algorithm": "md5", "value": md5(1)}])
+    by_confirmer = await intake.confirmed(by=cid, confirmer=ann, fingerprints=[{"algorithm": "md5", "value": md5(2)}])
+    by_others = await intake.confirmed(by=cid, confirmer=dan, fingerprints=[{"algorithm": "md5", "value": md5(3)}])
+    held_twice = await intake.confirmed(by=ann, confirmer=ben, fingerprints=[{"algorithm": "md5", "value": md5(4)}])
+    await intake.confirmed(by=cid, confirmer=dan, fingerprints=[{"algorithm": "md5", "value": md5(4)}])
+    suspended = await revoke_key_and_suspend(intake.database, ann.key_id)
+    assert set(suspended) == {await intake.real_content_id(one["content_id"]) for one in (by_ann, by_confirmer)}
+    assert (await intake.get("/v1/claims", by=ann)).status_code == 401
+    states = {}
+    for name, claim in (("others", by_others), ("twice", held_twice), ("ann", by_ann)):
+        states[name] = (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()
+    assert (states["others"]["state"], states["twice"]["state"]) == ("active", "active")
+    assert (states["ann"]["state"], states["ann"]["suspended_for"]) == ("suspended", "key")
+    await intake.relay_idle()
+    decisions = [event for event in await intake.events(DECISIONS.name) if isinstance(event, DecisionTaken)]
+    assert {one.content_id for one in decisions} == set(suspended)
+
+
+async def test_variants_count_once_another_person_has_confirmed_them(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path = f"/v1/content/{claim['content_id']}/fingerprints"
+    body = {"fingerprints": [{"algorithm": "pdq", "value": pdq(7), "origin": "variant"}], "assurance": "viewed"}
+    added = await intake.post(path, body, by=ann)
+    assert (added.status_code, added.json()["state"]) == (201, "awaiting_confirmation")
+    await intake.relay_idle()
+    assert (await intake.contents())[-1].revision == 1
+    confirmation = f"{path}/{added.json()['variant_id']}/confirmation"
+    assert (await intake.post(confirmation, {"assurance": "viewed"}, by=ann)).status_code == 403
+    assert (await intake.post(confirmation, {"assurance": "unseen"}, by=ben)).status_code == 200
+    event = await revision(intake, 2)
+    assert {(one.value, one.origin, one.assurance.value) for one in event.fingerprints} == {
+        (pdq(1), "original", "viewed"),
+        (pdq(7), "variant", "unseen"),
+    }
+    assert (await intake.post(confirmation, {"assurance": "viewed"}, by=ben)).status_code == 409
+    assert (await intake.post(path, body, by=ann)).status_code == 409  # known already
+    shown = (await intake.get(f"/v1/claims/{claim['claim_id']}", by=ann)).json()
+    assert [(one["state"], one["fingerprint_count"]) for one in shown["variants"]] == [("confirmed", 1)]
+
+
+async def test_variants_need_a_confirmed_claim_of_ones_own(intake: Intake, pair: tuple[Member, Member]) -> None:
+    ann, _ = pair
+    waiting = await intake.declare(by=ann)
+    path = f"/v1/content/{waiting['content_id']}/fingerprints"
+    body = {"fingerprints": [{"algorithm": "md5", "value": md5(7)}], "assurance": "viewed"}
+    assert (await intake.post(path, body, by=ann)).status_code == 409
+    assert await intake.rows("SELECT 1 FROM intake.variants") == []
