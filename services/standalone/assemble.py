@@ -13,12 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+
 import shared.db
 from shared.clock import system_clock
 from shared.contracts.topics import TOPICS
 from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
 from shared.db.migrations import Schema, migrate, pending
-from shared.db.pool import Database
+from shared.db.pool import Database, DatabaseUnavailable
 from shared.db.wake import Wakeups
 from shared.errors import BadSettings, NotPrepared
 from shared.keyring import KeyRing, read_root_key
@@ -31,6 +36,10 @@ from shared.web.fetch import Fetcher
 from shared.web.guard import Guard
 from shared.web.media import DEFAULT_LIMITS, Fingerprinter
 
+log = structlog.get_logger(__name__)
+
+DATABASE_PATIENCE_SECONDS = 30.0
+"""A service that starts beside its database waits so long for it."""
 NAMES = ("intake", "matcher", "notifier")
 """Every service, in the order they are started."""
 PORTS = {"serve": 8400, "intake": 8401, "matcher": 8402, "notifier": 8403}
@@ -109,7 +118,26 @@ async def database_for_command(settings: Settings) -> AsyncIterator[Database]:
             conninfo = conninfo_if_running(postgres_dir(settings))
         if conninfo is None:
             conninfo = (await stack.enter_async_context(embedded_postgres(settings))).conninfo
+        await _reach(conninfo, patience_seconds=0)
         yield await stack.enter_async_context(Database(conninfo, max_connections=4))
+
+
+async def _reach(conninfo: str, *, patience_seconds: float) -> None:
+    """A connection can be had, at once or within the patience. Raises DatabaseUnavailable, which says why; BadSettings."""
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:  # its text may quote a password
+        raise BadSettings("TAKEDOWN_DATABASE: not a connection string or URI as libpq knows them") from None
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            await (await AsyncConnection.connect(conninfo, connect_timeout=10)).close()
+            return
+        except psycopg.OperationalError as error:
+            if time.monotonic() >= deadline:
+                raise DatabaseUnavailable(" ".join(str(error).split())) from None
+        log.warning("database.awaited")
+        await asyncio.sleep(1)
 
 
 def conninfo_for_service(settings: Settings) -> str:
@@ -140,19 +168,19 @@ async def prepare_postgres_log(database: Database, wakeups: Wakeups) -> Postgres
     return PostgresLog(database, wakeups)
 
 
-async def prepare(settings: Settings, database: Database, log: EventLog) -> list[str]:
+async def prepare(settings: Settings, database: Database, event_log: EventLog) -> list[str]:
     """Migrate and ensure topics, as `serve` and the demo do; returns the migrations applied."""
     applied = await migrate(database, schemas_of(settings))
-    await log.ensure_topics(TOPICS)
+    await event_log.ensure_topics(TOPICS)
     return applied
 
 
-async def require_prepared(settings: Settings, database: Database | None, log: EventLog) -> None:
+async def require_prepared(settings: Settings, database: Database | None, event_log: EventLog) -> None:
     """Raises NotPrepared while a migration or topic is missing. `database` None: the service has none."""
     missing = await pending(database, schemas_of(settings)) if database is not None else []
     if missing:
         raise NotPrepared(f"Not applied: {', '.join(missing)}.")
-    topics = await log.missing_topics(TOPICS)
+    topics = await event_log.missing_topics(TOPICS)
     if topics:
         raise NotPrepared(f"Missing: {', '.join(topics)}.")
 
@@ -200,6 +228,7 @@ async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_
         stack.push_async_callback(runtime.webhooks.aclose)
         stack.push_async_callback(runtime.fetcher.aclose)
         if conninfo is not None:
+            await _reach(conninfo, patience_seconds=DATABASE_PATIENCE_SECONDS)
             await stack.enter_async_context(database)
         stack.push_async_callback(runtime.log.close)
         yield runtime

@@ -21,6 +21,8 @@ class Course:
     as_expected_at: float | None = None
     states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """The takedown at each of the scenario's URLs, as last read."""
+    check_details: frozenset[str] = frozenset()
+    """What the checks of its held takedowns said."""
 
     @property
     def seen(self) -> str:
@@ -75,6 +77,12 @@ def wrong(course: Course, provider: Provider, task_kinds: Mapping[str, Sequence[
             found.append(f"{target.path}: {_seen(takedown)}")
         elif target.end.state == "held" and scenario.held not in task_kinds.get(takedown["takedown_id"], ()):
             found.append(f"{target.path}: held without a task {scenario.held}")
+        elif takedown["state"] == "withdrawn" and takedown.get("url"):
+            found.append(f"{target.path}: its URL is not erased")
+        elif takedown["demands"] and not scenario.site_hears and not scenario.provider_hears:
+            found.append(f"{target.path}: a demand was made")
+    if scenario.check_detail is not None and course.check_details != {scenario.check_detail}:
+        found.append(f"checks said {', '.join(sorted(course.check_details)) or 'nothing'}")
     heard = {one.type for one in scenario.site.received}
     missing = scenario.site_hears - heard
     if missing:

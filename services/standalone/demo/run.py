@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -43,6 +44,8 @@ LIMIT_SECONDS = 85.0
 SETTLED_SECONDS = 2.0
 """After all is as expected the demo looks on for so long: nothing may come that must not."""
 LOOK_SECONDS = 0.4
+WIDE = 150
+"""Columns from which the table has room for every story."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,8 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool) -> int:
         code = await _play(console, stage, client, base_url, stop)
         if stay and not stop.is_set():
             console.print(f"\nIt stays up at {base_url}. Another terminal can watch it:")
-            console.print(f"  TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_KEY={client.operations_key} takedown watch")
+            command = f"TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_KEY={client.operations_key} {_program()} watch"
+            console.print(f"  {command}", soft_wrap=True)
             console.print("Ctrl-C ends it.")
             await stop.wait()
     return code
@@ -131,6 +135,11 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
     console.print(pairs, style="dim")
 
 
+def _program() -> str:
+    """How this program is called."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "takedown" else "takedown"
+
+
 def _days(wait: timedelta) -> str:
     return f"{wait / DAY:g} d"
 
@@ -156,7 +165,7 @@ async def _play(console: Console, stage: Stage, client: Clients, base_url: str, 
             await observer.watch(screen, stop)
             acting.cancel()
     wrong = await observer.look()
-    console.print(table.final_table(courses.values(), wrong))
+    console.print(table.final_table(courses.values(), wrong, stories=console.width >= WIDE))
     faults = _faults_of_the_whole(stage, answers)
     for fault in faults:
         console.print(f"✗ {fault}", style="red")
@@ -268,6 +277,7 @@ class _Observer:
         wrong = {}
         for course in self._courses:
             course.states = {url: one for url, one in by_url.items() if course.scenario.site.domain in url}
+            course.check_details = await self._check_details(course)
             found = judge.wrong(course, self._stage.cast.provider, kinds)
             wrong[course.scenario.name] = found
             if found:
@@ -275,6 +285,16 @@ class _Observer:
             elif course.as_expected_at is None:
                 course.as_expected_at = self._watch.seconds
         return wrong
+
+    async def _check_details(self, course: Course) -> frozenset[str]:
+        """Read only where the scenario says what they must be."""
+        if course.scenario.check_detail is None:
+            return frozenset()
+        details: set[str] = set()
+        for takedown in course.states.values():
+            shown = await self._client.operations.get(f"/v1/takedowns/{takedown['takedown_id']}")
+            details.update(str(check["detail"]) for check in shown["checks"] if check["ended_at"] is not None)
+        return frozenset(details)
 
 
 # What it stands on
@@ -296,6 +316,7 @@ def _log_lines_to(path: Path, console: Console) -> Iterator[None]:
     logs.configure(format_="json", level="info")
     with path.open("w") as file:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=file))
+        logging.basicConfig(level=logging.WARNING, stream=file, force=True)  # the libraries' own
         try:
             yield
         except BaseException:

@@ -82,6 +82,8 @@ class Scenario:
     """The claim is withdrawn once the site has a demand."""
     held: str | None = None
     """The kind of the task that a held target must have."""
+    check_detail: str | None = None
+    """What every check of a held target must say."""
     hashes: dict[str, Hashes] = field(default_factory=dict)
     """Of what a crawler sees (or says it sees), by path; the original's under ''."""
 
@@ -291,7 +293,9 @@ def _redirects_inward(seed: int) -> Scenario:
         original=encode(draw(seed), "PNG"),
         targets=targets,
         site_hears=frozenset(),
+        site_may_hear=frozenset(),
         held="first_check",
+        check_detail="address_refused",
     )
 
 

@@ -48,7 +48,7 @@ class Screen:
 
 
 def _live_table(courses: Sequence[Course]) -> RenderableType:
-    table = Table("scenario", "what its host does", "now", "messages", "s", box=None, pad_edge=False)
+    table = Table("scenario", "what its host does", "now", "messages", "s", box=None)
     for course in courses:
         scenario = course.scenario
         state = course.states_now
@@ -63,9 +63,9 @@ def _live_table(courses: Sequence[Course]) -> RenderableType:
     return table
 
 
-def final_table(courses: Iterable[Course], wrong: dict[str, list[str]]) -> Table:
-    """Scenario, expected, seen, seconds; `wrong` by scenario name."""
-    table = Table("", "scenario", "what its host does", "expected", "seen", "s", box=None, pad_edge=False)
+def final_table(courses: Iterable[Course], wrong: dict[str, list[str]], *, stories: bool) -> Table:
+    """Scenario, what its host does (`stories`), expected, seen, seconds; `wrong` by scenario name."""
+    table = Table("", "scenario", *(["what its host does"] if stories else []), "expected", "seen", "s", box=None)
     for course in courses:
         name = course.scenario.name
         faults = wrong[name]
@@ -74,7 +74,7 @@ def final_table(courses: Iterable[Course], wrong: dict[str, list[str]]) -> Table
         table.add_row(
             Text("✗" if faults else "✓", style="bold red" if faults else "green"),
             name,
-            Text(course.scenario.story, style="dim"),
+            *([Text(course.scenario.story, style="dim")] if stories else []),
             course.scenario.expected,
             Text(seen, style="red" if faults else ""),
             took,
