@@ -33,11 +33,14 @@ GROUPS = {
 
 _HOUR = timedelta(hours=1)
 
-# Hosts at which this content was matched within the time at more than the distance, and no person has said that it may go on.
+# Hosts at which this content was matched within the time at more than the distance, leaving out what a person has let go on;
+# and the takedowns that can still be held.
 _FLOOD = """
-SELECT count(DISTINCT host) AS hosts, array_agg(takedown_id ORDER BY takedown_id) AS takedown_ids
+SELECT count(DISTINCT host) AS hosts,
+       array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
 FROM notifier.takedowns
-WHERE content_id = %s AND distance > %s AND created_at > clock_timestamp() - %s::interval AND state IN ('discovered', 'open')
+WHERE content_id = %s AND distance > %s AND created_at > clock_timestamp() - %s::interval
+  AND NOT data -> 'cleared' ? 'flood' AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
 """
 
 
@@ -149,7 +152,7 @@ class Consumer:
         row = await cursor.fetchone()
         if row is None or row["hosts"] <= policy.flood_hosts_per_hour:
             return
-        for takedown_id in row["takedown_ids"]:
+        for takedown_id in row["takedown_ids"] or ():
             takedown = await scope.load(takedown_id)
             if takedown is not None:
                 await scope.apply(takedown, FloodHeld(hosts=row["hosts"]))
