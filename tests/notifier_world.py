@@ -222,6 +222,17 @@ class World:
         await self.claim(content_id, **fields)
         return content_id
 
+    async def withdraw_everything(self) -> None:
+        """Every content is withdrawn at its subject's request."""
+        for row in await self.rows("SELECT content_id, revision FROM notifier.content"):
+            await self.content(
+                None,
+                content_id=row["content_id"],
+                revision=row["revision"] + 1,
+                state=ContentState.WITHDRAWN,
+                withdrawn_for="subject_request",
+            )
+
     async def match(self, content_id: UUID, url: str, *, revision: int = 1, **fields: Any) -> UUID:
         """Publish a match of this content at this URL; gives the takedown's id."""
         key = canonical(url)

@@ -26,13 +26,16 @@ REACHES_FURTHER = frozenset((ResponseReason.POSSIBLE_MINOR, ResponseReason.CONSE
 
 
 class _Answer(BaseModel):
+    """`ticket_ref` and `text` are the recipient's own words: shown to operations staff, and erased with the target."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ticket_ref: Short | None = None
+    text: Text | None = None
 
 
 class Acknowledgement(_Answer):
     """The demand was received and is looked at."""
-
-    ticket_ref: Short | None = None
 
 
 class Removal(_Answer):
@@ -50,7 +53,6 @@ class Response(_Answer):
 
     reason: ResponseReason
     suggested_recipient: Short | None = None
-    text: Text | None = None
 
 
 Answer = Acknowledgement | Removal | Response

@@ -154,14 +154,16 @@ def router(applier: Applier) -> APIRouter:
 def answer_of(choice: str, now: datetime, *, ticket_ref: str, suggested: str, text: str) -> answers.Answer:
     """The answer behind a choice of the page; texts are cut to what an answer takes."""
     kind, _, word = choice.partition("-")
+    ticket, words = ticket_ref.strip()[:200] or None, text.strip()[:FREE_TEXT_CHARACTERS] or None
     if kind == "acknowledgement":
-        return answers.Acknowledgement(ticket_ref=ticket_ref.strip()[:200] or None)
+        return answers.Acknowledgement(ticket_ref=ticket, text=words)
     if kind == "removal":
-        return answers.Removal(at=now, method=RemovalMethod(word))
+        return answers.Removal(at=now, method=RemovalMethod(word), ticket_ref=ticket, text=words)
     return answers.Response(
         reason=ResponseReason(word),
         suggested_recipient=suggested.strip()[:200] or None,
-        text=text.strip()[:FREE_TEXT_CHARACTERS] or None,
+        ticket_ref=ticket,
+        text=words,
     )
 
 
