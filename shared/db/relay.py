@@ -53,6 +53,7 @@ _BATCH = 500
 _POLL_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _GAUGE_SECONDS = 5.0
+_LOCKED_SECONDS = 0.05
 _HEARTBEAT_SECONDS = 3600.0
 
 
@@ -195,27 +196,26 @@ class Relay:
         )
 
     async def _drain(self, connection: Tx, topic: str, publisher: Publisher) -> None:
-        """One batch of a topic. Falls back to one row at a time to find the row that cannot be sent or is locked."""
+        """One batch of a topic; one row alone when the log refuses the batch, to find the row it refuses."""
         try:
-            await self._publish_batch(connection, topic, publisher, limit=_BATCH)
-        except (errors.LockNotAvailable, RecordTooLarge, RecordRefused):
+            moved = await self._publish_batch(connection, topic, publisher, limit=_BATCH)
+        except (RecordTooLarge, RecordRefused):
             try:
-                await self._publish_batch(connection, topic, publisher, limit=1)
-            except errors.LockNotAvailable:
-                log.info("relay.row_locked", schema=self._schema, topic=topic)
+                moved = await self._publish_batch(connection, topic, publisher, limit=1)
             except (RecordTooLarge, RecordRefused) as error:
-                await self._park_oldest(connection, topic, error)
+                return await self._park_oldest(connection, topic, error)
+        if not moved:
+            await asyncio.sleep(_LOCKED_SECONDS)  # all that is left waits for a writer
 
-    async def _publish_batch(self, connection: Tx, topic: str, publisher: Publisher, *, limit: int) -> None:
+    async def _publish_batch(self, connection: Tx, topic: str, publisher: Publisher, *, limit: int) -> bool:
         async with connection.transaction():
-            # Give way to a writer that waits for a row of ours while we wait for its row, well before the deadlock check.
-            await connection.execute("SET LOCAL lock_timeout = '200ms'")
             rows = await self._rows(connection, topic, limit)
-            ready = await self._make_ready(connection, topic, rows)
+            ready, parked = await self._make_ready(connection, topic, rows)
             if ready:
                 await publisher.publish([one.record for one in ready])
                 done = [sequence for one in ready for sequence in one.sequences]
                 await connection.execute(f"DELETE FROM {self._schema}.outbox WHERE sequence = ANY (%s)", (done,))
+            return bool(ready) or parked > 0
 
     async def _rows(self, connection: Tx, topic: str, limit: int) -> list[Row]:
         cursor = await connection.execute(
@@ -225,8 +225,10 @@ class Relay:
         )
         return await cursor.fetchall()
 
-    async def _make_ready(self, connection: Tx, topic: str, rows: Sequence[Row]) -> list[_Ready]:
+    async def _make_ready(self, connection: Tx, topic: str, rows: Sequence[Row]) -> tuple[list[_Ready], int]:
+        """What can be sent now, and how many rows were parked. A key whose row a writer holds is left for later."""
         ready: list[_Ready] = []
+        parked = 0
         blocked: set[str] = set()
         rendered: dict[str, _Ready] = {}
         for row in rows:
@@ -244,14 +246,18 @@ class Relay:
                     raise RecordTooLarge(f"{record.size_bytes} bytes")
             except (Permanent, ValueError) as error:
                 blocked.add(key)
+                parked += 1
                 await self._park(connection, sequence, topic, error)
+                continue
+            except errors.LockNotAvailable:
+                blocked.add(key)
                 continue
             ready.append(_Ready(sequences=[sequence], record=record))
             if row["data"] is None:
                 rendered[key] = ready[-1]
             else:
                 rendered.pop(key, None)
-        return ready
+        return ready, parked
 
     def _stored(self, topic: str, row: Row) -> OutgoingRecord:
         model = MODELS_BY_TOPIC.get(topic, {}).get(row["type"])
@@ -263,7 +269,10 @@ class Relay:
         renderer = self._renderers.get(topic)
         if renderer is None:
             raise Poison(f"no renderer for {topic}")
-        event = await renderer(connection, row["key"])
+        async with connection.transaction():  # a savepoint: giving way to one writer keeps what is rendered
+            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
+            await connection.execute("SET LOCAL lock_timeout = '100ms'")
+            event = await renderer(connection, row["key"])
         if event is None:
             return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None)
         return self._record(topic, row, type(event), data_of(event))

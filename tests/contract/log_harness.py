@@ -140,7 +140,7 @@ async def kafka_harness(bootstrap_servers: str) -> AsyncIterator[KafkaHarness]:
             await log_.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
     """Wait for a condition; fails when it does not come about in time."""
     deadline = time.monotonic() + seconds
     while not await condition():
