@@ -132,7 +132,7 @@ def _shown(host: directory.Host, held: list[str]) -> dict[str, Any]:
         "name": host.name,
         "domains": list(host.domains),
         "rung": host.rung,
-        "webhook": host.webhook_url is not None,
+        "webhook_url": host.webhook_url,
         "webhook_secrets": host.webhook_secrets,
         "webhook_gone_at": host.webhook_gone_at,
         "email": host.email,

@@ -36,6 +36,7 @@ from services.notifier.ladder import Routes
 from services.notifier.states import Takedown
 from services.notifier.store_content import ContentRow
 from services.notifier.takedown import decide
+from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.db import outbox
@@ -96,7 +97,8 @@ class Scope:
 
     async def terms(self) -> Terms | None:
         if not self._terms_known:
-            self._terms = await store_content.terms_of(self.tx, self.content_id)
+            withdrawn = self.content.state is ContentState.WITHDRAWN
+            self._terms = await store_content.terms_of(self.tx, self.content_id, withdrawn=withdrawn)
             self._terms_known = True
         return self._terms
 

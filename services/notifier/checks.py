@@ -134,6 +134,8 @@ class Checker:
             return Seen(outcome=outcome, reason=reason, observed=observed)
         found = media.fingerprints()
         agreement = self._agreement(found, wanted)
+        if agreement is None and media.partial:  # cut short: what was not seen may be what is looked for
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason="partial", observed=observed, fingerprints=found)
         return Seen(
             outcome=Outcome.MISMATCH if agreement is None else Outcome.PRESENT,
             reason="other_media" if agreement is None else None,

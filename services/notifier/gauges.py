@@ -25,6 +25,15 @@ _OVERDUE = f"""
 SELECT count(*) AS number FROM notifier.demands d JOIN notifier.takedowns t USING (takedown_id) WHERE {OVERDUE_WHERE}
 """
 
+# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal.
+_FORGET_TERMS = """
+UPDATE notifier.claims c SET do_not_contact = '{}'
+FROM notifier.content k
+WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
+  AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+                  WHERE t.content_id = c.content_id AND m.state IN ('due', 'idle'))
+"""
+
 
 class Gauges:
     """Counts, every few seconds."""
@@ -50,6 +59,7 @@ class Gauges:
                 )
             ).fetchall()
             overdue = await (await tx.execute(_OVERDUE)).fetchone()
+            await tx.execute(_FORGET_TERMS)
             await tx.execute("DELETE FROM notifier.inbox WHERE handled_at < now() - %s::interval", (INBOX_KEPT,))
         by_state = {row["state"]: row["number"] for row in states}
         for state in TakedownState:

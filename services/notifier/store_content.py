@@ -38,7 +38,9 @@ INSERT INTO notifier.claims AS c (claim_id, content_id, revision, state, organis
 VALUES (%(claim_id)s, %(content_id)s, %(revision)s, %(state)s, %(organisation_id)s, %(subject_jurisdictions)s,
     %(do_not_contact)s, %(demands_not_before)s, %(withdrawal_reason)s, %(changed_at)s)
 ON CONFLICT (claim_id) DO UPDATE SET content_id = excluded.content_id, revision = excluded.revision, state = excluded.state,
-    subject_jurisdictions = excluded.subject_jurisdictions, do_not_contact = excluded.do_not_contact,
+    subject_jurisdictions = excluded.subject_jurisdictions,
+    -- Kept past the withdrawal: who must not be contacted must not be sent a retraction either.
+    do_not_contact = CASE WHEN excluded.state = 'withdrawn' THEN c.do_not_contact ELSE excluded.do_not_contact END,
     demands_not_before = excluded.demands_not_before, withdrawal_reason = excluded.withdrawal_reason,
     changed_at = excluded.changed_at
 WHERE c.revision < excluded.revision
@@ -138,9 +140,10 @@ async def apply_claim(tx: Tx, event: ClaimChanged) -> bool:
     return await (await tx.execute(_APPLY_CLAIM, row)).fetchone() is not None
 
 
-async def terms_of(tx: Tx, content_id: UUID) -> Terms | None:
-    """What a demand may rest on; None: no confirmed claim is known yet."""
-    cursor = await tx.execute(_TERMS, {"content_id": content_id, "live": list(LIVE_CLAIMS)})
+async def terms_of(tx: Tx, content_id: UUID, *, withdrawn: bool) -> Terms | None:
+    """What a demand may rest on; None: no confirmed claim is known yet. Of `withdrawn` content: what a retraction may."""
+    live = [*LIVE_CLAIMS, ClaimState.WITHDRAWN.value] if withdrawn else list(LIVE_CLAIMS)
+    cursor = await tx.execute(_TERMS, {"content_id": content_id, "live": live})
     row = await cursor.fetchone()
     if row is None or row["claims"] == 0:
         return None
