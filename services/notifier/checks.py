@@ -27,6 +27,8 @@ from shared.web.transport import ConnectFailure
 PAGE_MEDIA_AT_ONCE = 4
 LONGEST_FETCHES = 3
 """A check may take as long as this many fetches at their time-out."""
+_NEVER_SHOWN = frozenset(("bad_url", AddressRefused.code))
+_UNDECODABLE = "undecodable_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,13 @@ class Seen:
     @property
     def status(self) -> int | None:
         return None if self.observed is None else self.observed.status
+
+    @property
+    def may_show_later(self) -> bool:
+        """True where another look may see what this one could not. A logo as SVG, a dead or private address will not: they
+        must not keep a page from ever being clear."""
+        never = self.reason is None or self.reason in _NEVER_SHOWN or self.reason.startswith(_UNDECODABLE)
+        return self.outcome is Outcome.INCONCLUSIVE and self.answered and not never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -130,7 +139,7 @@ class Checker:
                 return Seen(outcome=Outcome.PRESENT, agreement=exact, observed=observed)
             # What trips our decoder is not gone, nor replaced: it was not seen.
             outcome = Outcome.GONE if error.no_media else Outcome.INCONCLUSIVE
-            reason = "no_media" if error.no_media else f"undecodable_{error.reason.value}"
+            reason = "no_media" if error.no_media else _UNDECODABLE + error.reason.value
             return Seen(outcome=outcome, reason=reason, observed=observed)
         found = media.fingerprints()
         agreement = self._agreement(found, wanted)
@@ -185,7 +194,7 @@ class Checker:
         agreeing = next((each for each in seen if each.outcome is Outcome.PRESENT), None)
         if agreeing is not None:
             return replace(agreeing, observed=observed, reason="shown_on_page")
-        if any(each.outcome is Outcome.INCONCLUSIVE for each in seen):
+        if any(each.may_show_later for each in seen):
             return Seen(outcome=Outcome.INCONCLUSIVE, reason="page_media_unanswered", observed=observed)
         found = tuple(fingerprint for each in seen for fingerprint in each.fingerprints)
         reason = "other_media" if found else "no_media"

@@ -205,7 +205,11 @@ async def test_the_page_is_looked_at_when_the_medium_is_gone(on_page: int, outco
         register = await site.register(picture(1))
         host = site.host
         host.show("/other/name.png", picture(on_page))
-        html = b"<html><img src='x.png'><img src='/other/name.png'><img src='data:image/png;base64,AA'></html>"
+        html = (
+            b"<html><img src='x.png'><img src='/other/name.png'><img src='data:image/png;base64,AA'>"
+            b"<img src='/logo.svg'><img src='http://127.0.0.1/pixel.gif'></html>"
+        )
+        host.show("/logo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", content_type="image/svg+xml")
         page = host.show("/page", html, content_type="text/html; charset=utf-8".partition(";")[0])
         host.remove("/x.png", 404)
         looked = await site.look("/x.png", register, page_url=page)
