@@ -86,13 +86,17 @@ class Fleet:
     def kill(self, name: str) -> None:
         """kill -9, at once."""
         process = self._running[name]
-        assert process.poll() is None, f"{name} had ended by itself with {process.returncode}; see {self.logs}"
+        assert process.poll() is None, f"{name} had ended by itself:\n{self.last_words(name)}"
         process.send_signal(signal.SIGKILL)
         process.wait(10)
         self.kills[name] += 1
 
+    def last_words(self, name: str) -> str:
+        """The end of its output."""
+        return (self.logs / f"{name}.log").read_text(errors="replace")[-3000:]
+
     def ready(self, name: str) -> bool:
-        assert self._running[name].poll() is None, f"{name} ended by itself; see {self.logs}"
+        assert self._running[name].poll() is None, f"{name} ended by itself:\n{self.last_words(name)}"
         try:
             return httpx.get(f"http://127.0.0.1:{self.ports[name]}/health/ready", timeout=2).status_code == 200
         except httpx.HTTPError:

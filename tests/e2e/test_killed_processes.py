@@ -10,10 +10,10 @@ import asyncio
 import itertools
 import json
 import secrets
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -165,15 +165,22 @@ def check_outcome(story: Story, hosts: Hosts) -> None:
 
 def in_background(story: Story) -> Callable[[], bool]:
     """Do the story's steps in a thread; the returned function says whether it is through (and raises what it raised)."""
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(lambda: [step() for step in story.steps])
+    errors: list[BaseException] = []
+
+    def tell() -> None:
+        try:
+            for step in story.steps:
+                step()
+        except BaseException as error:  # noqa: BLE001 - handed to the test, which raises it
+            errors.append(error)
+
+    teller = threading.Thread(target=tell, name="story", daemon=True)
+    teller.start()
 
     def through() -> bool:
-        if future.done():
-            future.result()
-            pool.shutdown(wait=False)
-            return True
-        return False
+        if errors:
+            raise errors[0]
+        return not teller.is_alive()
 
     return through
 
