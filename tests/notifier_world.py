@@ -11,7 +11,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,17 @@ class World:
         await self.stop()
         self.service = service.create(self.runtime)
         await self.start()
+
+    @asynccontextmanager
+    async def second_process(self) -> AsyncIterator[World]:
+        """Another notifier beside this one, as a process of its own would be."""
+        runtime = replace(self.runtime, settings=self.runtime.settings.model_copy(update={"member": "1"}))
+        other = World(runtime, self.hosts)
+        await other.start()
+        try:
+            yield other
+        finally:
+            await other.stop()
 
     # What others would publish
 

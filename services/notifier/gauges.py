@@ -31,7 +31,7 @@ UPDATE notifier.claims c SET do_not_contact = '{}'
 FROM notifier.content k
 WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
   AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
-                  WHERE t.content_id = c.content_id AND m.state IN ('due', 'idle'))
+                  WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
 """
 
 

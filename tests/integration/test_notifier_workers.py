@@ -1,0 +1,74 @@
+"""Workers that die and start again, many at once, and what the gauges say."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiohttp import web
+from prometheus_client import REGISTRY
+
+from services.notifier.gauges import Gauges
+from tests.notifier_world import open_world, picture
+
+
+async def test_a_look_that_dies_with_its_process_is_taken_up_at_once(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        await world.know_hosts()
+        await world.outbound()
+        looking = asyncio.Event()
+        for_ever = asyncio.Event()
+
+        async def slow(_: web.Request) -> web.StreamResponse:
+            looking.set()
+            await for_ever.wait()
+            return web.Response()
+
+        site.media["/x.png"] = slow
+        await world.match(await world.confirmed(picture(1)), site.url("/x.png"))
+        await world.until(looking.is_set)
+        await world.stop()
+        site.show("/x.png", picture(1))
+        await world.restart()
+        await world.until(lambda: site.received, seconds=5, what="the demand, long before the lease ends")
+
+
+async def test_two_processes_share_the_work_and_repeat_none(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site", "other") as world, world.second_process() as second:
+        await world.know_hosts()
+        await world.outbound()
+        content_id = await world.confirmed(picture(1))
+        hosts = list(world.hosts.values())
+        started = time.monotonic()
+        for number in range(60):
+            await world.match(content_id, hosts[number % 2].show(f"/m/{number}.png", picture(1)))
+        await world.until(lambda: sum(len(one.received) for one in hosts) >= 60, seconds=60, what="all demands")
+        print(f"60 matches to 60 demands in {time.monotonic() - started:.1f} s")
+
+        async def settled() -> bool:
+            return bool(await world.value("SELECT count(*) = 60 FROM notifier.messages WHERE state = 'accepted'"))
+
+        await world.until(settled)
+        received = [one.headers["webhook-id"] for host in hosts for one in host.received]
+        assert len(received) == len(set(received)) == 60
+        owners = await world.rows("SELECT DISTINCT lease_owner FROM notifier.messages")
+        assert {row["lease_owner"] for row in owners} <= {"0", "1"}
+        assert second.service.not_ready() == ()
+
+
+async def test_the_gauges_count(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        content_id = await world.confirmed(picture(1))
+        await world.match(content_id, site.show("/x.png", picture(1)))
+
+        async def task() -> bool:
+            return bool(await world.value("SELECT count(*) FROM notifier.tasks"))
+
+        await world.until(task)
+        await Gauges(world.runtime).refresh()
+        assert REGISTRY.get_sample_value("takedown_takedowns", {"state": "open"}) == 1
+        assert REGISTRY.get_sample_value("takedown_takedowns", {"state": "removed"}) == 0
+        assert REGISTRY.get_sample_value("takedown_tasks_open", {"kind": "unknown_host"}) == 1
+        assert REGISTRY.get_sample_value("takedown_demands_overdue") == 0
