@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
 
-from services.intake.keys import revoke_key_and_suspend
-from services.standalone import assemble
 from services.standalone.terminal import AsJson, run, say, say_json, say_table, settings_of_client
-from shared.auth import Key, Role, create_key, list_keys, revoke_key
-from shared.db.migrations import migrate
 from shared.errors import Permanent
+
+if TYPE_CHECKING:
+    from shared.auth import Key
+
+# What touches the database is imported when it is called: other commands start sooner.
 
 keys = typer.Typer(help="Keys of people and programs: create, list, revoke.", no_args_is_help=True)
 
@@ -28,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 @keys.command("create")
 def create(
-    role: Annotated[Role, typer.Option(help="What it may do.")],
+    role: Annotated[Literal["helpline", "crawler", "operations", "reader"], typer.Option(help="What it may do.")],
     person: Annotated[str, typer.Option(help="An opaque id of the person, never a name or address.")],
     organisation: Annotated[str, typer.Option(help="An id of the person's organisation.")],
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
@@ -36,11 +37,17 @@ def create(
 ) -> None:
     """Make a key. It is shown once, here."""
 
+    from services.standalone import assemble
+    from shared.auth import Role, create_key
+    from shared.db.migrations import migrate
+
     async def make() -> tuple[Key, str]:
         async with assemble.database_for_command(settings_of_client()) as database:
             await migrate(database, [assemble.ACCESS])
             async with database.transaction() as tx:
-                return await create_key(tx, person_id=person, organisation_id=organisation, role=role, label=label)
+                return await create_key(
+                    tx, person_id=person, organisation_id=organisation, role=Role(role), label=label
+                )
 
     key, secret = run(make())
     if as_json:
@@ -52,6 +59,10 @@ def create(
 @keys.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all keys, without their secrets."""
+
+    from services.standalone import assemble
+    from shared.auth import list_keys
+    from shared.db.migrations import migrate
 
     async def read() -> list[Key]:
         async with assemble.database_for_command(settings_of_client()) as database:
@@ -82,6 +93,11 @@ def revoke(
     ] = False,
 ) -> None:
     """Revoke a key, at once."""
+
+    from services.intake.keys import revoke_key_and_suspend
+    from services.standalone import assemble
+    from shared.auth import list_keys, revoke_key
+    from shared.db.migrations import migrate
 
     async def end() -> tuple[Key | None, int]:
         settings = settings_of_client()

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from services.standalone import assemble, dead_letters
 from services.standalone.terminal import AsJson, run, say, say_json, say_table, settings_of_client
-from shared.contracts.topics import TOPICS
-from shared.db.migrations import migrate as apply_migrations
-from shared.db.pool import Database
-from shared.db.wake import Wakeups
 from shared.errors import Permanent
-from shared.log.port import EventLog
-from shared.log.postgres import SCHEMA as EVENTLOG
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from services.standalone.dead_letters import Entry
+    from shared.log.port import EventLog
+
+# What touches the database or the log is imported when it is called: other commands start sooner.
 
 topics = typer.Typer(help="The event log's topics.", no_args_is_help=True)
 letters = typer.Typer(help="Records nobody could handle: list, show, replay.", no_args_is_help=True)
@@ -37,6 +36,9 @@ def add_to(app: typer.Typer) -> None:
 def migrate() -> None:
     """Bring the database's schemas up to date. `serve` and `demo` do it themselves."""
 
+    from services.standalone import assemble
+    from shared.db.migrations import migrate as apply_migrations
+
     async def apply() -> list[str]:
         settings = settings_of_client()
         async with assemble.database_for_command(settings) as database:
@@ -53,6 +55,8 @@ def migrate() -> None:
 def ensure() -> None:
     """Make missing topics, and bring retention and compaction up to date. `serve` and `demo` do it themselves."""
 
+    from shared.contracts.topics import TOPICS
+
     async def make() -> tuple[str, ...]:
         async with _log(settings_of_client()) as log:
             missing = await log.missing_topics(TOPICS)
@@ -68,7 +72,9 @@ def ensure() -> None:
 def list_(as_json: AsJson = False) -> None:
     """List dead letters that were not replayed, oldest first."""
 
-    async def read() -> list[dead_letters.Entry]:
+    from services.standalone import dead_letters
+
+    async def read() -> list[Entry]:
         async with _log(settings_of_client()) as log:
             return await dead_letters.read(log)
 
@@ -94,7 +100,9 @@ def list_(as_json: AsJson = False) -> None:
 def show(dead_letter_id: Annotated[UUID, typer.Argument(help="As `dead-letters list` shows it.")]) -> None:
     """Show one dead letter, as JSON: a reference to the record, never what it holds."""
 
-    async def read() -> dead_letters.Entry:
+    from services.standalone import dead_letters
+
+    async def read() -> Entry:
         async with _log(settings_of_client()) as log:
             return await dead_letters.find(log, dead_letter_id)
 
@@ -109,6 +117,8 @@ def replay(
 ) -> None:
     """Hand the record again to the group that failed. The service must be running."""
 
+    from services.standalone import dead_letters
+
     async def ask() -> str:
         async with _log(settings_of_client()) as log:
             return await dead_letters.replay(log, dead_letter_id, requested_by=person, wait_seconds=wait_seconds)
@@ -122,6 +132,12 @@ def replay(
 @asynccontextmanager
 async def _log(settings: Settings) -> AsyncIterator[EventLog]:
     """The log; on PostgreSQL its tables are made where missing."""
+    from services.standalone import assemble
+    from shared.db.migrations import migrate as apply_migrations
+    from shared.db.pool import Database
+    from shared.db.wake import Wakeups
+    from shared.log.postgres import SCHEMA as EVENTLOG
+
     if settings.log == "kafka":
         nowhere = Database("")  # never opened: a log on Kafka needs none
         async with _closing(assemble.open_log(settings, nowhere, Wakeups(nowhere))) as log:

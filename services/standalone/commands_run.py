@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.standalone import assemble
 from services.standalone.terminal import run, say, settings_of_client, settings_of_command
-from shared.db.pool import Database
 from shared.settings import Settings
-from shared.web.app import create_app
+
+# What a command runs is imported when it is called: the others start sooner.
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,14 +79,19 @@ def openapi(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of the terminal.")] = None,
 ) -> None:
     """Print the OpenAPI description of the HTTP API."""
-    text = run(_description(settings_of_client(), assemble.NAMES if service == "all" else (service,)))
+    text = run(_description(settings_of_client(), service))
     if output is None:
         say(text)
     else:
         output.write_text(text + "\n")
 
 
-async def _description(settings: Settings, names: tuple[str, ...]) -> str:
+async def _description(settings: Settings, service: str) -> str:
+    from services.standalone import assemble
+    from shared.db.pool import Database
+    from shared.web.app import create_app
+
+    names = assemble.NAMES if service == "all" else (service,)
     # Nothing is opened, and no key is needed: any will do for routes that nobody calls.
     settings = settings.model_copy(update={"root_key": "00" * 32, "log": "postgres"})
     runtime = assemble.build_runtime(settings, Database(""), create_root_key=False)
