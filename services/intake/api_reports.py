@@ -70,7 +70,7 @@ def router(runtime: Runtime) -> APIRouter:
         case_ref: Annotated[str | None, Query(max_length=64)] = None,
         state: ReportState | None = None,
     ) -> dict[str, Any]:
-        """The organisation's reports, newest first; `state` is the worker's, before it is seen from your claims."""
+        """The organisation's reports, newest first."""
         async with runtime.database.transaction() as tx:
             rows = await report_store.list_shown(
                 tx,
@@ -115,13 +115,9 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
 
 def view(row: Row, *, with_case: bool) -> dict[str, Any]:
     """A report as its organisation sees it: `matched` means content it has a live claim on."""
-    state = row["state"]
-    if state in ("fetched", "matched", "no_match"):
-        undecided = state == "fetched" or row["pending"]
-        state = "matched" if row["takedown_ids"] else "fetched" if undecided else "no_match"
     shown = {
         "report_id": str(row["report_id"]),
-        "state": state,
+        "state": row["shown_state"],
         "why": row["why"],
         "asserted": row["asserted"],
         "content_id": str(row["alias"]) if row["alias"] else None,

@@ -138,23 +138,33 @@ async def insert(tx: Tx, **values: object) -> None:
     await wake_worker(tx)
 
 
-# An organisation is told of takedowns of content it has a live claim on, and of no other.
+# An organisation is told of takedowns of content it has a live claim on, and of no other: `shown_state` too is computed from
+# those alone, so `no_match` says that it agrees with no content of theirs.
 _SHOWN = """
-SELECT r.*, a.alias,
-    (SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id), '{}') FROM intake.report_takedowns t
-     WHERE t.report_id = r.report_id AND EXISTS (
-        SELECT 1 FROM intake.claims c WHERE c.content_id = t.content_id AND c.organisation_id = r.organisation_id
-            AND c.state IN ('confirmed', 'withdrawing'))) AS takedown_ids,
-    EXISTS (SELECT 1 FROM intake.report_sightings s WHERE s.report_id = r.report_id AND NOT s.settled) AS pending
-FROM intake.reports r
-LEFT JOIN intake.content_alias a ON a.content_id = r.content_id AND a.organisation_id = r.organisation_id
-WHERE r.organisation_id = %(organisation)s
+SELECT * FROM (
+    SELECT r.*, a.alias, own.takedown_ids,
+        CASE WHEN r.state NOT IN ('fetched', 'matched', 'no_match') THEN r.state
+             WHEN cardinality(own.takedown_ids) > 0 THEN 'matched'
+             WHEN r.state = 'fetched' OR EXISTS (SELECT 1 FROM intake.report_sightings s
+                                                 WHERE s.report_id = r.report_id AND NOT s.settled) THEN 'fetched'
+             ELSE 'no_match' END AS shown_state
+    FROM intake.reports r
+    LEFT JOIN intake.content_alias a ON a.content_id = r.content_id AND a.organisation_id = r.organisation_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id), '{}') AS takedown_ids
+        FROM intake.report_takedowns t
+        WHERE t.report_id = r.report_id AND EXISTS (
+            SELECT 1 FROM intake.claims c WHERE c.content_id = t.content_id AND c.organisation_id = r.organisation_id
+                AND c.state IN ('confirmed', 'withdrawing'))) own
+    WHERE r.organisation_id = %(organisation)s
+) AS r
 """
-_ONE = _SHOWN + " AND r.report_id = %(report_id)s"
+_ONE = _SHOWN + " WHERE r.report_id = %(report_id)s"
 _LIST = (
     _SHOWN
     + """
-  AND (%(state)s::text IS NULL OR r.state = %(state)s) AND (%(case_ref)s::text IS NULL OR r.case_ref = %(case_ref)s)
+WHERE (%(state)s::text IS NULL OR r.shown_state = %(state)s)
+  AND (%(case_ref)s::text IS NULL OR r.case_ref = %(case_ref)s)
   AND (%(before)s::timestamptz IS NULL OR (r.created_at, r.report_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY r.created_at DESC, r.report_id DESC LIMIT %(limit)s
 """

@@ -29,9 +29,10 @@ log = structlog.get_logger()
 WORKERS = 4
 ATTEMPTS = 3
 RETRY_AFTER = (timedelta(seconds=30), timedelta(minutes=5))
-TOTAL_SECONDS = 180.0
+TOTAL_SECONDS = 60.0
 """For one look, all media of a page together."""
 LEASE = timedelta(seconds=3 * TOTAL_SECONDS)
+INTERRUPTED_AGAIN = timedelta(seconds=3)
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 
@@ -90,10 +91,19 @@ class ReportWorker:
                     await self._follow(report)
                 except Transient as error:
                     # What was under way comes back when its lease ends.
-                    log.warning("report.interrupted", error=type(error).__name__)
+                    log.warning("report_worker.interrupted", error=type(error).__name__)
                     await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, report: Taken) -> None:
+        try:
+            await self._follow_now(report)
+        except Transient as error:
+            # The database or the log is away: soon again, without waiting for the lease to end.
+            log.warning("report.interrupted", report_id=str(report.report_id), error=type(error).__name__)
+            async with self._runtime.database.transaction() as tx:
+                await report_store.reschedule(tx, report, INTERRUPTED_AGAIN)
+
+    async def _follow_now(self, report: Taken) -> None:
         refusal = await self._refusal(report)
         if refusal is not None:
             await self._finish(report, Looked(state="refused", why=refusal))
@@ -116,6 +126,9 @@ class ReportWorker:
                 await report_store.reschedule(tx, report, wait)
             log.info("report.again", report_id=str(report.report_id), why=looked.why, attempt=report.attempt)
             return
+        refusal = await self._refusal(report)
+        if refusal is not None:  # suspended or withdrawn while we looked
+            looked = Looked(state="refused", why=refusal)
         if looked.media:
             async with self._runtime.database.transaction() as tx:
                 await report_store.plan_sightings(tx, report, [one.sighting_id for one in looked.media])

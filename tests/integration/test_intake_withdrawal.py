@@ -232,7 +232,7 @@ async def test_only_the_newest_state_is_published(intake: Intake, pair: tuple[Me
 
     async def caught_up() -> bool:
         (row,) = await intake.rows("SELECT revision FROM intake.content")
-        return (await intake.contents())[-1].revision == row["revision"]
+        return bool((await intake.contents())[-1].revision == row["revision"])
 
     await until(caught_up)
     revisions = [content.revision for content in await intake.contents()]

@@ -1,0 +1,173 @@
+"""After a final withdrawal nothing of the content is found in any table, the log's on PostgreSQL too."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.auth import Role
+from shared.contracts.content import Assurance, ContentState
+from shared.contracts.matches import MatchFound
+from shared.contracts.sightings import SightingsBatch, UrlErased
+from shared.contracts.topics import MATCHES, SIGHTINGS
+from shared.ids import takedown_id
+from shared.log.postgres import PostgresLog
+from shared.policy import Policy
+from shared.urls import canonical
+from tests.integration.intake_harness import Intake, Member, md5, pdq, running_intake, sighting_body, until
+
+URL = 'https://uploads.example/secret-picture.jpg?name=a"b\\c'
+"""With characters that JSON writes in another way."""
+SHARED_URL = "https://uploads.example/of-two-contents.jpg"
+
+
+async def where_found(intake: Intake, needles: list[str]) -> list[str]:
+    """`schema.table` of every table in which one of these texts stands, as text or as bytes."""
+    tables = await intake.rows(
+        "SELECT schemaname AS s, tablename AS t FROM pg_tables"
+        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    assert len(tables) > 15
+    found = []
+    for table in tables:
+        name = f"{table['s']}.{table['t']}"
+        text = "\n".join(row["row"].lower() for row in await intake.rows(f"SELECT r::text AS row FROM {name} AS r"))
+        if any(form in text for needle in needles for form in (needle.lower(), needle.lower().encode().hex())):
+            found.append(name)
+    return sorted(found)
+
+
+async def post_sightings(intake: Intake, crawler: Member, *urls: str) -> None:
+    bodies = [sighting_body(number + 100, media_url=url, page_url=url + "#page") for number, url in enumerate(urls)]
+    response = await intake.post("/v1/sightings", bodies, by=crawler)
+    assert all("sighting_id" in item for item in response.json()["items"]), response.text
+
+
+async def match(intake: Intake, content_id: Any, url: str) -> None:
+    key = canonical(url).url_key
+    found = MatchFound(
+        takedown_id=takedown_id(content_id, "media", key),
+        content_id=content_id,
+        content_revision=1,
+        basis="fingerprint",
+        target_kind="media",
+        url=url,
+        url_key=key,
+        sighting_id=uuid4(),
+        seen_at=intake.runtime.clock(),
+        observed_by="crawler-1",
+        algorithm="md5",
+        distance=0,
+        assurance=Assurance.VIEWED,
+    )
+    await intake.append(MATCHES.name, str(found.takedown_id), found)
+
+
+async def remembered(intake: Intake, count: int) -> None:
+    async def look() -> bool:
+        return len(await intake.rows("SELECT 1 FROM intake.matched_urls")) == count
+
+    await until(look)
+
+
+async def erasures_told(intake: Intake) -> None:
+    async def look() -> bool:
+        rows = await intake.rows("SELECT count(*) AS n FROM intake.erasures WHERE told_at IS NULL")
+        return bool(rows[0]["n"] == 0)
+
+    await until(look)
+
+
+async def withdraw(intake: Intake, claim: Any, *people: Member) -> None:
+    for person in people:
+        path = f"/v1/claims/{claim['claim_id']}/withdrawal"
+        response = await intake.post(path, {"reason": "subject_request"}, by=person)
+        assert response.status_code == 200
+
+
+async def test_nothing_is_left_of_a_withdrawn_content(fresh_database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # 12 hours of telling the matchers are 4 seconds here.
+    async with running_intake(fresh_database, policy=Policy(clock_scale=0.0001)) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        crawler = await intake.member("crawler", Role.CRAWLER)
+        hashes = [{"algorithm": "pdq", "value": pdq(1), "quality": 99}, {"algorithm": "md5", "value": md5(1)}]
+        claim = await intake.confirmed(by=ann, confirmer=ben, fingerprints=hashes, case_ref="HL-77777777")
+        content_id = await intake.real_content_id(claim["content_id"])
+        await post_sightings(intake, crawler, URL, "https://uploads.example/unrelated.jpg")
+        report = await intake.post("/v1/reports", {"url": URL, "case_ref": "HL-77777777"}, by=ann)
+        assert report.status_code == 202
+        await match(intake, content_id, URL)
+        await remembered(intake, 1)
+        await intake.relay_idle()
+        needles = ["secret-picture", pdq(1), md5(1), "HL-77777777"]
+        assert await where_found(intake, needles) == [
+            "eventlog.record",
+            "intake.claims",
+            "intake.fingerprints",
+            "intake.matched_urls",
+            "intake.reports",
+        ]
+
+        await withdraw(intake, claim, ann, ben)
+        await intake.content_when(lambda content: content.state is ContentState.WITHDRAWN)
+        await erasures_told(intake)
+        # The matchers are told, in the partition of the URL's sightings, after them.
+        (told,) = [event for event in await intake.events(SIGHTINGS.name) if isinstance(event, UrlErased)]
+        assert told.url_key == canonical(URL).url_key
+        batches = [event for event in await intake.events(SIGHTINGS.name) if isinstance(event, SightingsBatch)]
+        left = [one.media_url for batch in batches for one in batch.sightings]
+        assert left == ["https://uploads.example/unrelated.jpg"]
+        assert await intake.records(MATCHES.name) == []
+
+        async def telling_over() -> bool:
+            return not await intake.rows("SELECT 1 FROM intake.erasures")
+
+        await until(telling_over)
+        assert isinstance(intake.log, PostgresLog)
+        await intake.log.maintain(await intake.database.now() + timedelta(hours=25))  # compaction
+        assert await where_found(intake, needles) == []
+        said = capsys.readouterr()
+        assert not any(needle in said.out + said.err for needle in needles)
+
+
+async def test_a_url_that_another_live_content_was_matched_at_stays(fresh_database: str) -> None:
+    async with running_intake(fresh_database) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        crawler = await intake.member("crawler", Role.CRAWLER)
+        claims = [
+            await intake.confirmed(by=ann, confirmer=ben, fingerprints=[{"algorithm": "md5", "value": md5(n)}])
+            for n in (1, 2)
+        ]
+        await post_sightings(intake, crawler, SHARED_URL)
+        for claim in claims:
+            await match(intake, await intake.real_content_id(claim["content_id"]), SHARED_URL)
+        await remembered(intake, 2)
+        await withdraw(intake, claims[0], ann, ben)
+        await erasures_told(intake)
+        assert all(isinstance(event, SightingsBatch) for event in await intake.events(SIGHTINGS.name))
+        left = [event for event in await intake.events(MATCHES.name) if isinstance(event, MatchFound)]
+        assert [one.content_id for one in left] == [await intake.real_content_id(claims[1]["content_id"])]
+        await withdraw(intake, claims[1], ann, ben)
+        await erasures_told(intake)
+        assert [type(event) for event in await intake.events(SIGHTINGS.name)] == [UrlErased]
+        assert await intake.records(MATCHES.name) == []
+
+
+async def test_a_match_that_was_under_way_is_erased_after_its_content(fresh_database: str) -> None:
+    async with running_intake(fresh_database) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        claim = await intake.confirmed(by=ann, confirmer=ben)
+        content_id = await intake.real_content_id(claim["content_id"])
+        await withdraw(intake, claim, ann, ben)
+        await erasures_told(intake)
+        await match(intake, content_id, URL)
+
+        async def gone() -> bool:
+            told = [event for event in await intake.events(SIGHTINGS.name) if isinstance(event, UrlErased)]
+            return bool(told) and not await intake.records(MATCHES.name)
+
+        await until(gone)
+        assert await intake.rows("SELECT 1 FROM intake.matched_urls") == []
