@@ -257,6 +257,8 @@ def test_each_service_killed_on_kafka(
                         fleet.start(name)
                 fleet.start("notifier")
                 fleet.wait_ready()
+                heard = len(hosts.received.ids)
+                wait_for(lambda: through() or len(hosts.received.ids) > heard + 20, seconds=60, what="progress")  # noqa: B023 - called at once
             hosts.misbehave = False
             last_kill = time.monotonic()
             wait_for(through, seconds=240, what="all sightings and confirmations sent", every=0.5)
