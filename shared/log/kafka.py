@@ -143,12 +143,12 @@ class KafkaLog:
                 self._bootstrap_servers, group=group, member_id=member_id, session_timeout=self._session_timeout
             )
         )
+        member = KafkaGroupReader(reader, self._admin, group=group, member_id=member_id)
         try:
-            member = KafkaGroupReader(reader, self._admin, group=group)
             reader.subscribe(list(topics), listener=member)
             yield member
         finally:
-            await stop(reader)
+            await member.leave()
 
     # Maintenance
 

@@ -195,6 +195,18 @@ class KafkaAdmin:
             )
         return {port_partition(place): (c.offset, c.metadata) for place, c in found.items() if c.offset >= 0}
 
+    async def members_of(self, group: str) -> frozenset[str]:
+        """The broker's ids of a group's members; a static member's begins with its own id and a hyphen. Raises LogUnavailable."""
+        with port_errors():
+            client = await self._started()
+            responses = await client.describe_consumer_groups([group])
+        return frozenset(
+            member["member_id"]
+            for response in responses
+            for described in response.to_object()["groups"]
+            for member in described["members"]
+        )
+
     async def close(self) -> None:
         async with self._lock:
             client, self._client = self._client, None

@@ -15,7 +15,15 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 
 from shared.log.kafka_client import REQUEST_TIMEOUT_MS, KafkaAdmin, kafka_partition, port_errors, port_partition
-from shared.log.port import Commit, CommitRefused, Polled, Record, TopicPartition
+from shared.log.port import (
+    Commit,
+    CommitRefused,
+    LogUnavailable,
+    MemberReplaced,
+    Polled,
+    Record,
+    TopicPartition,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -108,10 +116,16 @@ class KafkaReader:
 class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """A member of a group. aiokafka rebalances eagerly: every partition is revoked, also those that come back."""
 
-    def __init__(self, reader: AIOKafkaConsumer, admin: KafkaAdmin, *, group: str) -> None:
+    def __init__(self, reader: AIOKafkaConsumer, admin: KafkaAdmin, *, group: str, member_id: str) -> None:
         self._reader = reader
         self._admin = admin
         self._group = group
+        self._member_id = member_id
+        self._known_as = ""
+        """The broker's id of this member, new with every joining process."""
+        self._replaced = False
+        self._held = False
+        """aiokafka's coordination waits in our callback."""
         self._owned: set[TopicPartition] = set()
         self._unplaced: set[TopicPartition] = set()
         """Owned, but without a position yet: not told of."""
@@ -120,13 +134,36 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     # Called by aiokafka, during a rebalance
 
-    def on_partitions_revoked(self, revoked: Collection[aiokafka.TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Collection[aiokafka.TopicPartition]) -> None:
         self._revoked |= self._owned - self._unplaced
         self._owned.clear()
         self._unplaced.clear()
         self._positions.clear()
+        self._held = True
+        if await self._is_replaced():
+            # aiokafka would join again now, and so throw out the process that replaced us, which would throw out us: it sends no
+            # instance id with its heartbeats, so the broker cannot tell it that it is fenced (KIP-345). Wait here to be stopped.
+            self._replaced = True
+            await asyncio.get_running_loop().create_future()
+        self._held = False
+
+    async def _is_replaced(self) -> bool:
+        if not self._known_as or self._reader._coordinator.member_id:  # known to the broker: an ordinary rebalance
+            return False
+        try:
+            members = await self._admin.members_of(self._group)
+        except LogUnavailable:
+            return False
+        return any(one.startswith(f"{self._member_id}-") and one != self._known_as for one in members)
+
+    async def leave(self) -> None:
+        """Stop. A static member stays in the group until its session ends: its next process finds its partitions."""
+        if self._held:
+            self._reader._coordinator._coordination_task.cancel()  # it would join when let go
+        await stop(self._reader)
 
     def on_partitions_assigned(self, assigned: Collection[aiokafka.TopicPartition]) -> None:
+        self._known_as = self._reader._coordinator.member_id
         self._reader.pause(*assigned)  # at once: nothing is fetched before its position is given and it is resumed
         self._owned = {port_partition(partition) for partition in assigned}
         self._unplaced = set(self._owned)
@@ -138,6 +175,8 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         while True:
             if self._unplaced or self._revoked:
                 return await self._changes()
+            if self._replaced:
+                raise MemberReplaced(self._member_id)
             left = deadline - time.monotonic()
             records = await _read_slice(self._reader, max(0.0, min(left, _SLICE_SECONDS)), max_records)
             if self._unplaced or self._revoked:

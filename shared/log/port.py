@@ -45,6 +45,10 @@ class CommitRefused(Permanent):
     """The partition has another owner now; what was done is done again by that owner."""
 
 
+class MemberReplaced(Permanent):
+    """Another process has joined the group under this member's id."""
+
+
 class PublisherFenced(Permanent):
     """A newer publisher with the same transactional id has taken over."""
 
@@ -161,7 +165,7 @@ class GroupReader(Protocol):
     async def poll(self, *, timeout_seconds: float, max_records: int = 500) -> Polled:
         """Changes of ownership and the next records of owned, resumed partitions. Must be called often (every few seconds).
 
-        Raises OffsetOutOfRange, LogUnavailable.
+        Raises OffsetOutOfRange, LogUnavailable, and on Kafka MemberReplaced (on PostgreSQL the older process waits its turn).
         """
         ...
 

@@ -150,6 +150,7 @@ class PostgresLog:
         try:
             await reader.join()
             keeper = asyncio.create_task(reader.keep())
+            keeper.add_done_callback(reader.keeper_ended)
             try:
                 yield reader
             finally:

@@ -169,7 +169,7 @@ class PostgresGroupReader:
         self._paused: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
         self._revoked: set[TopicPartition] = set()
-        self._failure: TakedownError | None = None
+        self._failure: BaseException | None = None
 
     # Membership
 
@@ -196,10 +196,12 @@ class PostgresGroupReader:
                     await self._acquire(takeover=False)
             except LogUnavailable:
                 continue  # the epoch says who owns what once it is back; reads raise it
-            except TakedownError as error:
-                self._failure = error
-                self._subscription.wake()
-                return
+
+    def keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        """Without its keeper a member would lose its leases silently: the next poll raises what ended it."""
+        if not keeper.cancelled():
+            self._failure = keeper.exception()
+            self._subscription.wake()
 
     async def leave(self) -> None:
         """Give up what is held, so that another member need not wait."""

@@ -42,7 +42,6 @@ from shared.log.port import (
     LogUnavailable,
     OffsetOutOfRange,
     Polled,
-    Publisher,
     Record,
     TopicPartition,
 )
@@ -128,7 +127,7 @@ class Runner:
     async def run(self) -> None:
         """Consume, and answer replays, until cancelled. A log out of reach is waited for, and the group joined anew.
 
-        Raises UnknownTopic.
+        Raises UnknownTopic, and MemberReplaced when another process runs under this member id.
         """
         if self._replays is None:
             return await self._run()
@@ -145,18 +144,17 @@ class Runner:
         attempt = 0
         while True:
             try:
-                async with (
-                    self._log.publisher() as publisher,
-                    self._log.group_reader(group=self._group, topics=self._topics, member_id=self._member_id) as reader,
-                ):
+                async with self._log.group_reader(
+                    group=self._group, topics=self._topics, member_id=self._member_id
+                ) as reader:
                     attempt = 0
-                    await self._consume(reader, publisher)
+                    await self._consume(reader)
             except Transient as error:
                 attempt += 1
                 log.warning("runner.interrupted", group=self._group, error=type(error).__name__)
                 await asyncio.sleep(backoff_seconds(attempt, random.random(), first=0.5))  # noqa: S311 - jitter
 
-    async def _consume(self, reader: GroupReader, publisher: Publisher) -> None:
+    async def _consume(self, reader: GroupReader) -> None:
         beside = [
             asyncio.create_task(self._commit_for_ever(reader)),
             asyncio.create_task(self._measure_for_ever(reader)),
@@ -168,7 +166,7 @@ class Runner:
                 except OffsetOutOfRange as error:
                     await self._seek_kept(reader, error)
                     continue
-                await self._take(reader, publisher, polled)
+                await self._take(reader, polled)
                 for task in [*beside, *(lane.task for lane in self._lanes.values())]:
                     if task is not None and task.done():
                         task.result()  # raises: a lane ends only by cancellation or by an error of the log
@@ -178,7 +176,7 @@ class Runner:
             await self._commit_last(reader)
             self._lanes.clear()
 
-    async def _take(self, reader: GroupReader, publisher: Publisher, polled: Polled) -> None:
+    async def _take(self, reader: GroupReader, polled: Polled) -> None:
         for partition in polled.revoked:
             lane = self._lanes.pop(partition, None)
             if lane is not None and lane.task is not None:
@@ -186,7 +184,7 @@ class Runner:
         for partition in polled.assigned:
             position = reader.position(partition)
             lane = _Lane(partition=partition, done=position, committed=position)
-            lane.task = asyncio.create_task(self._work(lane, reader, publisher))
+            lane.task = asyncio.create_task(self._work(lane, reader))
             self._lanes[partition] = lane
         if polled.assigned:
             reader.resume(polled.assigned)
@@ -217,28 +215,28 @@ class Runner:
 
     # A lane
 
-    async def _work(self, lane: _Lane, reader: GroupReader, publisher: Publisher) -> None:
+    async def _work(self, lane: _Lane, reader: GroupReader) -> None:
         while True:
             while not lane.waiting:
                 lane.filled.clear()
                 reader.resume([lane.partition])
                 await lane.filled.wait()
             record = lane.waiting[0]
-            await self.handle(record, publisher)
+            await self._handle(record)
             lane.waiting.popleft()
             lane.done = record.offset + 1
             self._dirty.set()
 
-    async def handle(self, record: Record, publisher: Publisher) -> None:
+    async def _handle(self, record: Record) -> None:
         """Handle one record to its end: done, or referenced in the dead letters."""
         labels = (self._group, record.topic)
         with RECORD_SECONDS.labels(*labels).time():
-            error = await self.attempt(record)
+            error = await self._attempt(record)
         if error is not None:
-            await self._dead_letter(record, error, publisher)
+            await self._dead_letter(record, error)
         RECORDS_HANDLED.labels(*labels, "handled" if error is None else "dead_letter").inc()
 
-    async def attempt(self, record: Record) -> Exception | None:
+    async def _attempt(self, record: Record) -> Exception | None:
         """Decode and hand over, again after transient failures; the error that ended it, or None."""
         attempt = 0
         while True:
@@ -279,13 +277,14 @@ class Runner:
     def _where(self, record: Record) -> dict[str, object]:
         return {"group": self._group, "topic": record.topic, "partition": record.partition, "offset": record.offset}
 
-    async def _dead_letter(self, record: Record, error: Exception, publisher: Publisher) -> None:
+    async def _dead_letter(self, record: Record, error: Exception) -> None:
         attempt = 0
         while True:
             try:
                 log_id = await self._log.log_id(record.topic)
                 letter = letter_of(record, error, group=self._group, log_id=log_id, at=self._clock())
-                await publisher.publish([dead_letter_record(letter, self._source)])
+                async with self._log.publisher() as publisher:  # rare: none is kept open for it
+                    await publisher.publish([dead_letter_record(letter, self._source)])
                 break
             except Transient:
                 attempt += 1
@@ -303,7 +302,7 @@ class Runner:
         if request.topic not in self._topics or request.topic in CURRENT_ROW_TOPICS:
             return
         record = await find_record(self._log, request)
-        error = None if record is None else await self.attempt(record)
+        error = None if record is None else await self._attempt(record)
         outcome = "record_gone" if record is None else "handled" if error is None else "failed"
         await publish_outcome(self._log, request, outcome, error, source=self._source, at=self._clock())
 

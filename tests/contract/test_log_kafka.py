@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from shared.contracts.topics import CONTENT, SIGHTINGS
 from shared.log.kafka import KafkaLog
 from shared.log.kafka_client import KafkaAdmin
-from shared.log.port import LogUnavailable
+from shared.log.port import Commit, CommitRefused, LogUnavailable, MemberReplaced
 from tests.contract.log_harness import (
     KafkaHarness,
     a_group,
@@ -150,6 +150,33 @@ async def test_a_member_that_comes_back_within_its_session_has_its_partitions_at
             await owns(member, 4, seconds=10)  # far less than the session
             await publish(log, record(topic, b"%d" % turn))
             assert (await polled_records(member, turn + 1))[-1].value == b"%d" % turn
+
+
+async def test_a_replaced_member_gives_way_for_good(on_kafka: KafkaHarness) -> None:
+    """A process that hung comes back and finds another under its id: the two must not throw one another out in turn."""
+    topic = a_topic(2)
+    await on_kafka.log.ensure_topics([topic])
+    group = a_group()
+    reader = on_kafka.another().group_reader(group=group, topics=[topic.name], member_id="a")
+    older = await reader.__aenter__()
+    await owns(older, 2)
+    async with on_kafka.log.group_reader(group=group, topics=[topic.name], member_id="a") as newer:
+        await owns(newer, 2)
+
+        async def gave_way() -> bool:
+            try:
+                await older.poll(timeout_seconds=0.2)
+            except MemberReplaced:
+                return True
+            return False
+
+        await until(gave_way)
+        with pytest.raises(CommitRefused):
+            await older.commit({place(topic): Commit(offset=0)})
+        await reader.__aexit__(None, None, None)
+        for turn in range(4):  # some heartbeats long
+            assert not (await newer.poll(timeout_seconds=1)).revoked
+            await newer.commit({place(topic): Commit(offset=0, metadata=f"{turn}")})
 
 
 async def test_a_broker_out_of_reach_is_named(unused_port: int) -> None:
