@@ -28,10 +28,12 @@ class DecisionsHandler:
         self._database = database
 
     async def __call__(self, envelope: Envelope, _: Record) -> None:
-        event = envelope.event
-        if not isinstance(event, DecisionTaken) or event.content_id is None:
-            return
-        if event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+        if isinstance(envelope.event, DecisionTaken):
+            await self.apply_once(envelope.event)
+
+    async def apply_once(self, event: DecisionTaken) -> None:
+        """Apply a decision that suspends or resumes a content; any other, and one already handled, changes nothing."""
+        if event.content_id is None or event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
             return
         async with self._database.transaction() as tx:
             if await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):

@@ -161,8 +161,9 @@ async def running_intake(
     policy: Policy | None = None,
     settings: Mapping[str, Any] | None = None,
     guard: Guard | None = None,
+    workers: bool = True,
 ) -> AsyncIterator[Intake]:
-    """The service with its workers, on a fresh database and the log on PostgreSQL."""
+    """The service with its workers (or its HTTP face alone), on a fresh database and the log on PostgreSQL."""
     policy = policy or Policy()
     async with Database(conninfo) as database:
         await migrate(database, [ACCESS, EVENTLOG, SCHEMA])
@@ -187,17 +188,18 @@ async def running_intake(
                 clock=lambda: datetime.now(UTC),
             )
             service = create(runtime)
-            tasks = [asyncio.create_task(wakeups.run()), asyncio.create_task(service.run())]
+            tasks = [asyncio.create_task(wakeups.run()), *([asyncio.create_task(service.run())] if workers else [])]
             try:
                 transport = httpx.ASGITransport(app=create_app(runtime, [service]))
                 async with httpx.AsyncClient(transport=transport, base_url="http://intake.test") as client:
                     intake = Intake(runtime=runtime, service=service, client=client, database=database, log=log)
 
                     async def ready() -> bool:
-                        assert not tasks[1].done(), tasks[1].exception()
+                        assert not tasks[-1].done(), tasks[-1].exception()
                         return not service.not_ready()
 
-                    await until(ready)
+                    if workers:
+                        await until(ready)
                     yield intake
             finally:
                 for task in tasks:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.intake.decisions import DecisionsHandler
 from services.intake.keys import revoke_key_and_suspend
 from shared.auth import Role
 from shared.contracts.content import ContentState
@@ -71,10 +72,21 @@ async def test_helpline_suspends_and_resumes_its_own_content(intake: Intake, pai
         (DecisionKind.SUSPEND, real, "ann"),
         (DecisionKind.RESUME, real, "ben"),
     ]
-    # Read back from the log, our own decisions change nothing: the last word stands.
-    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RECHECK, real))
-    await everything_read(intake)
-    assert (await intake.contents())[-1].revision == 3
+
+
+async def test_our_own_decision_read_back_late_does_not_undo_what_came_after_it(fresh_database: str) -> None:
+    async with running_intake(fresh_database, workers=False) as intake:  # nobody reads until we do
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        claim = await intake.confirmed(by=ann, confirmer=ben)
+        path = f"/v1/content/{claim['content_id']}"
+        await intake.post(f"{path}/suspension", by=ann)
+        await intake.post(f"{path}/resumption", by=ann)
+        query = "SELECT data FROM intake.outbox WHERE topic = %s ORDER BY sequence"
+        first, _ = await intake.rows(query, DECISIONS.name)
+        suspension = DecisionTaken.model_validate_json(bytes(first["data"]))
+        assert suspension.kind is DecisionKind.SUSPEND
+        await DecisionsHandler(intake.database).apply_once(suspension)
+        assert (await intake.get(path, by=ann)).json()["state"] == "active"
 
 
 async def everything_read(intake: Intake) -> None:
