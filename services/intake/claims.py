@@ -106,11 +106,6 @@ def derive(claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
     return ContentFacts(state=ContentState.WITHDRAWN, withdrawn_for=_mildest(reasons))
 
 
-def own_view(own_claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
-    """The content as one organisation sees it: from its own claims, so that another's claim shows in nothing."""
-    return derive(own_claims, hold)
-
-
 def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:
     """The fingerprints of confirmed claims, each value once: the strongest assurance, the best quality, `original` first.
 

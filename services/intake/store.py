@@ -193,11 +193,16 @@ async def new_content(tx: Tx) -> UUID:
 async def move_to_new_content(tx: Tx, content_id: UUID, claim_ids: Sequence[UUID]) -> None:
     """Give these claims a content of their own; their organisations go on calling it by the id they know.
 
-    An organisation that keeps a claim on the old content (withdrawn by now) calls both by one id: the new one is found.
+    An organisation that keeps a claim on the old content (withdrawn by now) calls both by one id: the new one is found. A hold
+    goes with them: what may depict a minor still may.
     """
     if not claim_ids:
         return
     fresh = await new_content(tx)
+    await tx.execute(
+        "UPDATE intake.content SET hold = (SELECT hold FROM intake.content WHERE content_id = %s) WHERE content_id = %s",
+        (content_id, fresh),
+    )
     moved = await tx.execute(
         "UPDATE intake.claims SET content_id = %s WHERE claim_id = ANY (%s) RETURNING organisation_id",
         (fresh, list(claim_ids)),

@@ -109,3 +109,14 @@ async def test_a_crawler_posts_and_reads_nothing(intake: Intake) -> None:
     nobody = await intake.client.post("/v1/sightings", json=[])
     assert nobody.status_code == 401
     assert nobody.headers["www-authenticate"] == "Bearer"
+
+
+async def test_nothing_is_promised_while_the_log_is_away(fresh_database: str) -> None:
+    async with running_intake(fresh_database, workers=False) as intake:  # nobody has connected to the log
+        crawler = await intake.member("crawler", Role.CRAWLER)
+        response = await intake.post("/v1/sightings", [sighting_body(1)], by=crawler, key="k")
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
+        assert await intake.rows("SELECT 1 FROM intake.idempotency") == []
+        ready = await intake.client.get("/health/ready")
+        assert ready.status_code == 503

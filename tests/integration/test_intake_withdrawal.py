@@ -160,6 +160,57 @@ async def test_an_unconfirmed_claim_outlives_the_withdrawal_of_anothers_confirme
     assert [one.value for one in active.fingerprints] == [pdq(1)]
 
 
+async def test_what_may_depict_a_minor_stays_held_for_the_claim_that_goes_on(
+    intake: Intake, pair: tuple[Member, Member], other_pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    zoe, yan = other_pair
+    first = await intake.confirmed(by=ann, confirmer=ben)
+    waiting = await intake.declare(by=zoe, case_ref="ZZ-20260001")
+    await intake.post(f"/v1/content/{first['content_id']}/suspension", {"reason": "possible_minor"}, by=ann)
+    for person in pair:
+        await intake.post(f"/v1/claims/{first['claim_id']}/withdrawal", SUBJECT, by=person)
+    await intake.post(f"/v1/claims/{waiting['claim_id']}/confirmation", {"assurance": "viewed"}, by=yan)
+    shown = (await intake.get(f"/v1/content/{waiting['content_id']}", by=zoe)).json()
+    assert (shown["state"], shown["suspended_for"]) == ("suspended", "possible_minor")
+
+
+async def test_a_start_of_demands_is_looked_at_again_when_the_claim_is_confirmed(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    soon = (intake.runtime.clock() + timedelta(hours=71)).isoformat()
+    claim = await intake.declare(by=ann, demands_not_before=soon)
+    confirmation = f"/v1/claims/{claim['claim_id']}/confirmation"
+    late = "UPDATE intake.claims SET demands_not_before = now() + %s::interval RETURNING 1"
+    await intake.rows(late, timedelta(hours=73))
+    refused = await intake.post(confirmation, {"assurance": "viewed"}, by=ben)
+    assert refused.json()["errors"][0]["pointer"] == "#/demands_not_before"
+    await intake.rows(late, timedelta(hours=71))
+    assert (await intake.post(confirmation, {"assurance": "viewed"}, by=ben)).status_code == 200
+    await intake.relay_idle()
+    (event,) = await intake.events(CLAIMS.name)
+    assert isinstance(event, ClaimChanged)
+    assert event.demands_not_before is not None
+
+
+async def test_what_is_kept_for_a_time_goes_after_it(intake: Intake, pair: tuple[Member, Member]) -> None:
+    ann, _ = pair
+    await intake.declare(by=ann)
+    await intake.post("/v1/reports", {"url": "https://host.example/a.jpg"}, by=ann)
+    sweeps = Sweeps(intake.database, Policy())
+    await sweeps.end_retention()
+    for table, age in (("idempotency", timedelta(days=7)), ("reports", timedelta(days=180))):
+        assert len(await intake.rows(f"SELECT 1 FROM intake.{table}")) == 1
+        aged = f"UPDATE intake.{table} SET created_at = now() - %s::interval RETURNING 1"
+        await intake.rows(aged, age - timedelta(minutes=1))
+        await sweeps.end_retention()
+        assert len(await intake.rows(f"SELECT 1 FROM intake.{table}")) == 1
+        await intake.rows(aged, age + timedelta(minutes=1))
+        await sweeps.end_retention()
+        assert await intake.rows(f"SELECT 1 FROM intake.{table}") == []
+
+
 async def test_a_claim_confirmed_while_the_last_one_is_withdrawn_keeps_the_content(
     intake: Intake, pair: tuple[Member, Member], other_pair: tuple[Member, Member]
 ) -> None:
