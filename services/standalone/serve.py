@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -78,13 +79,16 @@ async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio
     waiting = asyncio.create_task(until.wait())
     try:
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await serving
+    except asyncio.CancelledError:
+        server.force_exit = True  # something else has failed: nobody waits for requests
+        raise
     finally:
-        server.force_exit = True
+        server.should_exit = True
         waiting.cancel()
+        # uvicorn closes its sockets itself, and must not be cut off before it has.
+        await asyncio.wait({serving}, timeout=HTTP_GRACE_SECONDS + 1)
         serving.cancel()
-        await asyncio.gather(serving, waiting, return_exceptions=True)
+    await serving
 
 
 @asynccontextmanager
@@ -99,14 +103,14 @@ async def running(
     """The services at work while the block runs. Raises WorkerDied in place of the block when one of them ends."""
     stop_http = asyncio.Event()
     app = create_app(runtime, services)
-    workers: dict[str, Callable[[], Awaitable[Any]]] = {service.name: service.run for service in services}
+    workers: list[tuple[str, Callable[[], Awaitable[Any]]]] = [(service.name, service.run) for service in services]
     if with_database:
-        workers["wakeups"] = runtime.wakeups.run
+        workers.append(("wakeups", runtime.wakeups.run))
     if postgres is not None:
-        workers["postgres"] = lambda: _until_gone(postgres)
+        workers.append(("postgres", partial(_until_gone, postgres)))
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_supervised(name, work)) for name, work in workers.items()]
+            tasks = [group.create_task(_supervised(name, work)) for name, work in workers]
             # On Kafka the brokers maintain the log: it returns at once.
             tasks.append(group.create_task(_supervised("maintenance", runtime.log.run_maintenance, may_return=True)))
             http = group.create_task(serve_http(app, [held], stop_http))
@@ -114,10 +118,8 @@ async def running(
                 yield
             finally:
                 stop_http.set()
-                # Cancelled here means that a worker has died: nobody waits for requests then.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([http], timeout=HTTP_GRACE_SECONDS + 1)
-                for task in (*tasks, http):
+                await asyncio.wait({http})
+                for task in tasks:
                     task.cancel()
     except BaseExceptionGroup as errors:
         raise _first(errors) from None

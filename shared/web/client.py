@@ -125,9 +125,12 @@ def _problem(answer: httpx.Response) -> str:
     parts = [str(problem.get("title", ""))]
     if problem.get("detail"):
         parts.append(str(problem["detail"]))
-    errors = problem.get("errors")
-    if isinstance(errors, list):
-        parts += [
-            f"{one.get('pointer', '')} {one.get('detail', '')}".strip() for one in errors if isinstance(one, dict)
-        ]
+    parts += [f"{one.get('pointer', '')} {one.get('detail', '')}".strip() for one in _listed(problem, "errors")]
+    parts += [f"line {one.get('line')}, {one.get('column')}: {one.get('detail')}" for one in _listed(problem, "lines")]
     return " ".join(" ".join(part.split()) for part in parts if part)
+
+
+def _listed(problem: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The first few of a problem's list of objects."""
+    listed = problem.get(name)
+    return [one for one in listed[:5] if isinstance(one, dict)] if isinstance(listed, list) else []

@@ -1,0 +1,169 @@
+"""The command line without services: help, exit codes, one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import free_port
+from tests.program import call, succeed
+
+ROOT_KEY = "ab" * 32
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> dict[str, str]:
+    return {"TAKEDOWN_DATA_DIR": str(tmp_path)}
+
+
+COMMANDS = (
+    *("serve", "intake", "matcher", "notifier", "demo", "watch", "case", "content", "tasks", "outbound", "keys"),
+    *("hosts", "topics", "migrate", "dead-letters", "openapi"),
+)
+
+
+def test_help_names_every_command() -> None:
+    shown = succeed("--help")
+    assert not [name for name in COMMANDS if f" {name} " not in shown]
+
+
+def test_a_call_without_a_command_is_bad_usage() -> None:
+    assert call().code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("nonsense",), "nonsense"),
+        (("keys", "nonsense"), "nonsense"),
+        (("keys", "create"), "--role"),
+        (("keys", "create", "--role", "king", "--person", "p", "--organisation", "o"), "king"),
+        (("keys", "revoke", "not-a-uuid"), "key_id"),
+        (("outbound", "sideways"), "sideways"),
+        (("serve", "--nonsense"), "--nonsense"),
+    ],
+)
+def test_bad_usage_is_exit_2_in_one_line_that_names_it(arguments: tuple[str, ...], named: str) -> None:
+    ended = call(*arguments)
+    assert ended.code == 2
+    assert named in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("serve", "TAKEDOWN_NONSENSE", "1"),
+        ("intake", "TAKEDOWN_LOG", "papyrus"),
+        ("matcher", "TAKEDOWN_POLICY", "{"),
+        ("notifier", "TAKEDOWN_PORT", "many"),
+        ("migrate", "TAKEDOWN_NONSENSE", "1"),
+        ("keys list", "TAKEDOWN_DATABSE", "x"),
+        ("watch", "TAKEDOWN_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_setting_stops_the_start(command: str, name: str, value: str) -> None:
+    ended = call(*command.split(), **{name: value})
+    assert ended.code == 2
+    assert name.removeprefix("TAKEDOWN_").lower() in ended.complaint.lower()
+
+
+def test_a_bad_line_in_the_settings_file_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "takedown.toml"
+    config.write_text("[policy]\nclock_scale = 0\n")
+    ended = call("serve", TAKEDOWN_CONFIG=str(config))
+    assert ended.code == 2
+    assert "CLOCK_SCALE" in ended.complaint
+
+
+@pytest.mark.parametrize("command", ["intake", "notifier"])
+def test_a_service_on_its_own_needs_a_database(command: str, data_dir: dict[str, str]) -> None:
+    ended = call(command, **data_dir, TAKEDOWN_ROOT_KEY=ROOT_KEY)
+    assert ended.code == 2
+    assert "TAKEDOWN_DATABASE" in ended.complaint
+
+
+def test_a_service_on_its_own_needs_the_root_key(data_dir: dict[str, str]) -> None:
+    ended = call("intake", **data_dir, TAKEDOWN_DATABASE="host=127.0.0.1 port=1")
+    assert ended.code == 2
+    assert "TAKEDOWN_ROOT_KEY" in ended.complaint
+
+
+def test_kafka_needs_an_address(data_dir: dict[str, str]) -> None:
+    ended = call("topics", "ensure", **data_dir, TAKEDOWN_LOG="kafka")
+    assert ended.code == 2
+    assert "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS" in ended.complaint
+
+
+def test_a_root_key_others_can_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "root.key").write_text(ROOT_KEY)
+    (tmp_path / "root.key").chmod(0o644)
+    ended = call(
+        "intake", TAKEDOWN_DATA_DIR=str(tmp_path), TAKEDOWN_DATABASE="host=127.0.0.1 port=1", TAKEDOWN_PORT="0"
+    )
+    assert ended.code == 2
+    assert "root.key" in ended.complaint
+
+
+def test_a_client_without_a_key_is_bad_usage() -> None:
+    ended = call("tasks", "list")
+    assert ended.code == 2
+    assert "TAKEDOWN_KEY" in ended.complaint
+
+
+@pytest.mark.parametrize(
+    "command", ["tasks list", "hosts list", "outbound", "case AB-1234", "watch --once", "content suspend " + "0" * 32]
+)
+def test_a_service_that_is_away_is_one_line(command: str) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    ended = call(*command.split(), TAKEDOWN_KEY="tdk_x", TAKEDOWN_NOTIFIER_URL=away, TAKEDOWN_INTAKE_URL=away)
+    assert ended.code == 1
+    assert away in ended.complaint
+
+
+def test_a_database_that_is_away_is_one_line(data_dir: dict[str, str]) -> None:
+    ended = call("keys", "list", **data_dir, TAKEDOWN_DATABASE=f"postgresql://u:secret@127.0.0.1:{free_port()}/x")
+    assert ended.code == 1
+    assert "Connection refused" in ended.complaint
+    assert "secret" not in ended.complaint
+
+
+def test_what_is_no_connection_string_is_not_quoted(data_dir: dict[str, str]) -> None:
+    ended = call("keys", "list", **data_dir, TAKEDOWN_DATABASE="my secret")
+    assert ended.code == 2
+    assert "TAKEDOWN_DATABASE" in ended.complaint
+    assert "secret" not in ended.complaint
+
+
+def test_serve_says_when_its_address_is_taken(data_dir: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = call("serve", **data_dir, TAKEDOWN_PORT=port)
+    assert ended.code == 1
+    assert f"127.0.0.1:{port}" in ended.complaint
+
+
+def test_the_api_is_described_without_a_database(tmp_path: Path, data_dir: dict[str, str]) -> None:
+    whole = json.loads(succeed("openapi", **data_dir))
+    assert {"/v1/claims", "/v1/sightings", "/v1/takedowns", "/host/v1/demands/{demand_id}"} <= set(whole["paths"])
+    succeed("openapi", "intake", "--output", str(tmp_path / "intake.json"), **data_dir)
+    assert "/v1/takedowns" not in json.loads((tmp_path / "intake.json").read_text())["paths"]
+
+
+def test_keys_without_a_running_service(server_dir: Path) -> None:
+    """The embedded PostgreSQL is started for each call, and nothing is left running (`server_dir` looks)."""
+    settings = {"TAKEDOWN_DATA_DIR": str(server_dir)}
+    arguments = ("--role", "crawler", "--person", "p-1", "--organisation", "o-1", "--label", "night run")
+    made = json.loads(succeed("keys", "create", *arguments, "--json", **settings))
+    assert made["key"].startswith("tdk_")
+    listed = json.loads(succeed("keys", "list", "--json", **settings))
+    assert listed["key_id"] == made["key_id"]
+    assert listed["role"] == "crawler"
+    assert made["key"] not in succeed("keys", "list", **settings)
+    succeed("keys", "revoke", made["key_id"], "--suspend-content", **settings)
+    assert json.loads(succeed("keys", "list", "--json", **settings))["revoked_at"] is not None
+    unknown = call("keys", "revoke", "00000000-0000-4000-8000-000000000000", **settings)
+    assert unknown.code == 1
+    assert "no such key" in unknown.complaint
