@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.notifier.effects import CancelTimers, EndMessage, HoldNewDemands, PublishDecision
 from services.notifier.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
 from services.notifier.machine.asking import clock_of, escalate, start_clock
-from services.notifier.machine.draft import ENDED, Draft
+from services.notifier.machine.draft import Draft
 from services.notifier.machine.ending import suspend
 from services.notifier.states import Demand, DemandState, TakedownState, TaskKind
 from services.notifier.transitions import DEMAND
@@ -37,7 +37,7 @@ def answered(draft: Draft, event: HostAnswered) -> None:
     draft.note(f"host.{event.kind.value}", **facts)
     if event.suggests_recipient:
         draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
-    settled = draft.state in ENDED or draft.state is TakedownState.REMOVED
+    settled = draft.settled
     if not settled:
         demand = _received(draft, demand)
     if event.reason is ResponseReason.POSSIBLE_MINOR:
@@ -107,7 +107,7 @@ def _content_disputed(draft: Draft, demand: Demand, reason: ResponseReason, *, s
 
 def _possible_minor(draft: Draft, demand: Demand) -> None:
     """Rule 2: fetches, checks and demands stop at once, for the whole content."""
-    if draft.state not in ENDED and draft.state is not TakedownState.REMOVED:
+    if not draft.settled:
         _step(draft, demand, DemandState.DISPUTED)
     draft.emit(
         PublishDecision(

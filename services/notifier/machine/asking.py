@@ -9,7 +9,7 @@ from services.notifier import regimes, schedule
 from services.notifier.effects import CancelMessages, CancelTimers, ScheduleTimer
 from services.notifier.events import TimerKind
 from services.notifier.ladder import Ask, Exhausted, Posture, UnknownHost, UnknownPosture, excluded, next_recipient
-from services.notifier.machine.draft import ANSWERABLE, ASKING, ENDED, Draft
+from services.notifier.machine.draft import ANSWERABLE, ASKING, Draft
 from services.notifier.regimes import Element
 from services.notifier.states import Demand, DemandState, MessageKind, Outcome, Rung, TakedownState, TaskKind
 from shared import ids
@@ -188,7 +188,7 @@ def escalate(draft: Draft, demand: Demand, why: str) -> None:
         return
     draft.change_demand(demand.demand_id, escalated=True, parked=False, reminder_wanted=None)
     draft.emit(CancelTimers(demand_id=demand.demand_id))
-    if draft.state in ENDED or draft.state is TakedownState.REMOVED:
+    if draft.settled:
         return
     draft.change(wants_demand=True)
     draft.note("demand.escalated", demand_id=str(demand.demand_id), reason=why)

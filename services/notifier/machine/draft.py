@@ -58,6 +58,17 @@ class Draft:
     def state(self) -> TakedownState:
         return self.takedown.state
 
+    @property
+    def lasting_state(self) -> TakedownState:
+        """The state, or while suspended the one to resume to."""
+        suspended = self.state is TakedownState.SUSPENDED
+        return self.takedown.resume_to or self.state if suspended else self.state
+
+    @property
+    def settled(self) -> bool:
+        """Whether no demand is open any more: removed (also while suspended), or ended."""
+        return self.state in ENDED or self.lasting_state is TakedownState.REMOVED
+
     def emit(self, effect: Effect) -> None:
         self._effects.append(effect)
 

@@ -182,8 +182,7 @@ def _delivered(draft: Draft, demand: Demand, event: AttemptCompleted) -> None:
     if demand.delivered_at is not None:
         return
     demand = draft.change_demand(demand.demand_id, delivered_at=draft.now, delivered_by=event.attempt_id)
-    over = draft.state in ENDED or draft.state is TakedownState.REMOVED
-    if over or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
+    if draft.settled or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
         _settle_late(draft, demand)
         return
     demand = draft.move_demand(demand.demand_id, DemandState.DELIVERED, attempt_id=str(event.attempt_id))
@@ -196,7 +195,7 @@ def _settle_late(draft: Draft, demand: Demand) -> None:
         demand = draft.move_demand(demand.demand_id, DemandState.RETRACTED)
         if told_at_the_end(draft, demand):
             draft.send(demand, MessageKind.RETRACTED)
-    elif draft.state is TakedownState.REMOVED or demand.state is DemandState.CLOSED:
+    elif draft.settled or demand.state is DemandState.CLOSED:
         demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
         if told_at_the_end(draft, demand):
             draft.send(demand, MessageKind.CLOSED)
