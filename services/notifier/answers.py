@@ -95,7 +95,7 @@ def kind_of(answer: Answer) -> AnswerKind:
 async def receive(applier: Applier, owner: store.DemandOwner, answer: Answer, *, via: Literal["api", "page"]) -> Kept:
     """Keep an answer and hand it to the takedown, in one transaction. The same answer again is the same one: nothing happens."""
     reaches_further = isinstance(answer, Response) and answer.reason in REACHES_FURTHER
-    async with applier.scope(owner.content_id, exclusive=reaches_further) as scope:
+    async with applier.scope(owner.content_id, exclusive=reaches_further, takedown_id=owner.takedown_id) as scope:
         takedown = await scope.load(owner.takedown_id)
         assert takedown is not None
         demand = takedown.demand(owner.demand_id)

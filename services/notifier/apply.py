@@ -8,8 +8,10 @@ shared lock that is raised later ends in a deadlock.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -36,12 +38,10 @@ from services.notifier.ladder import Routes
 from services.notifier.states import Takedown
 from services.notifier.store_content import ContentRow
 from services.notifier.takedown import decide
-from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.db import outbox
 from shared.db.pool import Tx
-from shared.db.wake import notify
 from shared.ids import deterministic_id
 from shared.runtime import Runtime
 
@@ -62,29 +62,60 @@ class Applier:
         )
 
     @asynccontextmanager
-    async def scope(self, content_id: UUID, *, exclusive: bool) -> AsyncIterator[Scope]:
-        """A transaction with the content locked; what happened in it is logged once it is committed."""
+    async def scope(
+        self, content_id: UUID, *, exclusive: bool, takedown_id: UUID | None = None
+    ) -> AsyncIterator[Scope]:
+        """A transaction with the content locked, and the takedown that will be loaded first (if it is known already). What
+        happened in it is logged once it is committed."""
         async with self.runtime.database.transaction() as tx:
-            content = await store_content.lock(tx, content_id, exclusive=exclusive)
-            scope = Scope(self, tx, content_id, content, exclusive=exclusive)
+            locked = await _lock(tx, content_id, takedown_id, exclusive=exclusive)
+            scope = Scope(self, tx, content_id, locked, exclusive=exclusive)
             yield scope
-        for takedown_id, entry in scope.happened:
-            log.info(entry.kind, takedown_id=str(takedown_id), sequence=entry.sequence, state=entry.state)
+            await scope.wake()
+        for happened_to, entry in scope.happened:
+            log.info(entry.kind, takedown_id=str(happened_to), sequence=entry.sequence, state=entry.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locked:
+    """What a scope begins with. `now`: the database's clock once the locks were had."""
+
+    content: ContentRow
+    terms: Terms | None
+    now: datetime
+    takedown: Takedown | None
+
+
+async def _lock(tx: Tx, content_id: UUID, takedown_id: UUID | None, *, exclusive: bool) -> _Locked:
+    """The locks in their order and what is read under them, in one go to the database and back."""
+    async with tx.pipeline():
+        content_cursor = await store_content.ask_lock(tx, content_id, exclusive=exclusive)
+        takedown_cursor = None if takedown_id is None else await store.ask_load(tx, takedown_id)
+        terms_cursor = await store_content.ask_terms(tx, content_id)
+    content = await store_content.content_row(content_cursor)
+    if content is None:
+        await store_content.ensure(tx, content_id)
+        return await _lock(tx, content_id, takedown_id, exclusive=exclusive)
+    terms, now = await store_content.terms_and_now(terms_cursor)
+    takedown = None if takedown_cursor is None else await store.loaded(takedown_cursor)
+    return _Locked(content=content, terms=terms, now=now, takedown=takedown)
 
 
 class Scope:
-    """One transaction on one content."""
+    """One transaction on one content. `now` is one moment for all of it."""
 
-    def __init__(self, applier: Applier, tx: Tx, content_id: UUID, content: ContentRow, *, exclusive: bool) -> None:
+    def __init__(self, applier: Applier, tx: Tx, content_id: UUID, locked: _Locked, *, exclusive: bool) -> None:
         self.tx = tx
         self.content_id = content_id
-        self.content = content
+        self.content = locked.content
+        self.terms = locked.terms
+        self.now = locked.now
         self.happened: list[tuple[UUID, Lifecycle]] = []
         self._applier = applier
         self._exclusive = exclusive
-        self._terms: Terms | None = None
-        self._terms_known = False
+        self._first = locked.takedown
         self._rejections: set[str] = set()
+        self._woken: set[str] = set()
 
     @property
     def runtime(self) -> Runtime:
@@ -92,18 +123,14 @@ class Scope:
 
     async def reread(self) -> None:
         """After the content's row or its claims were changed in this transaction."""
-        self.content = await store_content.lock(self.tx, self.content_id, exclusive=self._exclusive)
-        self._terms_known = False
-
-    async def terms(self) -> Terms | None:
-        if not self._terms_known:
-            withdrawn = self.content.state is ContentState.WITHDRAWN
-            self._terms = await store_content.terms_of(self.tx, self.content_id, withdrawn=withdrawn)
-            self._terms_known = True
-        return self._terms
+        locked = await _lock(self.tx, self.content_id, None, exclusive=self._exclusive)
+        self.content, self.terms = locked.content, locked.terms
 
     async def load(self, takedown_id: UUID) -> Takedown | None:
-        """A takedown of this content, locked."""
+        """A takedown of this content as it is now, locked."""
+        first, self._first = self._first, None
+        if first is not None and first.takedown_id == takedown_id:
+            return first
         return await store.load(self.tx, takedown_id)
 
     async def surroundings(self, takedown: Takedown, event: Event | None = None) -> Surroundings:
@@ -111,10 +138,10 @@ class Scope:
         ref = event.match.fingerprint_ref if isinstance(event, MatchReceived) else None
         return Surroundings(
             content=self.content.view,
-            terms=await self.terms(),
+            terms=self.terms,
             routes=await self._routes(takedown, event),
             sender=self._applier.sender,
-            rejected=await store_content.is_rejected(self.tx, self.content_id, ref),
+            rejected=ref is not None and await store_content.is_rejected(self.tx, self.content_id, ref),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
         )
 
@@ -131,22 +158,36 @@ class Scope:
 
     async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
         """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`)."""
-        now = await store.database_now(self.tx)
         around = await self.surroundings(takedown, event)
-        after, effects = decide(takedown, event, now, self.runtime.policy, around)
-        if new or after != takedown:
-            await store.save(self.tx, self.runtime.keys, None if new else takedown, after)
-        if new or after.check_due_at != takedown.check_due_at or after.target != takedown.target:
-            reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
-            await store.keep_due_check(self.tx, after, reason)
-            await notify(self.tx, store.CHECKS_CHANNEL)
-        for effect in effects:
-            if isinstance(effect, Lifecycle):
-                self.happened.append((after.takedown_id, effect))
-            await store_effects.write(self.tx, after, effect)
+        after, effects = decide(takedown, event, self.now, self.runtime.policy, around)
+        # Nothing that is written here is read here: it goes out in one go.
+        async with self.tx.pipeline():
+            await self._write(takedown, after, effects, new=new)
         for effect in effects:
             await self._reach_further(after, event, effect)
         return after
+
+    async def _write(self, before: Takedown, after: Takedown, effects: Sequence[Effect], *, new: bool) -> None:
+        if new or after != before:
+            await store.save(self.tx, self.runtime.keys, None if new else before, after)
+        if new or after.check_due_at != before.check_due_at or after.target != before.target:
+            reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
+            await store.keep_due_check(self.tx, after, reason)
+            self._woken.add(store.CHECKS_CHANNEL)
+        entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
+        if entries:
+            await store_effects.write_time_line(self.tx, after, entries)
+            self.happened += [(after.takedown_id, entry) for entry in entries]
+        for effect in effects:
+            await store_effects.write(self.tx, after, effect)
+        self._woken |= store_effects.channels_of(effects)
+
+    async def wake(self) -> None:
+        """Just before the commit: whoever has something to do now is woken by it."""
+        if self._woken:
+            await self.tx.execute(
+                "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (list(self._woken),)
+            )
 
     async def apply_to_all(self, event: Event, *, but: UUID | None = None) -> None:
         """Apply an event to every takedown of the content, in the order in which they are locked."""
@@ -185,7 +226,7 @@ class Scope:
             person_id=f"host:{effect.recipient}",
             organisation_id=effect.recipient,
             reason=effect.reason,
-            decided_at=await store.database_now(self.tx),
+            decided_at=self.now,
         )
         await publish_decision(self.tx, decided)
         if effect.kind is DecisionKind.SUSPEND:

@@ -10,7 +10,7 @@ from services.notifier.apply import Applier, Scope, keep_decision
 from services.notifier.deciding import apply_decision
 from services.notifier.events import FloodHeld, MatchReceived, TermsChanged
 from services.notifier.states import MatchFacts, Target
-from services.notifier.store import SCHEMA, content_of, database_now
+from services.notifier.store import SCHEMA, content_of
 from services.notifier.takedown import acts_on, begin
 from shared.contracts.claims import ClaimChanged
 from shared.contracts.content import ContentChanged, ContentState
@@ -80,11 +80,11 @@ class Consumer:
         if not isinstance(event, ClaimChanged):
             return  # a tombstone: the claim's withdrawal came before it
         async with self._applier.scope(event.content_id, exclusive=True) as scope:
-            before = await scope.terms()
+            before = scope.terms
             if not await store_content.apply_claim(scope.tx, event):
                 return
             await scope.reread()
-            if await scope.terms() != before:
+            if scope.terms != before:
                 await scope.apply_to_all(TermsChanged())
             await self._let_waiting_go_on(scope)
 
@@ -94,7 +94,7 @@ class Consumer:
         if not isinstance(event, MatchFound):
             return  # `sighting_unmatched` is intake's
         exclusive = self._may_flood(event)
-        async with self._applier.scope(event.content_id, exclusive=exclusive) as scope:
+        async with self._applier.scope(event.content_id, exclusive=exclusive, takedown_id=event.takedown_id) as scope:
             group = next(name for name, topic in GROUPS.items() if topic is MATCHES)
             if await outbox.mark(scope.tx, SCHEMA.name, group=group, event_id=envelope.id):
                 await self._receive(scope, envelope.id, event)
@@ -115,17 +115,13 @@ class Consumer:
                 await apply_decision(scope, event)
 
     async def _let_waiting_go_on(self, scope: Scope) -> None:
-        if scope.content.state is ContentState.WITHDRAWN or await self._ready(scope, 0):
+        if scope.content.state is ContentState.WITHDRAWN or self._ready(scope, 0):
             for event_id, event in await store_content.take_waiting(scope.tx, scope.content_id):
                 await self._receive(scope, event_id, event)
 
-    async def _ready(self, scope: Scope, revision: int) -> bool:
+    def _ready(self, scope: Scope, revision: int) -> bool:
         content = scope.content
-        return (
-            content.view.state is ContentState.ACTIVE
-            and content.revision >= revision
-            and await scope.terms() is not None
-        )
+        return content.view.state is ContentState.ACTIVE and content.revision >= revision and scope.terms is not None
 
     async def _receive(self, scope: Scope, event_id: str, event: MatchFound) -> None:
         if scope.content.state is ContentState.WITHDRAWN:
@@ -134,11 +130,10 @@ class Consumer:
         takedown = await scope.load(event.takedown_id)
         if takedown is not None:
             await scope.apply(takedown, received)
-        elif not await self._ready(scope, event.content_revision):
+        elif not self._ready(scope, event.content_revision):
             await store_content.park_match(scope.tx, event_id, event)
         elif acts_on(received):
-            now = await database_now(scope.tx)
-            fresh = begin(event.takedown_id, event.content_id, received, now)
+            fresh = begin(event.takedown_id, event.content_id, received, scope.now)
             await scope.apply(fresh, received, new=True)
             if self._may_flood(event):
                 await self._guard_flood(scope)

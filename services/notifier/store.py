@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from psycopg import AsyncCursor
+
 from services.notifier.states import Takedown, from_json, to_json
 from shared.contracts.targets import TargetChanged
 from shared.db.migrations import Schema
@@ -22,6 +24,9 @@ SCHEMA = Schema(name="notifier", folder=Path(__file__).parent / "migrations")
 CHECKS_CHANNEL = "notifier_checks"
 MESSAGES_CHANNEL = "notifier_messages"
 TIMERS_CHANNEL = "notifier_timers"
+
+Answer = AsyncCursor[Row]
+"""What a statement gives, once the pipeline it was sent in has come back."""
 
 _LOAD = "SELECT data::text AS data FROM notifier.takedowns WHERE takedown_id = %s FOR UPDATE"
 
@@ -80,7 +85,17 @@ async def database_now(tx: Tx) -> datetime:
 
 async def load(tx: Tx, takedown_id: UUID) -> Takedown | None:
     """The takedown, its row locked. The content's row must be locked already."""
-    row = await (await tx.execute(_LOAD, (takedown_id,))).fetchone()
+    return await loaded(await ask_load(tx, takedown_id))
+
+
+async def ask_load(tx: Tx, takedown_id: UUID) -> Answer:
+    """The first half of `load`, for a pipeline."""
+    return await tx.execute(_LOAD, (takedown_id,))
+
+
+async def loaded(answer: Answer) -> Takedown | None:
+    """The second half of `load`."""
+    row = await answer.fetchone()
     return None if row is None else from_json(row["data"])
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.notifier.events import ContentView, Terms
+from services.notifier.store import Answer
 from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.content import ContentChanged, ContentState, RegisteredFingerprint
 from shared.contracts.matches import MatchFound
@@ -47,14 +49,18 @@ WHERE c.revision < excluded.revision
 RETURNING claim_id
 """
 
-# Over a content's live claims: the union of domains and jurisdictions, the latest moment.
+# Over a content's live claims (of withdrawn content: over all of them): the union of domains and jurisdictions, the latest moment.
 _TERMS = """
-SELECT count(*) AS claims, max(demands_not_before) AS demands_not_before,
-       coalesce((SELECT array_agg(DISTINCT d ORDER BY d) FROM notifier.claims c, unnest(c.do_not_contact) d
-                 WHERE c.content_id = %(content_id)s AND c.state = ANY(%(live)s)), '{}') AS do_not_contact,
-       coalesce((SELECT array_agg(DISTINCT j ORDER BY j) FROM notifier.claims c, unnest(c.subject_jurisdictions) j
-                 WHERE c.content_id = %(content_id)s AND c.state = ANY(%(live)s)), '{}') AS subject_jurisdictions
-FROM notifier.claims WHERE content_id = %(content_id)s AND state = ANY(%(live)s)
+WITH live AS (
+    SELECT do_not_contact, subject_jurisdictions, demands_not_before FROM notifier.claims c
+    WHERE content_id = %(content_id)s AND (state = ANY(%(live)s) OR state = 'withdrawn' AND EXISTS (
+        SELECT 1 FROM notifier.content k WHERE k.content_id = c.content_id AND k.state = 'withdrawn'))
+)
+SELECT count(*) AS claims, max(demands_not_before) AS demands_not_before, clock_timestamp() AS now,
+       coalesce((SELECT array_agg(DISTINCT d ORDER BY d) FROM live, unnest(do_not_contact) d), '{}') AS do_not_contact,
+       coalesce((SELECT array_agg(DISTINCT j ORDER BY j) FROM live, unnest(subject_jurisdictions) j), '{}')
+           AS subject_jurisdictions
+FROM live
 """
 
 
@@ -81,16 +87,23 @@ class ContentRow:
         )
 
 
-async def lock(tx: Tx, content_id: UUID, *, exclusive: bool) -> ContentRow:
-    """The row of a content, made if it was never heard of, and locked: shared for what happens to one of its takedowns,
-    exclusive for what happens to it (or to several of its takedowns)."""
-    statement = _LOCK.format(strength="UPDATE" if exclusive else "SHARE").encode()
-    row = await (await tx.execute(statement, (content_id,))).fetchone()
+async def ask_lock(tx: Tx, content_id: UUID, *, exclusive: bool) -> Answer:
+    """Ask for the row of a content, locked: shared for what happens to one of its takedowns, exclusive for what happens to it (or
+    to several of its takedowns)."""
+    return await tx.execute(_LOCK.format(strength="UPDATE" if exclusive else "SHARE").encode(), (content_id,))
+
+
+async def content_row(answer: Answer) -> ContentRow | None:
+    """The row that was asked for; None: the content was never heard of (see `ensure`)."""
+    row = await answer.fetchone()
     if row is None:
-        await tx.execute(_ENSURE, (content_id,))
-        row = await (await tx.execute(statement, (content_id,))).fetchone()
-    assert row is not None
+        return None
     return ContentRow(**{**row, "state": None if row["state"] is None else ContentState(row["state"])})
+
+
+async def ensure(tx: Tx, content_id: UUID) -> None:
+    """Make the row of a content that was never heard of, so that it can be locked."""
+    await tx.execute(_ENSURE, (content_id,))
 
 
 async def apply_content(tx: Tx, event: ContentChanged) -> None:
@@ -140,18 +153,23 @@ async def apply_claim(tx: Tx, event: ClaimChanged) -> bool:
     return await (await tx.execute(_APPLY_CLAIM, row)).fetchone() is not None
 
 
-async def terms_of(tx: Tx, content_id: UUID, *, withdrawn: bool) -> Terms | None:
-    """What a demand may rest on; None: no confirmed claim is known yet. Of `withdrawn` content: what a retraction may."""
-    live = [*LIVE_CLAIMS, ClaimState.WITHDRAWN.value] if withdrawn else list(LIVE_CLAIMS)
-    cursor = await tx.execute(_TERMS, {"content_id": content_id, "live": live})
-    row = await cursor.fetchone()
-    if row is None or row["claims"] == 0:
-        return None
-    return Terms(
+async def ask_terms(tx: Tx, content_id: UUID) -> Answer:
+    """Ask for the terms of a content, and the database's clock."""
+    return await tx.execute(_TERMS, {"content_id": content_id, "live": list(LIVE_CLAIMS)})
+
+
+async def terms_and_now(answer: Answer) -> tuple[Terms | None, datetime]:
+    """What a demand (of withdrawn content: a retraction) may rest on, and the time. None: no confirmed claim is known yet."""
+    row = await answer.fetchone()
+    assert row is not None
+    if row["claims"] == 0:
+        return None, row["now"]
+    terms = Terms(
         do_not_contact=tuple(row["do_not_contact"]),
         demands_not_before=row["demands_not_before"],
         subject_jurisdictions=tuple(row["subject_jurisdictions"]),
     )
+    return terms, row["now"]
 
 
 async def park_match(tx: Tx, event_id: str, event: MatchFound) -> None:
@@ -174,10 +192,8 @@ async def take_waiting(tx: Tx, content_id: UUID) -> tuple[tuple[str, MatchFound]
     )
 
 
-async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str | None) -> bool:
+async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> bool:
     """True when a person rejected what this fingerprint agrees to, at whatever URL."""
-    if fingerprint_ref is None:
-        return False
     cursor = await tx.execute(
         "SELECT 1 FROM notifier.rejections WHERE content_id = %s AND fingerprint_ref = %s",
         (content_id, fingerprint_ref),

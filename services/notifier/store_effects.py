@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
@@ -22,11 +23,11 @@ from services.notifier.effects import (
     SendMessage,
 )
 from services.notifier.states import Takedown
+from shared.contracts.event import data_of
 from shared.contracts.lifecycle import TakedownHappened
 from shared.contracts.topics import LIFECYCLE, TARGETS
 from shared.db import outbox
 from shared.db.pool import Tx
-from shared.db.wake import notify
 from shared.ids import deterministic_id
 
 SCHEMA = store.SCHEMA.name
@@ -57,9 +58,19 @@ DELETE FROM notifier.timers
 WHERE takedown_id = %(takedown_id)s AND (%(demand_id)s::uuid IS NULL OR demand_id = %(demand_id)s)
 """
 
+# All entries of one decision: kept here, and queued for the log in their order.
 _LIFECYCLE = """
-INSERT INTO notifier.lifecycle (takedown_id, sequence, kind, state, round, at, facts)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+WITH entry AS (
+    SELECT * FROM unnest(%(sequences)s::int[], %(kinds)s::text[], %(states)s::text[], %(rounds)s::int[],
+        %(moments)s::timestamptz[], %(facts)s::jsonb[], %(event_ids)s::uuid[], %(data)s::bytea[])
+        AS e (sequence, kind, state, round, at, facts, event_id, data)
+), kept AS (
+    INSERT INTO notifier.lifecycle (takedown_id, sequence, kind, state, round, at, facts)
+    SELECT %(takedown_id)s, sequence, kind, state, round, at, facts FROM entry
+)
+INSERT INTO notifier.outbox (outbox_id, topic, key, type, data)
+SELECT event_id, %(topic)s, %(takedown_id)s::uuid::text, %(type)s, data FROM entry ORDER BY sequence
+ON CONFLICT (outbox_id) DO NOTHING
 """
 
 _ADOPT = "UPDATE notifier.reference_fingerprints SET adopted_at = clock_timestamp() WHERE takedown_id = %s"
@@ -76,15 +87,12 @@ async def write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
             await tx.execute(_CANCEL, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
         case ScheduleTimer():
             await tx.execute(_TIMER, (takedown.takedown_id, effect.kind, effect.demand_id, effect.number, effect.at))
-            await notify(tx, store.TIMERS_CHANNEL)
         case CancelTimers():
             await tx.execute(_CANCEL_TIMERS, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
         case OpenTask():
             await tasks.open_task(tx, takedown, effect)
         case CloseTask():
             await tasks.close_task(tx, effect.task_id, effect.resolution)
-        case Lifecycle():
-            await _happened(tx, takedown, effect)
         case PublishTarget():
             await _publish_target(tx, takedown.takedown_id)
         case EraseTarget():
@@ -93,7 +101,7 @@ async def write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
         case AdoptReference():
             await _adopt(tx, takedown.takedown_id)
         case _:
-            pass  # checks follow the takedown's own word; the rest is the scope's
+            pass  # checks follow the takedown's own word; the time line is written at once; the rest is the scope's
 
 
 async def _send(tx: Tx, takedown: Takedown, effect: SendMessage) -> None:
@@ -111,34 +119,56 @@ async def _send(tx: Tx, takedown: Takedown, effect: SendMessage) -> None:
             effect.due,
         ),
     )
-    await notify(tx, store.MESSAGES_CHANNEL)
 
 
-async def _happened(tx: Tx, takedown: Takedown, effect: Lifecycle) -> None:
+async def write_time_line(tx: Tx, takedown: Takedown, entries: Sequence[Lifecycle]) -> None:
+    """Keep what happened, and queue it for `takedown.lifecycle`."""
     await tx.execute(
         _LIFECYCLE,
-        (
-            takedown.takedown_id,
-            effect.sequence,
-            effect.kind,
-            effect.state,
-            effect.round,
-            effect.at,
-            Jsonb(effect.facts),
-        ),
+        {
+            "takedown_id": takedown.takedown_id,
+            "topic": LIFECYCLE.name,
+            "type": TakedownHappened.TYPE,
+            "sequences": [one.sequence for one in entries],
+            "kinds": [one.kind for one in entries],
+            "states": [one.state for one in entries],
+            "rounds": [one.round for one in entries],
+            "moments": [one.at for one in entries],
+            "facts": [Jsonb(one.facts) for one in entries],
+            "event_ids": [_event_id(takedown, one) for one in entries],
+            "data": [data_of(_happened(takedown, one)) for one in entries],
+        },
     )
-    event = TakedownHappened(
+
+
+def _happened(takedown: Takedown, entry: Lifecycle) -> TakedownHappened:
+    return TakedownHappened(
         takedown_id=takedown.takedown_id,
         content_id=takedown.content_id,
-        sequence=effect.sequence,
-        kind=effect.kind,
-        state=effect.state,
-        round=effect.round,
-        at=effect.at,
-        facts=effect.facts,
+        sequence=entry.sequence,
+        kind=entry.kind,
+        state=entry.state,
+        round=entry.round,
+        at=entry.at,
+        facts=entry.facts,
     )
-    event_id = deterministic_id((str(takedown.takedown_id), "lifecycle", str(effect.sequence)))
-    await outbox.put(tx, SCHEMA, LIFECYCLE, key=str(takedown.takedown_id), event=event, event_id=event_id)
+
+
+def _event_id(takedown: Takedown, entry: Lifecycle) -> UUID:
+    return deterministic_id((str(takedown.takedown_id), "lifecycle", str(entry.sequence)))
+
+
+def channels_of(effects: Sequence[Effect]) -> set[str]:
+    """Who has to be woken when these are committed."""
+    woken = set()
+    for effect in effects:
+        if isinstance(effect, SendMessage):
+            woken.add(store.MESSAGES_CHANNEL)
+        elif isinstance(effect, ScheduleTimer):
+            woken.add(store.TIMERS_CHANNEL)
+        elif isinstance(effect, Lifecycle):
+            woken.add(outbox.channel(SCHEMA))
+    return woken
 
 
 async def _publish_target(tx: Tx, takedown_id: UUID) -> None:

@@ -106,7 +106,7 @@ class DueWorker(Generic[Job]):
             return 0.0
         for job in claimed.jobs:
             self._start(job)
-        if claimed.jobs:
+        if len(claimed.jobs) >= free:
             return 0.0
         if claimed.next_seconds is None:
             return POLL_SECONDS
@@ -120,11 +120,14 @@ class DueWorker(Generic[Job]):
         task.add_done_callback(lambda done: self._ended(done, place))
 
     def _ended(self, task: asyncio.Task[None], place: str) -> None:
+        # Only what was full can have left rows unclaimed.
+        was_full = len(self._running) >= self._slots or self._busy[place] >= self._per_place
         self._running.discard(task)
         self._busy[place] -= 1
         if self._busy[place] <= 0:
             del self._busy[place]
-        self._wakeups.wake(self._channel)
+        if was_full:
+            self._wakeups.wake(self._channel)
 
     async def _guarded(self, job: Job) -> None:
         try:

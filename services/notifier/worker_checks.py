@@ -47,7 +47,7 @@ WHERE due_at > clock_timestamp()
 """
 
 _WANTED = """
-SELECT t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
+SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
@@ -133,23 +133,21 @@ class CheckWorker:
             },
         )
         jobs = [DueCheck(**row) for row in await cursor.fetchall()]
-        if jobs:
-            return Claimed(jobs=jobs)
         row = await (await tx.execute(_NEXT)).fetchone()
-        return Claimed(jobs=(), next_seconds=None if row is None else row["seconds"])
+        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def check(self, due: DueCheck) -> None:
         """One check, from what is wanted to the takedown's decision."""
         async with self._database.transaction() as tx:
-            wanted = await self._wanted(tx, due.takedown_id)
-            if wanted is None:  # erased in between
+            found = await self._wanted(tx, due.takedown_id)
+            if found is None:  # erased in between
                 await tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
                 return
-            started_at = await store.database_now(tx)
+        wanted, started_at = found
         looked = await self._checker.look(wanted)
         completed = self._completed(looked, check_id=uuid4(), started_at=started_at)
         CHECKS.labels(completed.outcome).inc()
-        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
             assert takedown is not None
             await scope.tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
@@ -158,12 +156,13 @@ class CheckWorker:
                 await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
             await scope.apply(takedown, completed)
 
-    async def _wanted(self, tx: Tx, takedown_id: UUID) -> Wanted | None:
+    async def _wanted(self, tx: Tx, takedown_id: UUID) -> tuple[Wanted, datetime] | None:
+        """What to look for, and the database's time as the look begins."""
         row = await (await tx.execute(_WANTED, (takedown_id,))).fetchone()
         if row is None or row["url"] is None:
             return None
         adopted = row["adopted_at"] is not None
-        return Wanted(
+        wanted = Wanted(
             takedown_id=takedown_id,
             target_kind=row["target_kind"],
             url=row["url"],
@@ -174,6 +173,7 @@ class CheckWorker:
             adopted=adopted,
             rejected=frozenset(row["rejected"]),
         )
+        return wanted, row["now"]
 
     def _completed(self, looked: Looked, *, check_id: UUID, started_at: datetime) -> CheckCompleted:
         media, page = looked.media, looked.page

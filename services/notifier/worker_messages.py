@@ -168,14 +168,12 @@ class MessageWorker:
             },
         )
         jobs = [DueMessage(**row) for row in await cursor.fetchall()]
-        if jobs:
-            return Claimed(jobs=jobs)
         row = await (await tx.execute(_NEXT)).fetchone()
-        return Claimed(jobs=(), next_seconds=None if row is None else row["seconds"])
+        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def deliver(self, due: DueMessage) -> None:
         """One attempt, from the last look at whether it may be made to the takedown's decision."""
-        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             attempt = await self._begin(scope, due)
         if attempt is None:
             return
@@ -217,8 +215,7 @@ class MessageWorker:
             )
             await self._settle(scope, due, takedown, unknown, None)
             return None
-        now = await store.database_now(scope.tx)
-        around = await scope.surroundings(takedown)
+        now, around = scope.now, await scope.surroundings(takedown)
         refusal = may_send(takedown, row["demand_id"], kind, now, self._runtime.policy, around)
         endpoint = await directory.endpoint_of(scope.tx, self._runtime.keys, due.recipient)
         recipient = around.routes.by_key(due.recipient)
@@ -308,7 +305,7 @@ class MessageWorker:
             retry_after_seconds=attempted.retry_after_seconds,
             detail=str(attempted.status) if attempted.status is not None else attempted.reason,
         )
-        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
             assert takedown is not None
             if attempted.endpoint_gone and attempt.endpoint.webhook_url is not None:

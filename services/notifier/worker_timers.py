@@ -69,13 +69,12 @@ class TimerWorker:
         rows = await (await tx.execute(_DUE, (room.full, room.free))).fetchall()
         # One of a takedown at a time: the first may cancel the others.
         first = {row["takedown_id"]: row for row in reversed(rows)}
-        if first:
-            return Claimed(jobs=[DueTimer(**row) for row in first.values()])
+        jobs = [DueTimer(**row) for row in first.values()]
         row = await (await tx.execute(_NEXT)).fetchone()
-        return Claimed(jobs=(), next_seconds=None if row is None else row["seconds"])
+        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def fire(self, due: DueTimer) -> None:
-        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
             cursor = await scope.tx.execute(_TAKE, (due.takedown_id, due.kind, due.demand_id, due.number))
             taken = await cursor.fetchone()
