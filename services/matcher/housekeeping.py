@@ -9,8 +9,9 @@ import structlog
 
 from services.matcher.commits import Logs
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
+from services.matcher.reading import current_logs
 from services.matcher.register import Register
-from shared.contracts.topics import CONTENT, SIGHTINGS
+from shared.contracts.topics import CONTENT
 from shared.log.port import TopicPartition, UnknownTopic
 from shared.metrics import HISTORY_SIZE, LAG, REGISTER_AGE, REGISTER_SIZE
 
@@ -35,14 +36,13 @@ class Housekeeping:
     async def look_at_register(self) -> bool:
         """Note that the register is at the log's end, as of when the end was asked for; whether it is."""
         asked_at = self._surroundings.clock()
+        if self._register.too_old(asked_at):
+            raise StartOver("the register is too old")
         end = await self._surroundings.log.end(THE_CONTENT)
         at_end = self._register.position >= end
-        if at_end:
+        if at_end and self._surroundings.clock() - asked_at <= CONTENT.min_compaction_lag:
             self._register.at_end_at = max(asked_at, self._register.at_end_at)
-        age = self._surroundings.clock() - self._register.at_end_at
-        REGISTER_AGE.set(age.total_seconds())
-        if self._register.too_old(self._surroundings.clock()):
-            raise StartOver("the register is too old")
+        REGISTER_AGE.set((self._surroundings.clock() - self._register.at_end_at).total_seconds())
         return at_end
 
     async def look_at_logs(self) -> None:
@@ -52,7 +52,7 @@ class Housekeeping:
             return
         self._logs_at = now
         try:
-            found = await current_logs(self._surroundings)
+            found = await current_logs(self._surroundings.log)
         except UnknownTopic as error:
             raise StartOver("a topic is gone") from error
         if found != self._logs:
@@ -84,10 +84,3 @@ class Housekeeping:
             if one.ready:
                 end = await self._surroundings.log.end(partition)
                 LAG.labels(GROUP, partition.topic, str(partition.partition)).set(max(0, end - one.handled_to))
-
-
-async def current_logs(surroundings: Surroundings) -> Logs:
-    """The logs' identities as they are now. Raises UnknownTopic, LogUnavailable."""
-    return Logs(
-        content=await surroundings.log.log_id(CONTENT.name), sightings=await surroundings.log.log_id(SIGHTINGS.name)
-    )

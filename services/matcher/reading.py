@@ -1,9 +1,12 @@
-"""Reading a stretch of a partition beside what is being followed."""
+"""What is asked of the log beside following it: which logs these are, and a stretch of a partition."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from services.matcher.commits import Logs
+from services.matcher.owned import StartOver
+from shared.contracts.topics import CONTENT, SIGHTINGS
 from shared.log.port import EventLog, OffsetOutOfRange, Record, TopicPartition
 
 _WAIT_SECONDS = 0.1
@@ -14,10 +17,15 @@ Take = Callable[[Sequence[Record], int], Awaitable[None]]
 """Is given the next records and the position after them."""
 
 
+async def current_logs(log: EventLog) -> Logs:
+    """The logs' identities as they are now. Raises UnknownTopic, LogUnavailable."""
+    return Logs(content=await log.log_id(CONTENT.name), sightings=await log.log_id(SIGHTINGS.name))
+
+
 async def read_stretch(log: EventLog, partition: TopicPartition, *, start: int, upto: int, take: Take) -> None:
     """Hand every kept record from `start` to below `upto` to `take`, in order. Ends when the position says so, never on a record.
 
-    What retention cuts off meanwhile is left out. Raises LogUnavailable.
+    What retention cuts off meanwhile is left out. Raises LogUnavailable, StartOver.
     """
     if start >= upto:
         return
@@ -26,10 +34,10 @@ async def read_stretch(log: EventLog, partition: TopicPartition, *, start: int, 
         while (position := reader.position(partition)) < upto:
             try:
                 records = await reader.read(timeout_seconds=_WAIT_SECONDS, max_records=_RECORDS)
-            except OffsetOutOfRange:
+            except OffsetOutOfRange as error:
                 kept = await log.beginning(partition)
                 if kept <= position:
-                    raise
+                    raise StartOver("the position is past the end: the log was made anew") from error
                 await reader.assign({partition: kept})
                 continue
             wanted = [record for record in records if record.offset < upto]

@@ -54,9 +54,6 @@ Result = TypeVar("Result")
 class Session:
     """Lives from joining the group to the first error. What it leaves behind is `memory`."""
 
-    takeover_class = TakeOver
-    sender_class = Sender
-
     def __init__(
         self,
         surroundings: Surroundings,
@@ -74,11 +71,11 @@ class Session:
         self._logs = logs
         self._group = group
         self._content = content
-        self._sender = self.sender_class(surroundings, register, publisher)
+        self._sender = Sender(surroundings, register, publisher)
         self._register_lock = asyncio.Lock()
         self._commit_lock = asyncio.Lock()
         self._moved = Moved()
-        self._takeover = self.takeover_class(
+        self._takeover = TakeOver(
             surroundings=surroundings,
             logs=logs,
             group=group,

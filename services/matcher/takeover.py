@@ -13,8 +13,8 @@ import structlog
 
 from services.matcher.commits import Logs, Pair, resume_from
 from services.matcher.history import History
-from services.matcher.owned import THE_CONTENT, Memory, Owned, SharedHistory, Surroundings
-from services.matcher.reading import read_stretch
+from services.matcher.owned import THE_CONTENT, Memory, Owned, SharedHistory, StartOver, Surroundings
+from services.matcher.reading import current_logs, read_stretch
 from services.matcher.records import admit_record, decode_sightings
 from services.matcher.register import Entry, Register
 from shared.contracts.sightings import UrlErased
@@ -77,8 +77,13 @@ class TakeOver:
         log.info("partition.taken_over", partition=owned.partition.partition, remembered=len(owned.history))
 
     async def resume_point(self, owned: Owned) -> Pair:
-        """S and C as committed; a kept history that belongs to another log, or is ahead of this one's end, is not used."""
+        """S and C as committed. A kept history of another log, or ahead of this one's end, is not used.
+
+        Raises StartOver when the logs are not those the session reads.
+        """
         event_log = self.surroundings.log
+        if await current_logs(event_log) != self.logs:
+            raise StartOver("a log was made anew")
         commit = await self.group.committed(owned.partition)
         end = await event_log.end(owned.partition)
         pair = resume_from(
@@ -136,12 +141,14 @@ class TakeOver:
         register is not what the log said at that end: ask for the end again.
         """
         while True:
-            asked_at = self.surroundings.clock()
+            asked_at, position = self.surroundings.clock(), self.register.position
             end = await self.surroundings.log.end(THE_CONTENT)
+            if position > end:
+                raise StartOver("the register is ahead of the log's end")
             while self.register.position < end:
                 await self.moved.wait()
-            self.register.at_end_at = max(asked_at, self.register.at_end_at)
             if self.surroundings.clock() - asked_at <= CONTENT.min_compaction_lag:
+                self.register.at_end_at = max(asked_at, self.register.at_end_at)
                 return
 
     def join_scanned_set(self, owned: Owned) -> None:

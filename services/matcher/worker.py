@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import structlog
 
 from services.matcher.commits import Logs
-from services.matcher.housekeeping import current_logs
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Surroundings
+from services.matcher.reading import current_logs
 from services.matcher.register import Register
 from services.matcher.session import Session
 from shared.contracts.topics import SIGHTINGS
@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 class Matcher:
     """`memory` outlives sessions, not the process."""
-
-    session_class = Session
 
     def __init__(self, surroundings: Surroundings, memory: Memory | None = None) -> None:
         self._surroundings = surroundings
@@ -46,14 +44,14 @@ class Matcher:
     async def _run_session(self) -> None:
         surroundings = self._surroundings
         async with AsyncExitStack() as stack:
-            logs = await current_logs(surroundings)
+            logs = await current_logs(surroundings.log)
             register = await self._register(logs)
             publisher = await stack.enter_async_context(surroundings.log.publisher())
             content = await stack.enter_async_context(surroundings.log.reader())
             group = await stack.enter_async_context(
                 surroundings.log.group_reader(group=GROUP, topics=(SIGHTINGS.name,), member_id=surroundings.member_id)
             )
-            self._session = self.session_class(
+            self._session = Session(
                 surroundings, self._memory, register, logs, group=group, content=content, publisher=publisher
             )
             await self._session.run()
