@@ -233,6 +233,14 @@ class World:
         await self.claim(content_id, **fields)
         return content_id
 
+    async def tombstone(self, content_id: UUID) -> None:
+        """What compaction leaves of a content in the end."""
+        headers = headers_of(ContentChanged, event_id=uuid4(), source="test", time=datetime.now(UTC))
+        async with self.runtime.log.publisher() as publisher:
+            await publisher.publish(
+                [OutgoingRecord(topic=CONTENT.name, key=str(content_id).encode(), value=None, headers=headers)]
+            )
+
     async def withdraw_everything(self) -> None:
         """Every content is withdrawn at its subject's request."""
         for row in await self.rows("SELECT content_id, revision FROM notifier.content"):

@@ -173,7 +173,7 @@ class Scope:
         if new or after.check_due_at != before.check_due_at or after.target != before.target:
             reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
             await store.keep_due_check(self.tx, after, reason)
-            self._woken.add(store.CHECKS_CHANNEL)
+            self._woken.add(store.CHECKS_CHANNEL if after.check_due_at is not None else store.STOPPED_CHANNEL)
         entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
         if entries:
             await store_effects.write_time_line(self.tx, after, entries)

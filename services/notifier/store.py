@@ -22,6 +22,8 @@ from shared.keyring import KeyRing, token_hash
 SCHEMA = Schema(name="notifier", folder=Path(__file__).parent / "migrations")
 
 CHECKS_CHANNEL = "notifier_checks"
+STOPPED_CHANNEL = "notifier_stopped"
+"""A takedown is looked at no more (suspended, withdrawn, held, ended): a look under way is broken off."""
 MESSAGES_CHANNEL = "notifier_messages"
 TIMERS_CHANNEL = "notifier_timers"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import structlog
 from psycopg.types.json import Jsonb
 
 from services.notifier import store, store_content
@@ -16,9 +19,13 @@ from services.notifier.states import Outcome, Takedown
 from services.notifier.worker import Claimed, DueWorker, Room
 from shared.contracts.content import RegisteredFingerprint
 from shared.db.pool import Tx
+from shared.errors import Transient
 from shared.metrics import CHECKS
 
+log = structlog.get_logger(__name__)
+
 SLOTS = 16
+BREAK_OFF_POLL_SECONDS = 30.0
 LEASE_FACTOR = 3
 """A lease is this many times the longest look."""
 
@@ -90,6 +97,8 @@ class CheckWorker:
         runtime = applier.runtime
         self._applier = applier
         self._database = runtime.database
+        self._wakeups = runtime.wakeups
+        self._looking: dict[UUID, asyncio.Task[Looked]] = {}
         self._member = runtime.settings.member
         self._vantage = runtime.settings.vantage
         self._checker = Checker(
@@ -118,7 +127,29 @@ class CheckWorker:
                 "UPDATE notifier.due_checks SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
                 (self._member,),
             )
-        await self._worker.run()
+        breaking_off = asyncio.create_task(self._break_off_stopped())
+        try:
+            await self._worker.run()
+        finally:
+            breaking_off.cancel()
+            await asyncio.gather(breaking_off, return_exceptions=True)
+
+    async def _break_off_stopped(self) -> None:
+        """A suspension stops fetches at once, those under way too."""
+        with self._wakeups.subscribe(store.STOPPED_CHANNEL) as subscription:
+            while True:
+                if await subscription.wait(BREAK_OFF_POLL_SECONDS) and self._looking:
+                    with contextlib.suppress(Transient):  # what such a look saw is ignored anyway
+                        await self._break_off()
+
+    async def _break_off(self) -> None:
+        async with self._database.transaction() as tx:
+            cursor = await tx.execute(
+                "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)", (list(self._looking),)
+            )
+            going_on = {row["takedown_id"] for row in await cursor.fetchall()}
+        for takedown_id in self._looking.keys() - going_on:
+            self._looking[takedown_id].cancel()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueCheck]:
         cursor = await tx.execute(
@@ -144,7 +175,9 @@ class CheckWorker:
                 await tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
                 return
         wanted, started_at = found
-        looked = await self._checker.look(wanted)
+        looked = await self._look(wanted)
+        if looked is None:
+            return
         completed = self._completed(looked, check_id=uuid4(), started_at=started_at)
         CHECKS.labels(completed.outcome).inc()
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
@@ -155,6 +188,20 @@ class CheckWorker:
             if takedown.match.basis == "person" and takedown.target is not None and looked.media.fingerprints:
                 await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
             await scope.apply(takedown, completed)
+
+    async def _look(self, wanted: Wanted) -> Looked | None:
+        """None: it was broken off."""
+        look = asyncio.create_task(self._checker.look(wanted))
+        self._looking[wanted.takedown_id] = look
+        try:
+            await asyncio.wait((look,))
+        finally:
+            del self._looking[wanted.takedown_id]
+            look.cancel()
+        if look.cancelled():
+            log.info("check.broken_off", takedown_id=str(wanted.takedown_id))
+            return None
+        return look.result()
 
     async def _wanted(self, tx: Tx, takedown_id: UUID) -> tuple[Wanted, datetime] | None:
         """What to look for, and the database's time as the look begins."""

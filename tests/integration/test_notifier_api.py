@@ -201,7 +201,17 @@ async def test_possible_minor_stops_everything_at_once(fresh_database: str) -> N
         assert [row["person_id"] for row in published] == ["host:site"]
         async with faces(world, Role.OPERATIONS) as (operations,):
             _, page = await operations.get("/v1/tasks", kind="possible_minor")
-            assert len(page["items"]) == 1
+            (task,) = page["items"]
+            # A person looked: the content goes on, here at once, and intake hears of it.
+            decision = {"kind": "resume", "task_id": task["task_id"], "reason": "an adult"}
+            assert (await operations.post("/v1/decisions", decision))[0] == 201
+            assert (await operations.get("/v1/tasks", kind="possible_minor"))[1]["items"] == []
+        for one in (takedown, second):
+            await world.until_state(one, "open")
+        told = await world.rows(
+            "SELECT kind FROM notifier.decisions WHERE content_id = %s ORDER BY decided_at", content_id
+        )
+        assert [row["kind"] for row in told] == ["suspend", "resume"]
 
 
 async def test_a_hold_of_new_demands_ends_with_a_persons_word(fresh_database: str) -> None:
@@ -306,3 +316,35 @@ async def test_low_assurance_waits_for_a_person(fresh_database: str) -> None:
             assert (await operations.post("/v1/decisions", decision))[0] == 201
             assert (await operations.post("/v1/decisions", decision))[0] == 409
         await world.until(lambda: world.hosts["site"].received, what="the demand")
+
+
+async def test_the_switch_and_the_holds(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world, faces(world, Role.OPERATIONS, Role.HELPLINE) as clients:
+        operations, helpline = clients
+        site = world.hosts["site"]
+        await world.know_hosts()
+        assert (await operations.get("/v1/outbound"))[1] == {"on": False, "holds": []}
+        assert (await helpline.post("/v1/outbound", {"on": True}))[0] == 403
+        assert (await operations.post("/v1/hosts/Site.TEST/hold"))[1] == {"domain": "site.test", "held": True}
+        assert (await operations.post("/v1/outbound", {"on": True})) == (200, {"on": True})
+        content_id = await world.confirmed(picture(1))
+        takedown = await world.match(content_id, site.show("/x.png", picture(1)))
+        await world.until_state(takedown, "open")
+        assert (await operations.get("/v1/outbound"))[1] == {"on": True, "holds": ["site.test"]}
+        assert site.received == []
+        assert (await operations.post("/v1/hosts/site.test/release"))[0] == 200
+        assert (await operations.post("/v1/hosts/site.test/release"))[0] == 404
+        await world.until(lambda: site.received, seconds=2)
+        actions = await world.rows("SELECT action FROM access.audit ORDER BY audit_id")
+        assert [row["action"] for row in actions] == ["host.held", "outbound.on", "host.released"]
+
+
+async def test_without_a_public_url_nothing_goes_out(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site", public_url=None) as world:
+        await world.know_hosts()
+        await world.outbound()
+        takedown = await world.match(await world.confirmed(picture(1)), world.hosts["site"].show("/x.png", picture(1)))
+        await world.until_state(takedown, "open")
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            assert (await operations.post("/v1/outbound", {"on": True}))[0] == 409
+        assert world.hosts["site"].received == []

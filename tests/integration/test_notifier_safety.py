@@ -338,3 +338,69 @@ async def recheck(world: World, takedown: UUID) -> None:
         "UPDATE notifier.due_checks SET due_at = clock_timestamp() WHERE takedown_id = %s RETURNING 1", takedown
     )
     await world.rows("SELECT pg_notify('notifier_checks', '')")
+
+
+async def test_a_suspension_breaks_a_look_off(fresh_database: str) -> None:
+    """Rule 2: fetches stop at once, the one under way too."""
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        started, ended = asyncio.Event(), asyncio.Event()
+
+        async def slow(_: web.Request) -> web.StreamResponse:
+            started.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()  # the connection was closed on us
+            return web.Response()
+
+        site.media["/x.png"] = slow
+        content_id = await world.confirmed(picture(1))
+        takedown = await world.match(content_id, site.url("/x.png"))
+        await world.until(started.is_set)
+        await decided(world, content_id, DecisionKind.SUSPEND)
+        await world.until_state(takedown, "suspended")
+        await world.until(ended.is_set, seconds=3, what="the fetch is broken off")
+        assert await world.value("SELECT count(*) FROM notifier.checks") == 0
+
+
+async def test_matches_that_race_a_withdrawal_leave_nothing(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world, world.second_process():
+        site = world.hosts["site"]
+        await world.know_hosts()
+        await world.outbound()
+        content_id = await world.confirmed(picture(1))
+        urls = [site.show(f"/{number}.png", picture(1)) for number in range(24)]
+        await asyncio.gather(
+            *(world.match(content_id, url) for url in urls[:12]),
+            world.content(
+                None, content_id=content_id, revision=2, state=ContentState.WITHDRAWN, withdrawn_for="not_ncii"
+            ),
+            *(world.match(content_id, url) for url in urls[12:]),
+        )
+
+        async def all_handled() -> bool:
+            marks = await world.value("SELECT count(*) FROM notifier.inbox WHERE group_name = 'notifier.matches'")
+            return bool(marks == 24 and await world.value("SELECT state = 'withdrawn' FROM notifier.content"))
+
+        await world.until(all_handled, seconds=30)
+        states = await world.rows("SELECT DISTINCT state, url FROM notifier.takedowns")
+        assert [(row["state"], row["url"]) for row in states] in ([], [("withdrawn", None)])
+        assert await world.value("SELECT count(*) FROM notifier.due_checks") == 0
+        assert await world.value("SELECT count(*) FROM notifier.waiting_matches") == 0
+
+        async def quiet() -> bool:
+            query = "SELECT count(*) = 0 FROM notifier.messages WHERE state = 'due' AND kind <> 'demand.retracted'"
+            return bool(await world.value(query))
+
+        await world.until(quiet)
+
+
+async def test_a_bare_tombstone_means_withdrawn(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world:
+        content_id = await world.confirmed(picture(1))
+        takedown = await world.match(content_id, world.hosts["site"].show("/x.png", picture(1)))
+        await world.until_state(takedown, "open")
+        await world.tombstone(content_id)
+        await world.until_state(takedown, "withdrawn")
+        assert await world.value("SELECT fingerprints::text FROM notifier.content") == "[]"
