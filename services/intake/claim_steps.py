@@ -59,6 +59,12 @@ UPDATE intake.claims SET state = 'withdrawn', withdrawn_at = now(), withdrawal_d
 WHERE claim_id = %s
 """
 
+# An answer kept for an Idempotency-Key holds the case reference; what is left is what a repeat still has to be told.
+_ERASE_ANSWERS = """
+UPDATE intake.idempotency SET answer = json_build_object('claim_id', answer ->> 'claim_id', 'state', 'withdrawn')
+WHERE answer ->> 'claim_id' = %s
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
@@ -178,6 +184,7 @@ async def finish_withdrawal(
     async with store.changing(tx, content_id) as before:
         await erasure.erase_reports_of_claim(tx, claim_id)
         await tx.execute(_FINISH_WITHDRAWAL, (reason.value if reason else None, person_id, claim_id))
+        await tx.execute(_ERASE_ANSWERS, (str(claim_id),))
         await tx.execute("DELETE FROM intake.fingerprints WHERE claim_id = %s", (claim_id,))
         await tx.execute("DELETE FROM intake.variants WHERE claim_id = %s", (claim_id,))
         if ever_published:

@@ -100,9 +100,12 @@ def test_on_a_terminal_it_stays_up_until_interrupted(temporary: Path) -> None:
         check_table(terminal.text)
         assert "clock_scale" in terminal.text
         assert "Loopback passes the address guard for exactly these pairs" in terminal.text
-        url, key = re.findall(r"TAKEDOWN_NOTIFIER_URL=(\S+) TAKEDOWN_KEY=(tdk_\S+)", terminal.text)[0]
-        client = {"TAKEDOWN_NOTIFIER_URL": url, "TAKEDOWN_KEY": key}
+        shown = re.findall(r"TAKEDOWN_NOTIFIER_URL=(\S+) TAKEDOWN_INTAKE_URL=\S+ TAKEDOWN_KEY=(tdk_\S+)", terminal.text)
+        (url, operations), _, (_, helpline) = shown
+        client = {"TAKEDOWN_NOTIFIER_URL": url, "TAKEDOWN_INTAKE_URL": url, "TAKEDOWN_KEY": operations}
         assert "removed" in succeed("watch", "--once", **client)
+        case = succeed("case", "DEMO-00001", **{**client, "TAKEDOWN_KEY": helpline})
+        assert case.count("cooperative.test/m/") == 3
         assert succeed("tasks", "list", "--json", **client).count('"kind": "first_check"') == 3
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.process.wait(40) == 0

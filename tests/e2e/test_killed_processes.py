@@ -47,12 +47,12 @@ def world() -> World:
     return make_world(contents=CONTENTS, copies=COPIES, sightings=SIGHTINGS, hosts=HOSTS)
 
 
-def config(path: Path, hosts: Hosts) -> str:
+def config(path: Path, hosts: Hosts, *, policy: str = POLICY) -> str:
     """A settings file: the policy shortened, the world's hosts in the static table and on the allow-list."""
     names = [*hosts.world.hosts, *(f"provider-{n}.test" for n in range(10))]
     table = "\n".join(f'"{name}" = "{hosts.endpoint}"' for name in names)
     path.write_text(
-        f'allow_static_hosts = true\noutbound_allow = ["{hosts.endpoint}"]\n[static_hosts]\n{table}\n{POLICY}'
+        f'allow_static_hosts = true\noutbound_allow = ["{hosts.endpoint}"]\n[static_hosts]\n{table}\n{policy}'
     )
     return str(path)
 
@@ -90,7 +90,7 @@ class Story:
         directory.write_text(world.directory_csv(hosts.base))
         fleet.run("hosts", "import", str(directory), TAKEDOWN_KEY=operations, TAKEDOWN_NOTIFIER_URL=notifier)
         fleet.run("outbound", "on", TAKEDOWN_KEY=operations, TAKEDOWN_NOTIFIER_URL=notifier)
-        bodies = sightings_of(world, seen_at=datetime.now(UTC).isoformat())
+        self.sightings = bodies = sightings_of(world, seen_at=datetime.now(UTC).isoformat())
         batches = [bodies[start : start + 100] for start in range(0, len(bodies), 100)]
         half = len(batches) // 2
         confirmations = [range(start, start + 20) for start in range(0, len(world.hashes), 20)]

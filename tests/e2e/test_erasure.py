@@ -1,0 +1,146 @@
+"""After a final withdrawal, nothing of the content is left: every table, every file of the data directory, all output is searched.
+
+The whole program runs; one of three contents is withdrawn by two people while its demands are open. Then its fingerprints, URLs and
+case reference are looked for as text and as bytes. What is exempt is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
+from shared.db.pool import Database
+from shared.db.wake import Wakeups
+from shared.log.postgres import PostgresLog
+from tests.e2e.processes import Fleet, free_port, wait_for
+from tests.e2e.test_killed_processes import Story, config, environment
+from tests.e2e.world import Hosts, World, make_world
+
+EXEMPT = {
+    "postgres/cluster": "PostgreSQL's own files: dead rows until its vacuum, the write-ahead log until its retention",
+    "hosts.csv, takedown.toml, *.log of other programs": "the test's own files",
+}
+
+
+def needles_of(world: World, content: int, sightings: list[dict[str, object]]) -> set[str]:
+    """What must not be found: the register's and the sightings' hashes, the URLs, the case reference."""
+    urls = {placed.url for placed in world.placed if placed.content == content}
+    seen = {
+        str(fingerprint["value"])
+        for body in sightings
+        if body["media_url"] in urls
+        for fingerprint in body["fingerprints"]  # type: ignore[attr-defined]  # a JSON body
+    }
+    paths = {url.partition(".test")[2] for url in urls}
+    return {world.hashes[content][0], *seen, *urls, *paths, f"CASE-{content:06d}"}
+
+
+def found_in(text: str, needles: Iterable[str]) -> bool:
+    """As text (a hash in a `bytea` column is printed so too), or as the bytes of the text."""
+    lower = text.lower()
+    return any(form in lower for needle in needles for form in (needle.lower(), needle.lower().encode().hex()))
+
+
+def tables_with(conninfo: str, needles: set[str]) -> set[str]:
+    found = set()
+    with psycopg.connect(conninfo) as connection:
+        tables = connection.execute(
+            "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        assert len(tables) > 30
+        for (table,) in tables:
+            rows = connection.execute(f"SELECT row_text::text FROM {table} AS row_text").fetchall()
+            if any(found_in(row, needles) for (row,) in rows):
+                found.add(table)
+    return found
+
+
+def files_with(folder: Path, needles: set[str]) -> set[str]:
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file()
+        and "cluster" not in path.relative_to(folder).parts
+        and found_in(path.read_bytes().decode("latin-1"), needles)
+    }
+
+
+async def compact(conninfo: str) -> None:
+    """What the log's maintenance will have done a day later."""
+    async with Database(conninfo) as database:
+        log = PostgresLog(database, Wakeups(database))
+        await log.maintain(await database.now() + timedelta(hours=25))
+        await log.close()
+
+
+@pytest.mark.timeout(240)
+def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = make_world(contents=3, copies=3, sightings=60, hosts=12, seed=11)
+    port = free_port()
+    data = server_dir / "data"
+    with Hosts(world) as hosts:
+        hosts.removes = False
+        settings = environment(
+            config(server_dir / "takedown.toml", hosts, policy="[policy]\nclock_scale = 0.0001\n"),
+            TAKEDOWN_DATA_DIR=str(data),
+        )
+        with Fleet(settings, logs=server_dir, ports={"serve": port}) as fleet:
+            fleet.start("serve")
+            fleet.wait_ready()
+            base = f"http://127.0.0.1:{port}"
+            story = Story(world, fleet, intake=base, notifier=base, directory=server_dir / "hosts.csv", hosts=hosts)
+            story.sight(story.sightings)
+            claims = [story.claim(number) for number in range(3)]
+            for claim in claims:
+                story.confirmer.post(f"/v1/claims/{claim}/confirmation", {"assurance": "viewed"})
+            wait_for(lambda: len(hosts.received.first_at) == 9, seconds=60, what="all demands received")
+            gone, kept = needles_of(world, 0, story.sightings), needles_of(world, 1, story.sightings)
+            conninfo = conninfo_if_running(data / "postgres")
+            assert conninfo is not None
+            before = tables_with(conninfo, gone)
+            assert {"intake.claims", "notifier.takedowns"} <= before, "the search finds what is there"
+
+            story.claimant.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})
+            story.confirmer.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})
+            wait_for(lambda: story.states()["withdrawn"] == 3, seconds=60, what="three takedowns withdrawn")
+            wait_for(
+                lambda: not {name for name in tables_with(conninfo, gone) if not name.startswith("eventlog.")},
+                seconds=60,
+                what="no table of a service with anything of it",
+                every=0.5,
+            )
+            wait_for(
+                lambda: (
+                    {("demand.retracted", item.host, "") for item in world.placed if item.content == 0}
+                    <= hosts.received.ids.keys()
+                ),
+                seconds=30,
+                what="the recipients hear that no further action is asked",
+            )
+            asyncio.run(_told(conninfo, gone))
+            assert {"intake.claims", "notifier.takedowns"} <= tables_with(conninfo, kept), "the others' is still there"
+        with EmbeddedPostgres(data / "postgres") as server:
+            asyncio.run(compact(server.conninfo))
+            left = tables_with(server.conninfo, gone)
+        assert left == set()
+        assert files_with(data, gone) == set()
+        assert not found_in((server_dir / "serve.log").read_text(), gone | kept), "no URL or hash in the output"
+        with capsys.disabled():
+            print(f"\n  searched for {len(gone)} texts; before the withdrawal they were in {', '.join(sorted(before))}")
+            for what, why in EXEMPT.items():
+                print(f"  exempt: {what}: {why}")
+
+
+async def _told(conninfo: str, gone: set[str]) -> None:
+    """The erasure itself names the URL on the log; it is redacted after its own time."""
+    deadline = asyncio.get_running_loop().time() + 60
+    while "eventlog.record" in await asyncio.to_thread(tables_with, conninfo, gone):
+        await compact(conninfo)
+        assert asyncio.get_running_loop().time() < deadline, "the log's tables still hold something of it"
+        await asyncio.sleep(0.5)
