@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.processes import free_port
+from shared.contracts.topics import DECISIONS
+from shared.db.embedded import conninfo_if_running
+from shared.db.pool import Database
+from shared.db.wake import Wakeups
+from shared.log.port import OutgoingRecord
+from shared.log.postgres import PostgresLog
+from tests.e2e.processes import free_port, wait_for
 from tests.fixtures_servers import open_temporary_dir, processes_of
 from tests.program import Running, call, running, succeed
 
@@ -196,6 +204,46 @@ def test_migrations_topics_and_dead_letters_while_it_serves(served: Served) -> N
     unknown = call("dead-letters", "show", "0" * 32, **served.settings)
     assert unknown.code == 1
     assert "no such dead letter" in unknown.complaint
+
+
+async def test_a_poison_record_becomes_a_dead_letter_and_can_be_replayed(served: Served) -> None:
+    conninfo = conninfo_if_running(served.folder / "data" / "postgres")
+    assert conninfo is not None
+    async with Database(conninfo) as database:
+        log = PostgresLog(database, Wakeups(database))
+        async with log.publisher() as publisher:
+            await publisher.publish([OutgoingRecord(topic=DECISIONS.name, key=b"k", value=b"secret words")])
+        await log.close()
+
+    def letters() -> list[dict[str, str]]:
+        listed = succeed("dead-letters", "list", "--json", **served.settings)
+        return [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
+
+    await asyncio.to_thread(
+        wait_for, lambda: len(letters()) == 2, seconds=30, what="a letter of each group that reads it"
+    )
+    for letter in await asyncio.to_thread(letters):
+        shown = await asyncio.to_thread(succeed, "dead-letters", "show", letter["dead_letter_id"], **served.settings)
+        assert json.loads(shown)["topic"] == DECISIONS.name
+        assert "secret" not in shown
+        replayed = await asyncio.to_thread(call, "dead-letters", "replay", letter["dead_letter_id"], **served.settings)
+        assert replayed.code == 1
+        assert "failed" in replayed.complaint
+
+
+def test_it_goes_on_after_its_postgresql_was_killed(served: Served) -> None:
+    before = postmaster_of(served.folder)
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: postmaster_of(served.folder) not in (0, before), seconds=20, what="another postmaster")
+    operations = served.as_("operations")
+    wait_for(lambda: call("outbound", **operations).code == 0, seconds=40, what="an answer")
+    served.program.wait_ready(seconds=40)
+
+
+def postmaster_of(folder: Path) -> int:
+    """Its process id; 0 while there is none."""
+    found = [pid for pid, command in processes_of(folder).items() if "/postgres -D " in command]
+    return found[0] if found else 0
 
 
 def test_a_second_serve_on_the_same_data_is_one_line(served: Served) -> None:

@@ -30,7 +30,8 @@ class Clients:
     helpline_b: ApiClient
     crawler: ApiClient
     operations: ApiClient
-    operations_key: str
+    keys: Mapping[str, str]
+    """By person, to be shown."""
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ async def open_clients(database: Database, base_url: str) -> AsyncIterator[Clien
             helpline_b=client["helpline-b"],
             crawler=client["crawler"],
             operations=client["operations"],
-            operations_key=keys["operations"],
+            keys=keys,
         )
 
 

@@ -34,7 +34,7 @@ from shared.policy import DAY, Policy
 from shared.settings import Settings
 
 POLICY = Policy(
-    clock_scale=1 / 17_280,  # a day takes five seconds
+    clock_scale=1 / 10_800,  # a day takes eight seconds
     undelivered_escalates_after=3 * DAY,
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
@@ -74,10 +74,7 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool) -> int:
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
         code = await _play(console, stage, client, base_url, stop)
         if stay and not stop.is_set():
-            console.print(f"\nIt stays up at {base_url}. Another terminal can watch it:")
-            command = f"TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_KEY={client.operations_key} {_program()} watch"
-            console.print(f"  {command}", soft_wrap=True)
-            console.print("Ctrl-C ends it.")
+            _say_how_to_look(console, base_url, client)
             await stop.wait()
     return code
 
@@ -133,6 +130,16 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
     console.print("Loopback passes the address guard for exactly these pairs, and these names resolve to them:")
     pairs = ", ".join(f"{name} {address}" for name, address in settings.static_hosts.items())
     console.print(pairs, style="dim")
+
+
+def _say_how_to_look(console: Console, base_url: str, client: Clients) -> None:
+    where = f"TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_INTAKE_URL={base_url}"
+    console.print(
+        f"\nIt stays up at {base_url}. From another terminal, with the key of operations staff and of a helpline:"
+    )
+    for person, command in (("operations", "watch"), ("operations", "tasks list"), ("helpline-a", "case DEMO-00001")):
+        console.print(f"  {where} TAKEDOWN_KEY={client.keys[person]} {_program()} {command}", soft_wrap=True)
+    console.print("Ctrl-C ends it.")
 
 
 def _program() -> str:

@@ -138,7 +138,7 @@ class Site:
 class Slow(Site):
     """Acknowledges at once, removes later."""
 
-    removes_after_seconds: float = 6.0
+    removes_after_seconds: float = 5.0
 
     async def asked(self, received: Received) -> None:
         if received.type not in ("demand.issued", "demand.reappeared"):
