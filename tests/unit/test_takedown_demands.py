@@ -20,7 +20,7 @@ from services.notifier.events import (
     TimerKind,
 )
 from services.notifier.ladder import Posture, Routes
-from services.notifier.states import DemandState, MessageKind, Outcome, TakedownState, from_json, to_json
+from services.notifier.states import DemandState, MessageKind, Outcome, TakedownState, TaskKind, from_json, to_json
 from services.notifier.takedown import decision_refused, may_send
 from shared import ids
 from shared.contracts.decisions import DecisionKind
@@ -340,6 +340,15 @@ def test_decisions_that_cannot_be_taken_say_why() -> None:
 def test_what_can_be_decided_on_an_open_takedown(kind: DecisionKind, why: str | None) -> None:
     decision = DecisionMade(decision_id=uuid4(), kind=kind, person_id="person-2")
     assert decision_refused(Story.opened().takedown, decision) == why
+
+
+def test_a_hold_is_not_released_while_suspended() -> None:
+    story = Story.matched()
+    story.look(Outcome.MISMATCH)
+    story.decides(DecisionKind.SUSPEND)
+    story.decides(DecisionKind.RELEASE, task_kind=TaskKind.FIRST_CHECK)
+    story.decides(DecisionKind.RESUME)
+    assert (story.state(), story.open_tasks()) == (TakedownState.HELD, {"first_check"})
 
 
 # At the attempt

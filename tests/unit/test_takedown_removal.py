@@ -314,6 +314,16 @@ def test_an_asserted_target_goes_on_when_our_fetch_matches_the_register() -> Non
     assert (story.state(), story.demand.recipient) == (TakedownState.OPEN, "site")
 
 
+def test_an_asserted_target_that_comes_back_unlike_the_register_is_held_and_still_looked_at() -> None:
+    story = Story.matched(match=replace(MATCH, basis="person", distance=None, algorithm=None, asserted_by="p1"))
+    story.decides(DecisionKind.RECHECK)
+    story.look(Outcome.GONE, status=410)
+    assert story.state() is TakedownState.REMOVED
+    story.later(HOUR).look(Outcome.PRESENT, distance=None)
+    assert story.state() is TakedownState.HELD
+    assert story.check_at is not None
+
+
 def test_a_check_asked_for_during_a_check_is_not_answered_by_it() -> None:
     story = Story.delivered()
     begun = story.now

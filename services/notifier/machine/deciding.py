@@ -8,7 +8,7 @@ from services.notifier.ladder import Posture, UnknownPosture, next_recipient
 from services.notifier.machine.asking import ask_when_seen, escalate, exhausted, undeliverable
 from services.notifier.machine.draft import ASKING, ENDED, Draft
 from services.notifier.machine.ending import dismiss, reject, reopen, resume, suspend, tell_again
-from services.notifier.machine.holding import look_again
+from services.notifier.machine.holding import look_again, task_of
 from services.notifier.states import DemandState, HoldReason, Takedown, TakedownState, TaskKind
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
@@ -51,6 +51,8 @@ def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
         return "own_assertion" if own and takedown.held_for is HoldReason.ASSERTED else None
     if decision.task_kind is None or takedown.task(decision.task_kind) is None:
         return "not_held"
+    if takedown.state is TakedownState.SUSPENDED and decision.task_kind is task_of(takedown):
+        return "suspended"
     return None
 
 

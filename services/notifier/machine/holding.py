@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from services.notifier import schedule
 from services.notifier.events import CheckCompleted
 from services.notifier.machine.draft import Draft
-from services.notifier.states import HoldReason, MatchFacts, TakedownState, TaskKind
+from services.notifier.states import HoldReason, MatchFacts, Takedown, TakedownState, TaskKind
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.matches import Guard
 from shared.policy import Policy
@@ -19,6 +20,11 @@ _TASKS = {
     HoldReason.FLOOD: TaskKind.FLOOD,
 }
 """The task of each hold. A dispute has its own already, where the host's answer came in."""
+
+
+def task_of(takedown: Takedown) -> TaskKind | None:
+    """The task that the takedown's hold waits for."""
+    return _TASKS.get(takedown.held_for) if takedown.held_for is not None else None
 
 
 def sure(assurance: Assurance, distance: int | None, policy: Policy, *, quality_unknown: bool = False) -> bool:
@@ -48,9 +54,21 @@ def hold(draft: Draft, reason: HoldReason, **facts: str | int | bool) -> None:
         draft.no_check()
     if draft.state is not TakedownState.HELD:
         draft.move(TakedownState.HELD, reason=reason.value, **facts)
+    if reason is HoldReason.ASSERTED:
+        look_later(draft)
     task = _TASKS.get(reason)
     if task is not None:
         draft.open_task(task, reason.value, scope="content" if task is TaskKind.FLOOD else "takedown")
+
+
+def look_later(draft: Draft) -> None:
+    """The next look without an occasion."""
+    draft.check(
+        schedule.routine(
+            every=draft.policy.open_check_every, now=draft.now, jitter=draft.around.jitter, policy=draft.policy
+        ),
+        "routine",
+    )
 
 
 def unhold(draft: Draft, resolution: str) -> None:

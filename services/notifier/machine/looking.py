@@ -17,7 +17,7 @@ from services.notifier.machine.asking import (
     unpark,
 )
 from services.notifier.machine.draft import ANSWERABLE, STOPPED, UNFINISHED, Draft
-from services.notifier.machine.holding import check_is_sure, hold, unhold
+from services.notifier.machine.holding import check_is_sure, hold, look_later, unhold
 from services.notifier.states import Demand, DemandState, HoldReason, MessageKind, Outcome, TakedownState, TaskKind
 
 HTTP_GONE = 410
@@ -131,7 +131,7 @@ def _seen_while_held(draft: Draft, event: CheckCompleted) -> None:
     if settled and event.distance is not None and check_is_sure(draft, event):
         _first_seen(draft, event)
     elif reason is HoldReason.ASSERTED:
-        _look_later(draft)
+        look_later(draft)
 
 
 def _seen_after_removal(draft: Draft, event: CheckCompleted) -> None:
@@ -155,7 +155,7 @@ def _pursue(draft: Draft, event: CheckCompleted) -> None:
         ask_next(draft)
     elif draft.takedown.wants_demand or any(one.parked for one in draft.current_demands()):
         draft.check(draft.now, "stale")
-    _look_later(draft)
+    look_later(draft)
 
 
 def _false_report(draft: Draft, demand: Demand, looked_at: datetime) -> None:
@@ -183,15 +183,6 @@ def _send_wanted_reminders(draft: Draft) -> None:
             draft.send(demand, MessageKind.REMINDED, number)
 
 
-def _look_later(draft: Draft) -> None:
-    draft.check(
-        schedule.routine(
-            every=draft.policy.open_check_every, now=draft.now, jitter=draft.around.jitter, policy=draft.policy
-        ),
-        "routine",
-    )
-
-
 # Not seen
 
 
@@ -213,7 +204,7 @@ def _before_first_sight(draft: Draft) -> bool:
 
 def _still_held(draft: Draft) -> None:
     if draft.takedown.held_for is HoldReason.ASSERTED:
-        _look_later(draft)
+        look_later(draft)
 
 
 def _gone(draft: Draft, event: CheckCompleted, reason: str) -> None:
