@@ -16,6 +16,8 @@ from shared.db.wake import Wakeups
 from shared.errors import NotPrepared
 from shared.log.port import Commit, LogUnavailable, OutgoingRecord
 from shared.log.postgres import SCHEMA, PostgresLog
+from shared.log.postgres_readers import PartitionCursor
+from shared.log.postgres_session import Catalogue, Session
 from tests.contract.log_harness import (
     PostgresHarness,
     a_group,
@@ -311,6 +313,45 @@ async def test_a_tombstone_stays_its_time_from_the_first_compaction_that_saw_it(
     assert await kept() == [None, b"other"], "seen 2 h ago by the clock of compaction"
     await log.maintain(now + timedelta(days=90, hours=3))
     assert await kept() == [b"other"]
+
+
+async def test_a_newer_record_in_the_head_takes_nothing_from_below_it(on_postgres: PostgresHarness) -> None:
+    """Kafka compares keys within what it cleans: until the newer record has left the head, both are kept."""
+    lag = timedelta(hours=1)
+    topic = a_topic(retention=None, min_compaction_lag=lag)
+    await on_postgres.log.ensure_topics([topic])
+    for value in (b"1", b"2", b"3"):
+        await publish(on_postgres.log, record(topic, value))
+    _, second, third = await read_all(on_postgres.log, topic)
+
+    async def kept() -> list[bytes | None]:
+        return [one.value for one in await read_all(on_postgres.log, topic)]
+
+    await on_postgres.log.maintain(second.append_time + lag)
+    assert await kept() == [b"1", b"2", b"3"]
+    await on_postgres.log.maintain(third.append_time + lag)
+    assert await kept() == [b"2", b"3"]
+    await on_postgres.log.maintain(third.append_time + lag + timedelta(seconds=1))
+    assert await kept() == [b"3"]
+
+
+async def test_what_was_fetched_before_a_seek_is_dropped(on_postgres: PostgresHarness) -> None:
+    """The query is under way while somebody else seeks, pauses or loses the partition."""
+    topic = a_topic()
+    await on_postgres.log.ensure_topics([topic])
+    await publish(on_postgres.log, *(record(topic, b"%d" % number) for number in range(5)))
+    session = Session(on_postgres.database)
+    where = place(topic)
+    cursor = PartitionCursor(session, Catalogue(session, SCHEMA.name), SCHEMA.name)
+    await cursor.place(where, 0)
+    assert len((await cursor.fetch([where], 10))[where]) == 5
+    await cursor.place(where, 3)
+    assert not cursor.take(where)
+    assert cursor.positions[where] == 3
+    assert [one.value for one in (await cursor.fetch([where], 10))[where]] == [b"3", b"4"]
+    cursor.forget(where)
+    assert not cursor.take(where)
+    await session.close()
 
 
 async def test_the_offset_at_a_moment_beside_many_holes(on_postgres: PostgresHarness) -> None:

@@ -16,6 +16,7 @@ from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.event import Envelope, Event, data_of, decode, headers_of
 from shared.contracts.topics import DEAD_LETTERS, DECISIONS
 from shared.errors import Permanent, Transient
+from shared.log.dead_letters import dead_letter_id
 from shared.log.port import Commit, OutgoingRecord, Record, TopicPartition
 from shared.log.replays import append_again_replays
 from shared.log.runner import Handler, Runner, backoff_seconds
@@ -316,14 +317,16 @@ async def test_another_groups_replay_is_left_alone(group: Group) -> None:
         handled.append(reason_of(envelope))
 
     async with group.running(handler):
-        await publish(group.harness.log, a_decision("once"), poison())
+        (offset, _) = await publish(group.harness.log, a_decision("once"), poison())
 
         async def lettered() -> bool:
             return len(await group.letters()) == 1
 
         await until(lettered)
         (letter,) = await group.letters()
-        await group.ask(letter.model_copy(update={"group": a_group()}))
+        other = a_group()
+        others = dead_letter_id(other, letter.log, letter.topic, letter.partition, offset)
+        await group.ask(letter.model_copy(update={"group": other, "dead_letter_id": others, "offset": offset}))
         await group.ask(letter)
         assert await group.outcomes(1) == [("failed", "MalformedEvent")]
     assert handled == ["once"]
