@@ -1,0 +1,106 @@
+"""The frozen part of the fast PDQ index: values that are only looked up. `kernels.py` has the loops, `chunks.py` the idea."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.matcher.chunks import LAYOUTS, Layout, layout_for, low_masks, scramble_table
+from services.matcher.compiling import kernels
+
+MAX_VALUES = 1 << 26
+"""An entry is four bytes: 26 bits of slot, 6 of key."""
+_NO_WANTED = np.empty((0, 4), dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkedValues:
+    """`words` uint64[n, 4]: the values, by slot. For each chunk of the layout one after the other:
+
+    `bitmaps` uint64: bit k of word w is set where a value has the key 64 w + k;
+    `offsets` uint32: word w's entries are `entries[chunk, offsets[w]:offsets[w + 1]]` (one offset more than words in each chunk);
+    `entries` uint32[chunks, n]: slot << 6 | the low six bits of the key.
+    """
+
+    layout: Layout
+    words: npt.NDArray[np.uint64]
+    bitmaps: npt.NDArray[np.uint64]
+    offsets: npt.NDArray[np.uint32]
+    entries: npt.NDArray[np.uint32]
+
+    @property
+    def nbytes(self) -> int:
+        return self.words.nbytes + self.bitmaps.nbytes + self.offsets.nbytes + self.entries.nbytes
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """What a file has to hold beside the layout's name."""
+        return {"words": self.words, "bitmaps": self.bitmaps, "offsets": self.offsets, "entries": self.entries}
+
+    def search(
+        self, wanted: npt.NDArray[np.uint64], alive: npt.NDArray[np.uint8], max_distance: int
+    ) -> tuple[npt.NDArray[np.int64], int, int]:
+        """(int64[3, m]: row, slot, distance; candidates looked at; queries answered by a scan). `alive`: a bit a slot."""
+        loops = kernels()
+        part = loops.Tables(self.words, alive, self.bitmaps, self.offsets, self.entries)
+        hits, candidates, scans = loops.search(wanted, _cut(self.layout.name), part, np.uint64(max_distance))
+        return hits, int(candidates), int(scans)
+
+    def warm(self) -> None:
+        """Compile now what searching a part, and the head before it, needs."""
+        kernels().scan(_NO_WANTED, _NO_WANTED, np.empty(0, dtype=np.bool_), np.uint64(0))
+        self.search(_NO_WANTED, np.empty(0, dtype=np.uint8), 0)
+
+
+def freeze(words: npt.NDArray[np.uint64], layout: Layout | None = None) -> ChunkedValues:
+    """Build from uint64[n, 4]; about 0.3 s a million on one core. Raises ValueError beyond MAX_VALUES."""
+    if len(words) > MAX_VALUES:
+        raise ValueError(f"a part holds {MAX_VALUES} values at most, not {len(words)}")
+    layout = layout or layout_for(len(words))
+    loops = kernels()
+    cut = _cut(layout.name)
+    keys = loops.keys_of(words, cut.table, cut.starts, cut.widths)
+    bounds = [int(bound) for bound in layout.word_bounds]
+    chunks = len(layout.widths)
+    bitmaps = np.zeros(bounds[-1], dtype=np.uint64)
+    offsets = np.zeros(bounds[-1] + chunks, dtype=np.uint32)
+    entries = np.empty((chunks, len(words)), dtype=np.uint32)
+    for chunk in range(chunks):
+        start, end = bounds[chunk], bounds[chunk + 1]
+        loops.fill_chunk(
+            np.ascontiguousarray(keys[:, chunk]),
+            bitmaps[start:end],
+            offsets[start + chunk : end + chunk + 1],
+            entries[chunk],
+        )
+    return ChunkedValues(layout=layout, words=words, bitmaps=bitmaps, offsets=offsets, entries=entries)
+
+
+def shapes_of(layout: Layout, count: int) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Type and shape of each array of `ChunkedValues.arrays()`: what is asked of a file before anything is read from it."""
+    words, chunks = int(layout.word_bounds[-1]), len(layout.widths)
+    return {
+        "words": (np.dtype(np.uint64), (count, 4)),
+        "bitmaps": (np.dtype(np.uint64), (words,)),
+        "offsets": (np.dtype(np.uint32), (words + chunks,)),
+        "entries": (np.dtype(np.uint32), (chunks, count)),
+    }
+
+
+@cache
+def _cut(name: str) -> Any:
+    layout = LAYOUTS[name]
+    return kernels().Cut(
+        scramble_table(),
+        layout.starts,
+        layout.width_array,
+        layout.flip_array,
+        layout.word_bounds,
+        layout.flip_masks,
+        layout.flip_bounds,
+        low_masks(),
+    )

@@ -1,0 +1,471 @@
+"""The inner loops of the chunked index, compiled by numba. Import this module only where compiling may wait (see `compiling.py`).
+
+Unsigned integers throughout: numba tests signed indices for negative ones, and mixing the two makes floats.
+No function here checks a bound: `frozen.py` hands over arrays of one layout, and nobody else may call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir  # type: ignore[import-untyped]  # has no types
+from numba import njit, types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Words = npt.NDArray[np.uint64]
+Keys = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+_BLOCK_QUERIES = 256
+"""Queries that go through one chunk together, so that its bitmap (2 MB at most) stays in the second-level cache."""
+_GROUP_QUERIES = 8
+"""Of these, queries that go step by step together: each step asks for the memory of the next, all at once."""
+_CANDIDATES = 4096
+
+
+class Cut(NamedTuple):
+    """A layout's tables; see `chunks.Layout`, whose names these are."""
+
+    table: Words
+    starts: Words
+    widths: Words
+    flips: Words
+    word_bounds: Words
+    flip_masks: Keys
+    flip_bounds: Words
+    low_masks: Words
+
+
+class Tables(NamedTuple):
+    """A part's tables; see `frozen.ChunkedValues`."""
+
+    values: Words
+    alive: Bytes
+    bitmaps: Words
+    offsets: Keys
+    entries: Keys
+
+
+class Near(NamedTuple):
+    """Work space: bitmap words with wanted keys, which, for which query, and where their entries lie."""
+
+    words: Words
+    masks: Words
+    rows: Numbers
+    starts: Words
+    stops: Words
+    longer: Words
+
+
+class Waiting(NamedTuple):
+    """Work space: candidates not looked at yet."""
+
+    slots: Keys
+    rows: Numbers
+    distances: Keys
+
+
+def _kernel(function: Function) -> Function:
+    return cast(Function, njit(nogil=True, cache=True, boundscheck=False)(function))
+
+
+def _as_intrinsic(function: Callable[..., Any]) -> Any:
+    return intrinsic(function)
+
+
+def _popcount(_context: Any, word: Any) -> Any:
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+def _prefetch(_context: Any, array: Any, row: Any) -> Any:
+    """Asks for the cache line of element `row` of a one-dimensional array, or row `row` of one of four columns."""
+    row_bytes = array.dtype.bitwidth // 8 * (4 if array.ndim == 2 else 1)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, word = ir.IntType(8), ir.IntType(32)
+        start = builder.bitcast(view.data, byte.as_pointer())
+        place = builder.gep(
+            start, [builder.mul(arguments[1], ir.Constant(ir.IntType(64), row_bytes))], source_etype=byte
+        )
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte.as_pointer()], ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+        )
+        builder.call(function, [place, ir.Constant(word, 0), ir.Constant(word, 3), ir.Constant(word, 1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
+def _trailing_zeros(_context: Any, word: Any) -> Any:
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+def _leading_zeros(_context: Any, word: Any) -> Any:
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+popcount = _as_intrinsic(_popcount)
+prefetch = _as_intrinsic(_prefetch)
+trailing_zeros = _as_intrinsic(_trailing_zeros)
+leading_zeros = _as_intrinsic(_leading_zeros)
+
+
+@_kernel
+def keys_of(values: Words, table: Words, starts: Words, widths: Words) -> Keys:
+    """uint32[n, chunks] of uint64[n, 4] values."""
+    count, chunks = len(values), len(starts)
+    keys = np.empty((count, chunks), dtype=np.uint32)
+    scrambled = np.empty(4, dtype=np.uint64)
+    for row in range(count):
+        scramble(values[row], table, scrambled)
+        for chunk in range(chunks):
+            keys[row, chunk] = key_of(scrambled, starts[chunk], widths[chunk])
+    return keys
+
+
+@_kernel
+def scramble(value: Words, table: Words, scrambled: Words) -> None:
+    a = b = c = d = np.uint64(0)
+    for place in range(32):
+        byte = (value[place >> 3] >> np.uint64((place & 7) * 8)) & np.uint64(255)
+        a |= table[place, byte, 0]
+        b |= table[place, byte, 1]
+        c |= table[place, byte, 2]
+        d |= table[place, byte, 3]
+    scrambled[0], scrambled[1], scrambled[2], scrambled[3] = a, b, c, d
+
+
+@_kernel
+def key_of(scrambled: Words, start: np.uint64, width: np.uint64) -> np.uint32:
+    word, shift = start >> np.uint64(6), start & np.uint64(63)
+    key = scrambled[word] >> shift
+    if shift + width > np.uint64(64):
+        key |= scrambled[word + np.uint64(1)] << (np.uint64(64) - shift)
+    return np.uint32(key & ((np.uint64(1) << width) - np.uint64(1)))
+
+
+@_kernel
+def fill_chunk(keys: Keys, bitmap: Words, offsets: Keys, entries: Keys) -> None:
+    """One chunk of a part: `keys` uint32[n]; `bitmap` of zeros and `offsets` of zeros, one longer; `entries` uint32[n].
+
+    Two counting sorts, by the low bits and then by word, leave each word's entries in the order of its keys.
+    """
+    by_low = _in_order_of_low_bits(keys)
+    for slot in range(len(keys)):
+        word = np.uint64(keys[slot]) >> np.uint64(6)
+        bitmap[word] |= np.uint64(1) << (np.uint64(keys[slot]) & np.uint64(63))
+        offsets[word + np.uint64(1)] += np.uint32(1)
+    total = np.uint32(0)
+    for place in range(len(offsets)):
+        total += offsets[place]
+        offsets[place] = total
+    for place in range(len(by_low)):  # filling moves each word's start to its end ...
+        packed = np.uint64(by_low[place])
+        word = np.uint64(keys[packed >> np.uint64(6)]) >> np.uint64(6)
+        entries[offsets[word]] = np.uint32(packed)
+        offsets[word] += np.uint32(1)
+    for place in range(len(offsets) - 1, 0, -1):  # ... and back
+        offsets[place] = offsets[place - 1]
+    offsets[0] = np.uint32(0)
+
+
+@_kernel
+def _in_order_of_low_bits(keys: Keys) -> Keys:
+    starts = np.zeros(65, dtype=np.int64)
+    for slot in range(len(keys)):
+        starts[(keys[slot] & np.uint32(63)) + np.uint32(1)] += 1
+    for low in range(64):
+        starts[low + 1] += starts[low]
+    entries = np.empty(len(keys), dtype=np.uint32)
+    for slot in range(len(keys)):
+        low_bits = np.uint64(keys[slot]) & np.uint64(63)
+        entries[starts[low_bits]] = np.uint32((np.uint64(slot) << np.uint64(6)) | low_bits)
+        starts[low_bits] += 1
+    return entries
+
+
+@_kernel
+def distance_of(values: Words, slot: np.uint64, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> np.uint64:
+    return np.uint64(
+        popcount(values[slot, 0] ^ a)
+        + popcount(values[slot, 1] ^ b)
+        + popcount(values[slot, 2] ^ c)
+        + popcount(values[slot, 3] ^ d)
+    )
+
+
+@_kernel
+def is_alive(alive: Bytes, slot: np.uint64) -> bool:
+    there: bool = (np.uint64(alive[slot >> np.uint64(3)]) >> (slot & np.uint64(7))) & np.uint64(1) == np.uint64(1)
+    return there
+
+
+@_kernel
+def admitted_before(value: Words, keys: Keys, chunk: int, cut: Cut) -> bool:
+    """Whether a chunk before this one admits the pair already: it is reported by the first that does."""
+    scrambled = np.empty(4, dtype=np.uint64)
+    scramble(value, cut.table, scrambled)
+    for earlier in range(chunk):
+        key = key_of(scrambled, cut.starts[earlier], cut.widths[earlier])
+        if popcount(np.uint64(key ^ keys[earlier])) <= cut.flips[earlier]:
+            return True
+    return False
+
+
+@_kernel
+def appended(hits: Numbers, found: int, row: int | np.uint64, slot: np.uint64, distance: np.uint64) -> Numbers:
+    """`hits` int64[3, capacity] with one more at `found`; moved to a larger array where it is full."""
+    if found == hits.shape[1]:
+        larger = np.empty((3, 2 * found), dtype=np.int64)
+        larger[:, :found] = hits
+        hits = larger
+    hits[0, found], hits[1, found], hits[2, found] = row, slot, distance
+    return hits
+
+
+@_kernel
+def words_near(
+    key: np.uint64, row: int, chunk: int, cut: Cut, bitmaps: Words, near: Near, count: np.uint64
+) -> np.uint64:
+    """Appends the words of the chunk's bitmap that hold a key within its flips of `key`, with those keys; how many there are."""
+    low, high = key & np.uint64(63), key >> np.uint64(6)
+    base, most = cut.word_bounds[chunk], cut.flips[chunk]
+    before = count
+    for flipped in range(most + np.uint64(1)):
+        mask = cut.low_masks[most - np.uint64(flipped), low]
+        for place in range(cut.flip_bounds[chunk, flipped], cut.flip_bounds[chunk, flipped + 1]):
+            word = base + (high ^ np.uint64(cut.flip_masks[place]))
+            both = bitmaps[word] & mask
+            near.words[count] = word  # without a branch: kept only where `count` moves on
+            near.masks[count] = both
+            count += np.uint64(both != np.uint64(0))
+    for place in range(before, count):
+        near.rows[place] = row
+    return count
+
+
+@_kernel
+def locate(near: Near, count: np.uint64, chunk: int, part: Tables, entries: Keys) -> np.uint64:
+    """Where the entries of each near word lie that can have a wanted key: each other key of the word has one entry at least.
+
+    Returns how many words have more than one such entry; they are listed in `near.longer`.
+    """
+    longer = np.uint64(0)
+    for place in range(count):
+        prefetch(part.offsets, near.words[place] + np.uint64(chunk))
+    for place in range(count):
+        word, mask = near.words[place], near.masks[place]
+        first, last = trailing_zeros(mask), np.uint64(63) - leading_zeros(mask)
+        below = part.bitmaps[word] & ((np.uint64(1) << first) - np.uint64(1))
+        above = (part.bitmaps[word] >> last) >> np.uint64(1)
+        start = np.uint64(part.offsets[word + np.uint64(chunk)]) + popcount(below)
+        near.starts[place] = start
+        stop = np.uint64(part.offsets[word + np.uint64(chunk) + np.uint64(1)]) - popcount(above)
+        near.stops[place] = stop
+        prefetch(entries, start)
+        near.longer[longer] = place
+        longer += np.uint64(stop - start > np.uint64(1))
+    return longer
+
+
+@_kernel
+def collect(
+    entries: Keys, start: np.uint64, stop: np.uint64, mask: np.uint64, row: int, waiting: Waiting, count: np.uint64
+) -> np.uint64:
+    """Appends the slots of the entries whose low key bits are in `mask`; how many are waiting then."""
+    for entry in range(start, stop):
+        packed = np.uint64(entries[entry])
+        waiting.slots[count] = packed >> np.uint64(6)
+        waiting.rows[count] = row
+        count += (mask >> (packed & np.uint64(63))) & np.uint64(1)
+    return count
+
+
+@_kernel
+def verify(
+    waiting: Waiting,
+    count: np.uint64,
+    wanted: Words,
+    keys: Keys,
+    chunk: int,
+    cut: Cut,
+    part: Tables,
+    max_distance: np.uint64,
+    hits: Numbers,
+    found: int,
+) -> tuple[Numbers, int]:
+    values = part.values
+    for candidate in range(count):  # no branch in it: the processor has many values under way at once
+        slot, row = np.uint64(waiting.slots[candidate]), np.uint64(waiting.rows[candidate])
+        waiting.distances[candidate] = distance_of(
+            values, slot, wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
+        )
+    for candidate in range(count):
+        distance = np.uint64(waiting.distances[candidate])
+        if distance <= max_distance:
+            slot, row = np.uint64(waiting.slots[candidate]), np.uint64(waiting.rows[candidate])
+            if is_alive(part.alive, slot) and not admitted_before(values[slot], keys[row], chunk, cut):
+                hits = appended(hits, found, row, slot, distance)
+                found += 1
+    return hits, found
+
+
+@_kernel
+def search_chunk(
+    first: int,
+    last: int,
+    wanted: Words,
+    keys: Keys,
+    chunk: int,
+    cut: Cut,
+    part: Tables,
+    max_distance: np.uint64,
+    near: Near,
+    waiting: Waiting,
+    seen: Numbers,
+    hits: Numbers,
+    found: int,
+) -> tuple[Numbers, int]:
+    """Queries `first` up to `last`, a group that goes step by step together, in one chunk."""
+    entries, size = part.entries[chunk], len(part.values)
+    near_count = np.uint64(0)
+    for row in range(first, last):
+        if seen[row] <= size:
+            near_count = words_near(np.uint64(keys[row, chunk]), row, chunk, cut, part.bitmaps, near, near_count)
+    longer = locate(near, near_count, chunk, part, entries)
+    count = np.uint64(0)
+    for place in range(near_count):  # the first entry of each; most words have no other
+        if count == np.uint64(_CANDIDATES):
+            hits, found = verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+            count = np.uint64(0)
+        packed, row = np.uint64(entries[near.starts[place]]), near.rows[place]
+        wants = (near.masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
+        waiting.slots[count] = packed >> np.uint64(6)
+        waiting.rows[count] = row
+        count += wants
+        seen[row] += np.int64(wants)
+    for turn in range(longer):
+        place = near.longer[turn]
+        start, stop, row = near.starts[place] + np.uint64(1), near.stops[place], near.rows[place]
+        while start < stop and seen[row] <= size:
+            middle = min(stop, start + np.uint64(_CANDIDATES) - count)
+            before = count
+            count = collect(entries, start, middle, near.masks[place], row, waiting, count)
+            seen[row] += np.int64(count - before)
+            start = middle
+            if count == np.uint64(_CANDIDATES):
+                hits, found = verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+                count = np.uint64(0)
+    return verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+
+
+@_kernel
+def scan_part(
+    wanted: Words, row: int, part: Tables, max_distance: np.uint64, hits: Numbers, found: int
+) -> tuple[Numbers, int]:
+    a, b, c, d = wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
+    for slot_number in range(len(part.values)):
+        slot = np.uint64(slot_number)
+        distance = distance_of(part.values, slot, a, b, c, d)
+        if distance <= max_distance and is_alive(part.alive, slot):
+            hits = appended(hits, found, row, slot, distance)
+            found += 1
+    return hits, found
+
+
+@_kernel
+def _most_words(cut: Cut) -> int:
+    most = np.uint64(0)
+    for chunk in range(len(cut.starts)):
+        most = max(most, cut.flip_bounds[chunk, 4] - cut.flip_bounds[chunk, 0])
+    return int(most)
+
+
+@_kernel
+def search(wanted: Words, cut: Cut, part: Tables, max_distance: np.uint64) -> tuple[Numbers, int, int]:
+    """(int64[3, m] of row, slot and distance; candidates looked at; queries that were answered by a scan).
+
+    A query whose candidates outnumber the values is answered by a scan instead: however crowded a bucket, it costs no more
+    than about two scans.
+    """
+    queries, size = len(wanted), len(part.values)
+    keys = keys_of(wanted, cut.table, cut.starts, cut.widths)
+    hits = np.empty((3, 64), dtype=np.int64)
+    found, looked_at, scans = 0, 0, 0
+    seen = np.zeros(queries, dtype=np.int64)
+    room = min(queries, _GROUP_QUERIES) * _most_words(cut) + 1
+    near = Near(
+        np.empty(room, dtype=np.uint64),
+        np.empty(room, dtype=np.uint64),
+        np.empty(room, dtype=np.int64),
+        np.empty(room, dtype=np.uint64),
+        np.empty(room, dtype=np.uint64),
+        np.empty(room, dtype=np.uint64),
+    )
+    waiting = Waiting(
+        np.empty(_CANDIDATES + 1, dtype=np.uint32),
+        np.empty(_CANDIDATES + 1, dtype=np.int64),
+        np.empty(_CANDIDATES + 1, dtype=np.uint32),
+    )
+
+    for first in range(0, queries, _BLOCK_QUERIES):
+        last = min(first + _BLOCK_QUERIES, queries)
+        found_before = found
+        for chunk in range(len(cut.starts)):
+            for group in range(first, last, _GROUP_QUERIES):
+                end = min(group + _GROUP_QUERIES, last)
+                hits, found = search_chunk(
+                    group, end, wanted, keys, chunk, cut, part, max_distance, near, waiting, seen, hits, found
+                )
+        kept = found_before
+        for hit in range(found_before, found):  # what a flooded query found is found again by its scan
+            if seen[hits[0, hit]] <= size:
+                hits[0, kept], hits[1, kept], hits[2, kept] = hits[0, hit], hits[1, hit], hits[2, hit]
+                kept += 1
+        found = kept
+        for row in range(first, last):
+            looked_at += seen[row]
+            if seen[row] > size:
+                looked_at += size
+                scans += 1
+                hits, found = scan_part(wanted, row, part, max_distance, hits, found)
+    return hits[:, :found].copy(), looked_at, scans
+
+
+@_kernel
+def scan(wanted: Words, values: Words, removed: Bytes, max_distance: np.uint64) -> Numbers:
+    """int64[3, m] of row, slot and distance: `wanted` uint64[n, 4] against `values` uint64[k, 4] but for those `removed` (bool[k])."""
+    hits = np.empty((3, 64), dtype=np.int64)
+    found = 0
+    distances = np.empty(64, dtype=np.uint64)
+    for row in range(len(wanted)):
+        a, b, c, d = wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
+        for first in range(0, len(values), 64):
+            length = min(64, len(values) - first)
+            least = np.uint64(256)
+            for place in range(length):  # plain enough for vector instructions
+                distance = distance_of(values, np.uint64(first + place), a, b, c, d)
+                distances[place] = distance
+                least = min(least, distance)
+            if least > max_distance:
+                continue
+            for place in range(length):
+                if distances[place] <= max_distance and not removed[first + place]:
+                    hits = appended(hits, found, row, np.uint64(first + place), distances[place])
+                    found += 1
+    return hits[:, :found].copy()

@@ -1,0 +1,418 @@
+"""A table that is searched by many threads while it changes: a small head that takes what is new, and frozen parts behind it.
+
+A search works on one state, a value that never changes; each change puts a new state in its place. So a search sees the table as it
+was at one moment, and the next one sees what has been added. Merging builds a new part beside the old ones and exchanges them at the end.
+
+Parts grow geometrically (a merge takes in the later parts that are not much larger than what is merged), so that an entry is
+copied a few times in its life, and not at each merge.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from services.matcher.index import AlreadyIndexed, Hashes, Hits, Numbers
+
+_TAKE_IN_UP_TO = 4
+"""A merge takes in the part before it unless that is more than this many times larger."""
+
+Bits = npt.NDArray[np.uint8]
+Task = Callable[[], None]
+RunMerge = Callable[[Task], None]
+
+
+def in_background(task: Task) -> None:
+    """Run a merge in a thread of its own, which does not keep the process alive."""
+    threading.Thread(target=task, name="index-merge", daemon=True).start()
+
+
+class Content(Protocol):
+    """The searchable values of a part, by slot."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+ContentT = TypeVar("ContentT", bound=Content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Generic[ContentT]):
+    """Frozen values. `ids` int64[n] rises with the slot; bit s of `alive` (lowest first) says whether slot s is still there."""
+
+    ids: Numbers
+    alive: Bits
+    removed: int
+    content: ContentT
+
+    def __len__(self) -> int:
+        return len(self.ids) - self.removed
+
+    @property
+    def nbytes(self) -> int:
+        return self.ids.nbytes + self.alive.nbytes + self.content.nbytes
+
+    def slot_of(self, id: int) -> int | None:
+        slot = int(np.searchsorted(self.ids, id))
+        if slot < len(self.ids) and self.ids[slot] == id and self.alive[slot >> 3] >> (slot & 7) & 1:
+            return slot
+        return None
+
+    def holds_any(self, ids: Numbers) -> bool:
+        if not len(self.ids):
+            return False
+        slots = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return bool(((self.ids[slots] == ids) & ((self.alive[slots >> 3] >> (slots & 7)) & 1 == 1)).any())
+
+    def without(self, slots: Sequence[int]) -> Part[ContentT]:
+        alive = self.alive.copy()
+        for slot in slots:
+            alive[slot >> 3] &= ~np.uint8(1 << (slot & 7))
+        return replace(self, alive=alive, removed=self.removed + len(slots))
+
+    def living(self) -> npt.NDArray[np.bool_]:
+        """bool[n], by slot."""
+        return np.unpackbits(self.alive, count=len(self.ids), bitorder="little").astype(np.bool_)
+
+
+def all_alive(count: int) -> Bits:
+    return np.full((count + 7) // 8, 255, dtype=np.uint8)
+
+
+class Head:
+    """What came last, in order of arrival. Only ever appended to; rows below a count that was seen never change."""
+
+    def __init__(self, value_bytes: int) -> None:
+        self.ids: Numbers = np.empty(64, dtype=np.int64)
+        self.values: Hashes = np.empty((64, value_bytes), dtype=np.uint8)
+        self.rows: dict[int, int] = {}
+        """Of what is there: id -> row. For the writer alone."""
+
+    def append(self, count: int, ids: Numbers, values: Hashes) -> None:
+        """After the first `count` rows."""
+        end = count + len(ids)
+        if end > len(self.ids):
+            capacity = max(end, 2 * len(self.ids))
+            self.ids = _moved(self.ids, count, capacity)
+            self.values = _moved(self.values, count, capacity)
+        self.ids[count:end] = ids
+        self.values[count:end] = values
+        self.rows.update(zip(ids.tolist(), range(count, end), strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        return self.ids.nbytes + self.values.nbytes + 100 * len(self.rows)  # a dict's entry with its two numbers
+
+
+ArrayT = TypeVar("ArrayT", bound=npt.NDArray[np.generic])
+
+
+def _moved(array: ArrayT, count: int, capacity: int) -> ArrayT:
+    larger = np.empty((capacity, *array.shape[1:]), dtype=array.dtype)
+    larger[:count] = array[:count]
+    return larger  # type: ignore[return-value]  # the same type of array, which numpy's stubs can not say
+
+
+HeadT = TypeVar("HeadT", bound=Head)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadView(Generic[HeadT]):
+    """The first `count` rows of a head but for `removed`, whose numbers are rows."""
+
+    head: HeadT
+    count: int
+    removed: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return self.count - len(self.removed)
+
+    def gone(self) -> npt.NDArray[np.bool_]:
+        """bool[count]"""
+        gone = np.zeros(self.count, dtype=np.bool_)
+        gone[list(self.removed)] = True
+        return gone
+
+    def entries(self) -> tuple[Numbers, Hashes]:
+        there = ~self.gone()
+        return self.head.ids[: self.count][there], self.head.values[: self.count][there]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Generic[ContentT, HeadT]):
+    """`sealed`: the head that a merge is taking in."""
+
+    parts: tuple[Part[ContentT], ...]
+    sealed: HeadView[HeadT] | None
+    head: HeadView[HeadT]
+
+    def heads(self) -> tuple[HeadView[HeadT], ...]:
+        return (self.head,) if self.sealed is None else (self.sealed, self.head)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts)) + sum(map(len, self.heads()))
+
+
+@dataclass(slots=True)
+class _Merge:
+    first: int
+    count: int
+    removed: list[int]
+    """Ids removed from what is being merged, since it began."""
+
+
+class TieredTable(ABC, Generic[ContentT, HeadT]):
+    """Add, remove and find by id. The kinds of table say how values are frozen and searched.
+
+    `first_part_at`: entries before anything is frozen at all; `head_limit`: entries in the head, once there is a part, that start a merge.
+    Every method may be called from any thread. `run_merge` runs a merge: in a thread, or at once in tests.
+    """
+
+    def __init__(
+        self, *, value_bytes: int, first_part_at: int, head_limit: int, run_merge: RunMerge = in_background
+    ) -> None:
+        self._value_bytes = value_bytes
+        self._first_part_at = first_part_at
+        self._head_limit = head_limit
+        self._run_merge = run_merge
+        self._changing = threading.Condition()
+        self._merge: _Merge | None = None
+        self._failure: Exception | None = None
+        self._state: State[ContentT, HeadT] = State(
+            parts=(), sealed=None, head=HeadView(head=self._new_head(), count=0)
+        )
+
+    # What a kind of table says
+
+    @abstractmethod
+    def _new_head(self) -> HeadT: ...
+
+    @abstractmethod
+    def _freeze(self, values: Hashes) -> ContentT: ...
+
+    @abstractmethod
+    def _values_of(self, content: ContentT) -> Hashes:
+        """uint8[n, value_bytes], by slot."""
+
+    @abstractmethod
+    def query(self, values: Hashes) -> Hits: ...
+
+    # What is asked of it
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays and of the head's table of ids."""
+        state = self._state
+        return sum(part.nbytes for part in state.parts) + sum(view.head.nbytes for view in state.heads())
+
+    @property
+    def head_size(self) -> int:
+        """Entries that are not frozen yet."""
+        return sum(map(len, self._state.heads()))
+
+    def add(self, id: int, value: bytes) -> None:
+        """Found by the next query. Raises AlreadyIndexed, and ValueError for a value of another size."""
+        if len(value) != self._value_bytes:
+            raise ValueError(f"a value has {self._value_bytes} bytes, not {len(value)}")
+        self.add_many(np.array([id], dtype=np.int64), np.frombuffer(value, dtype=np.uint8).reshape(1, -1))
+
+    def add_many(self, ids: Numbers, values: Hashes) -> None:
+        """`ids` int64[n], `values` uint8[n, value_bytes]. Raises AlreadyIndexed (then nothing is added) and ValueError for a wrong shape.
+
+        As many as a merge would take are frozen before it returns, and it waits for a merge that is under way.
+        """
+        self._check(values)
+        if ids.shape != (len(values),) or ids.dtype != np.int64:
+            raise ValueError(f"{ids.dtype}{list(ids.shape)} ids for {len(values)} values")
+        with self._changing:
+            while len(ids) >= self._limit() and self._merge is not None:
+                self._changing.wait()
+            self._refuse_present(ids)
+            if len(ids) >= self._limit():
+                self._add_part(ids, values)
+                return
+            view = self._state.head
+            view.head.append(view.count, ids, values)
+            self._state = replace(self._state, head=replace(view, count=view.count + len(ids)))
+            task = self._due_merge()
+        if task is not None:
+            self._run_merge(task)
+
+    def remove(self, id: int) -> bool:
+        """False when it was not there. The next query does not find it; its value is gone from memory with the next merge."""
+        with self._changing:
+            task = None
+            if not self._remove_from_head(id):
+                if not self._remove_from_part(id):
+                    return False
+                task = self._due_merge()
+        if task is not None:
+            self._run_merge(task)
+        return True
+
+    def compact(self) -> None:
+        """Merge everything into one part here and now: afterwards nothing removed is left in memory."""
+        with self._changing:
+            while self._merge is not None:
+                self._changing.wait()
+            task = self._begin_merge(0)
+        task()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for the merge that is under way. Raises what a merge has failed with; what it would have merged is still there."""
+        with self._changing:
+            while self._merge is not None:
+                self._changing.wait()
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    # Changing the state, with the lock held
+
+    def _check(self, values: Hashes) -> None:
+        if values.dtype != np.uint8 or values.ndim != 2 or values.shape[1] != self._value_bytes:
+            raise ValueError(f"uint8[n, {self._value_bytes}] is needed, not {values.dtype}{list(values.shape)}")
+
+    def _limit(self) -> int:
+        return self._head_limit if self._state.parts else self._first_part_at
+
+    def _refuse_present(self, ids: Numbers) -> None:
+        numbers: list[int] = ids.tolist()
+        present = len(numbers) > 1 and len(set(numbers)) != len(numbers)
+        present = present or any(not view.head.rows.keys().isdisjoint(numbers) for view in self._state.heads())
+        if present or any(part.holds_any(ids) for part in self._state.parts):
+            raise AlreadyIndexed("an id is present already")
+
+    def _remove_from_head(self, id: int) -> bool:
+        for view in self._state.heads():
+            row = view.head.rows.pop(id, None)
+            if row is None:
+                continue
+            changed = replace(view, removed=view.removed | {row})
+            if view is self._state.head:
+                self._state = replace(self._state, head=changed)
+            else:
+                assert self._merge is not None
+                self._merge.removed.append(id)
+                self._state = replace(self._state, sealed=changed)
+            return True
+        return False
+
+    def _remove_from_part(self, id: int) -> bool:
+        parts = self._state.parts
+        for place, part in enumerate(parts):
+            slot = part.slot_of(id)
+            if slot is None:
+                continue
+            merge = self._merge
+            if merge is not None and merge.first <= place < merge.first + merge.count:
+                merge.removed.append(id)
+            changed = part.without([slot])
+            self._state = replace(self._state, parts=(*parts[:place], changed, *parts[place + 1 :]))
+            return True
+        return False
+
+    def _add_part(self, ids: Numbers, values: Hashes) -> None:
+        first = self._first_taken_in(len(ids))
+        taken = self._state.parts[first:]
+        built = self._build(taken, None, (ids, values))
+        self._state = replace(self._state, parts=(*self._state.parts[:first], built))
+
+    # Merging
+
+    def _due_merge(self) -> Task | None:
+        state = self._state
+        if self._merge is not None:
+            return None
+        if not state.parts and 2 * len(state.head) <= state.head.count >= self._limit():
+            self._begin_head(*state.head.entries())  # much came and went: still too little to freeze
+            return None
+        hollow = [place for place, part in enumerate(state.parts) if 4 * part.removed > len(part.ids)]
+        full = state.head.count >= self._limit()
+        if not hollow and not full:
+            return None
+        return self._begin_merge(min([self._first_taken_in(state.head.count), *hollow]))
+
+    def _begin_head(self, ids: Numbers, values: Hashes) -> None:
+        head = self._new_head()
+        head.append(0, ids, values)
+        self._state = replace(self._state, head=HeadView(head=head, count=len(ids)))
+
+    def _first_taken_in(self, count: int) -> int:
+        parts = self._state.parts
+        first = len(parts)
+        while first and len(parts[first - 1].ids) <= _TAKE_IN_UP_TO * count:
+            first -= 1
+            count += len(parts[first].ids)
+        return first
+
+    def _begin_merge(self, first: int) -> Task:
+        state = self._state
+        merge = self._merge = _Merge(first, len(state.parts) - first, [])
+        fresh = HeadView(head=self._new_head(), count=0)
+        self._state = sealed = replace(state, sealed=state.head, head=fresh)
+        return lambda: self._run(merge, sealed)
+
+    def _run(self, merge: _Merge, state: State[ContentT, HeadT]) -> None:
+        try:
+            built = self._build(state.parts[merge.first :], state.sealed)
+        except Exception as error:  # noqa: BLE001 - kept for `settle`; the table stays whole, its head is searched as before
+            self._give_up(error)
+            return
+        with self._changing:
+            gone = [slot for slot in map(built.slot_of, merge.removed) if slot is not None]
+            if gone:
+                built = built.without(gone)
+            parts = self._state.parts
+            after = parts[merge.first + merge.count :]
+            merged = (built,) if len(built.ids) else ()
+            self._state = replace(self._state, parts=(*parts[: merge.first], *merged, *after), sealed=None)
+            self._merge = None
+            task = self._due_merge()
+            self._changing.notify_all()
+        if task is not None:
+            self._run_merge(task)
+
+    def _give_up(self, error: Exception) -> None:
+        with self._changing:
+            state = self._state
+            assert state.sealed is not None
+            ids, values = state.sealed.entries()
+            newer, newer_values = state.head.entries()
+            self._state = replace(state, sealed=None)
+            self._begin_head(np.concatenate([ids, newer]), np.concatenate([values, newer_values]))
+            self._merge, self._failure = None, error
+            self._changing.notify_all()
+
+    def _build(
+        self,
+        parts: Sequence[Part[ContentT]],
+        head: HeadView[HeadT] | None,
+        more: tuple[Numbers, Hashes] | None = None,
+    ) -> Part[ContentT]:
+        """One part of all that is there, its slots in the order of ids."""
+        pieces = [
+            (part.ids[alive], self._values_of(part.content)[alive]) for part in parts for alive in [part.living()]
+        ]
+        if head is not None:
+            pieces.append(head.entries())
+        if more is not None:
+            pieces.append(more)
+        ids = np.concatenate([piece[0] for piece in pieces])
+        values = np.concatenate([piece[1] for piece in pieces])
+        del pieces
+        if (ids[1:] <= ids[:-1]).any():
+            order = np.argsort(ids, kind="stable")
+            ids, values = ids[order], values[order]
+        return Part(ids=ids, alive=all_alive(len(ids)), removed=0, content=self._freeze(values))
