@@ -24,7 +24,7 @@ from shared.db.pool import Database, DatabaseUnavailable, Tx
 from shared.db.relay import Relay
 from shared.db.wake import Wakeups
 from shared.errors import Permanent
-from shared.log.port import OutgoingRecord, Record, TopicPartition
+from shared.log.port import HEARTBEAT_KEY, OutgoingRecord, Record, TopicPartition
 from tests.contract.log_harness import Harness, place, publish, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -131,7 +131,7 @@ class Desk:
                 await reader.assign({where: self._start[where]})
                 while reader.position(where) < end:
                     found += await reader.read(timeout_seconds=0.2)
-        return [one for one in found if one.key != str(UUID(int=0)).encode()]
+        return [one for one in found if one.key != HEARTBEAT_KEY]
 
     async def reasons(self) -> dict[str, list[str]]:
         """Decisions published, by key."""
@@ -429,3 +429,24 @@ async def _ask(desk: Desk, record: Record, *, key: str | None) -> UUID:
         OutgoingRecord(topic=DEAD_LETTERS.name, key=b"k", value=data_of(request), headers=headers),
     )
     return request.dead_letter_id
+
+
+async def test_compacted_partitions_get_a_heartbeat_where_the_log_needs_it(desk: Desk) -> None:
+    log = desk.harness.log
+    ends = {number: await log.end(place(CLAIMS, number)) for number in range(CLAIMS.partitions)}
+    async with desk.relaying():
+        await desk.put("k", "the relay leads")
+        await until(desk.empty)
+        if not log.needs_heartbeat:
+            assert [await log.end(place(CLAIMS, number)) for number in ends] == list(ends.values())
+            return
+
+        async def beaten() -> bool:
+            return all([await log.end(place(CLAIMS, number)) > end for number, end in ends.items()])
+
+        await until(beaten)
+    for number, end in ends.items():
+        async with log.reader() as reader:
+            await reader.assign({place(CLAIMS, number): end})
+            (beat,) = await reader.read(timeout_seconds=10)
+        assert (beat.key, beat.value) == (HEARTBEAT_KEY, None)

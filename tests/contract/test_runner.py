@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
+import psycopg
 import pytest
 import structlog
 
@@ -17,10 +19,10 @@ from shared.contracts.event import Envelope, Event, data_of, decode, headers_of
 from shared.contracts.topics import DEAD_LETTERS, DECISIONS
 from shared.errors import Permanent, Transient
 from shared.log.dead_letters import dead_letter_id
-from shared.log.port import Commit, OutgoingRecord, Record, TopicPartition
+from shared.log.port import HEARTBEAT_KEY, Commit, OutgoingRecord, Record, TopicPartition
 from shared.log.replays import append_again_replays
 from shared.log.runner import Handler, Runner, backoff_seconds
-from tests.contract.log_harness import Harness, a_group, owns, place, publish, until
+from tests.contract.log_harness import Harness, PostgresHarness, a_group, owns, place, publish, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -369,6 +371,65 @@ async def _from(group: Group, where: TopicPartition, offset: int) -> Sequence[Re
         while reader.position(where) < end:
             found += await reader.read(timeout_seconds=0.2)
     return found
+
+
+async def test_a_heartbeat_is_nothing_to_handle(group: Group) -> None:
+    handled: list[str] = []
+
+    async def handler(envelope: Envelope, record: Record) -> None:
+        handled.append(reason_of(envelope))
+
+    beat = OutgoingRecord(topic=DECISIONS.name, key=HEARTBEAT_KEY, value=None, partition=0)
+    async with group.running(handler):
+        await publish(group.harness.log, beat, a_decision("after"))
+        await until(holds(lambda: handled == ["after"]))
+    assert await group.letters() == []
+
+
+async def test_a_position_that_is_gone_is_given_up_for_the_first_record_kept(on_postgres: PostgresHarness) -> None:
+    group = Group(on_postgres)
+    await group.prepare()
+    handled: list[str] = []
+
+    async def handler(envelope: Envelope, record: Record) -> None:
+        handled.append(reason_of(envelope))
+
+    await publish(on_postgres.log, a_decision("1"), a_decision("2"))
+    async with on_postgres.log.group_reader(group=group.name, topics=[DECISIONS.name], member_id="m") as reader:
+        await owns(reader, DECISIONS.partitions, resume=False)
+        await reader.commit({place(DECISIONS): Commit(offset=1000)})  # of a log that was restored from an older copy
+    async with group.running(handler):
+        await until(holds(lambda: handled == ["1", "2"]))
+        await publish(on_postgres.log, a_decision("3"))
+        await until(holds(lambda: handled == ["1", "2", "3"]))
+    assert await group.committed() == 3
+
+
+async def test_a_runner_goes_on_after_every_connection_was_dropped(on_postgres: PostgresHarness) -> None:
+    group = Group(on_postgres)
+    await group.prepare()
+    handled: list[str] = []
+
+    async def handler(envelope: Envelope, record: Record) -> None:
+        handled.append(reason_of(envelope))
+        await asyncio.sleep(0.01)
+
+    async with group.running(handler):
+        await publish(on_postgres.log, *(a_decision(f"{number}") for number in range(100)))
+        for count in (5, 30, 60):
+            await until(holds(partial(_more_than, handled, count)))
+            async with await psycopg.AsyncConnection.connect(on_postgres.database.conninfo, autocommit=True) as killer:
+                await killer.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        await until(holds(lambda: len(set(handled)) == 100))
+    first_met = list(dict.fromkeys(handled))
+    assert first_met == [f"{number}" for number in range(100)]
+
+
+def _more_than(handled: list[str], count: int) -> bool:
+    return len(set(handled)) > count
 
 
 def test_backoff_doubles_up_to_a_limit_with_full_jitter() -> None:
