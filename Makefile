@@ -5,8 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LOG    ?= postgres
 ARGS   ?=
+# Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
+TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,10 +36,13 @@ contracts: install ## Who may import whom
 	$(BIN)/lint-imports
 
 test: lint types contracts ## Everything: style, types, import contracts, tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
 
 bench: install ## Content confirmed to signed demand received, on both logs (ARGS=--json)
 	$(BIN)/python -m bench.confirmed_to_demand $(ARGS)
+
+bench-index: install ## Our PDQ index beside threatexchange and faiss (ARGS=--full for 10 million)
+	$(BIN)/python -m bench.index $(ARGS)
 
 kafka: install ## A local Apache Kafka in the foreground
 	$(BIN)/python deploy/kafka-local/kafka_local.py $(ARGS)
