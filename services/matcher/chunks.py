@@ -119,10 +119,15 @@ FEW = Layout(name="16x16", widths=(16,) * 16, flips=(1,) * 16)
 """Few places to look, more candidates: for parts so small that candidates are rare, and 0.2 MB when empty."""
 MANY = Layout(name="6x24+4x23+1x20", widths=(24,) * 6 + (23,) * 4 + (20,), flips=(2,) * 10 + (1,))
 """Many places to look, few candidates; 25 MB when empty."""
-LAYOUTS = {layout.name: layout for layout in (FEW, MANY)}
-_FEW_UP_TO = 200_000
+SOME = Layout(name="6x22+5x18+2x17", widths=(22,) * 6 + (18,) * 5 + (17,) * 2, flips=(2,) * 6 + (1,) * 7)
+"""Between the two; 5 MB when empty."""
+LAYOUTS = {layout.name: layout for layout in (FEW, SOME, MANY)}
+_FEW_UP_TO = 30_000
+_SOME_UP_TO = 300_000
 
 
 def layout_for(count: int) -> Layout:
-    """The faster layout at this many values (`make bench-index` shows both sides of the border)."""
-    return FEW if count <= _FEW_UP_TO else MANY
+    """The fastest layout at about this many values, of those tried."""
+    if count <= _FEW_UP_TO:
+        return FEW
+    return SOME if count <= _SOME_UP_TO else MANY
