@@ -56,11 +56,12 @@ def _serve_one(name: str) -> None:
 def demo(
     log: Annotated[Literal["postgres", "kafka"], typer.Option(help="The event log to run on.")] = "postgres",
     exit_: Annotated[bool, typer.Option("--exit", help="End after the table, also on a terminal.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Keep the log lines here.")] = None,
 ) -> None:
     """Watch the whole path on a small internet on loopback; exits 0 when every scenario ends as expected."""
     from services.standalone.demo.run import run_demo
 
-    code = run(run_demo(log=log, stay=sys.stdout.isatty() and not exit_))
+    code = run(run_demo(log=log, stay=sys.stdout.isatty() and not exit_, log_file=log_file))
     raise typer.Exit(code)
 
 

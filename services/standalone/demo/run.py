@@ -35,7 +35,7 @@ from shared.settings import Settings
 
 POLICY = Policy(
     clock_scale=1 / 10_800,  # a day takes eight seconds
-    undelivered_escalates_after=3 * DAY,
+    undelivered_escalates_after=6 * DAY,  # its hosts fail for seconds, and seconds are not scaled
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
 )
@@ -44,6 +44,7 @@ LIMIT_SECONDS = 85.0
 SETTLED_SECONDS = 2.0
 """After all is as expected the demo looks on for so long: nothing may come that must not."""
 LOOK_SECONDS = 0.4
+WARNINGS_SHOWN = 20
 WIDE = 150
 """Columns from which the table has room for every story."""
 
@@ -57,12 +58,15 @@ class Stage:
     mail: MailServer
 
 
-async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool) -> int:
-    """Run it; 0 when every scenario ended as expected. `stay`: afterwards it stays up until interrupted."""
+async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: Path | None = None) -> int:
+    """Run it; 0 when every scenario ended as expected. `stay`: afterwards it stays up until interrupted.
+
+    Log lines go to `log_file`, by default into the temporary folder; the last warnings are shown when something was wrong.
+    """
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
     async with serve.signals_as_event() as stop, AsyncExitStack() as stack:
         folder = stack.enter_context(_temporary_folder())
-        stack.enter_context(_log_lines_to(folder / "takedown.log", console))
+        lines = stack.enter_context(_log_lines_to(log_file or folder / "takedown.log", console))
         kafka = await stack.enter_async_context(_kafka(log, folder, console))
         console.print("Drawing and hashing pictures, opening the small internet …")
         stage = await stack.enter_async_context(_stage())
@@ -73,6 +77,8 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool) -> int:
         runtime = await stack.enter_async_context(serve.standalone(settings, held))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
         code = await _play(console, stage, client, base_url, stop)
+        if code:
+            _show_warnings(console, lines)
         if stay and not stop.is_set():
             _say_how_to_look(console, base_url, client)
             await stop.wait()
@@ -191,12 +197,15 @@ async def _act(client: Clients, stage: Stage, courses: Mapping[str, Course]) -> 
     await client.operations.post("/v1/outbound", {"on": True})
     unrelated = [people.sighting(url, hashes) for url, hashes in stage.cast.unrelated]
     await people.sight(client, [*unrelated, *_sightings(stage.cast.scenarios, Found.BEFORE)])
-    claims = {
-        scenario.name: await people.declare(client, scenario, number)
-        for number, scenario in enumerate(stage.cast.scenarios, start=1)
-    }
-    for claim_id in claims.values():
-        await people.confirm(client, claim_id)
+    claims: dict[str, str] = {}
+
+    async def claim(scenario: Scenario, number: int) -> None:
+        claims[scenario.name] = await people.declare(client, scenario, number)
+        await people.confirm(client, claims[scenario.name])
+
+    async with asyncio.TaskGroup() as group:
+        for number, scenario in enumerate(stage.cast.scenarios, start=1):
+            group.create_task(claim(scenario, number))
     await people.sight(client, _sightings(stage.cast.scenarios, Found.SIGHTED))
     await people.sight(client, _sightings(stage.cast.scenarios, Found.MADE_UP))
     for scenario in stage.cast.scenarios:
@@ -318,19 +327,23 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _log_lines_to(path: Path, console: Console) -> Iterator[None]:
-    """Log lines go to a file, away from the table; the last ones are shown when the demo breaks off."""
+def _log_lines_to(path: Path, console: Console) -> Iterator[Path]:
+    """Log lines go to a file, away from the table; the last warnings are shown when the demo breaks off."""
     logs.configure(format_="json", level="info")
-    with path.open("w") as file:
+    with path.open("w", buffering=1) as file:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=file))
         logging.basicConfig(level=logging.WARNING, stream=file, force=True)  # the libraries' own
         try:
-            yield
-        except BaseException:
-            file.flush()
-            for line in path.read_text().splitlines()[-20:]:
-                console.print(line, style="dim")
+            yield path
+        except Exception:
+            _show_warnings(console, path)
             raise
+
+
+def _show_warnings(console: Console, path: Path) -> None:
+    found = [line for line in path.read_text().splitlines() if '"level": "info"' not in line]
+    for line in found[-WARNINGS_SHOWN:]:
+        console.print(line, style="dim", soft_wrap=True)
 
 
 @asynccontextmanager

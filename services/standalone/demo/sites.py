@@ -232,19 +232,21 @@ class Swapper(Site):
 
 @dataclass(eq=False, kw_only=True)
 class UploadsAgain(Site):
-    """Removes it; the uploader puts it back; removes it again."""
+    """Removes it; once that is confirmed to it the uploader puts it back; removes it again."""
 
     gone_status: int = 404
-    back_after_seconds: float = 4.0
+    back_after_seconds: float = 1.0
     uploaded_again: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def asked(self, received: Received) -> None:
-        self.disable(received)
-        await self.say_removed(received)
-        if not self.uploaded_again.is_set() and received.type == "demand.issued":
-            await asyncio.sleep(self.back_after_seconds)
-            self.disabled.clear()
-            self.uploaded_again.set()
+    async def message(self, received: Received) -> Response:
+        if received.type == "demand.closed" and not self.uploaded_again.is_set():
+            self.soon(self._upload_again())
+        return await super().message(received)
+
+    async def _upload_again(self) -> None:
+        await asyncio.sleep(self.back_after_seconds)
+        self.disabled.clear()
+        self.uploaded_again.set()
 
 
 @dataclass(eq=False, kw_only=True)
