@@ -65,6 +65,11 @@ _RELEASE = """
 UPDATE notifier.due_checks SET lease_id = NULL, lease_until = NULL WHERE takedown_id = %s AND lease_id = %s
 """
 
+# A look that was interrupted is due again soon: its lease would last for minutes.
+_PUT_BACK = """
+UPDATE notifier.due_checks SET lease_until = clock_timestamp() + interval '1 second' WHERE takedown_id = %s AND lease_id = %s
+"""
+
 _RECORD = """
 INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
     address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, elapsed_ms)
@@ -168,7 +173,16 @@ class CheckWorker:
         return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def check(self, due: DueCheck) -> None:
-        """One check, from what is wanted to the takedown's decision."""
+        """One check, from what is wanted to the takedown's decision. Raises Transient; it is then due again."""
+        try:
+            await self._check(due)
+        except Transient:
+            with contextlib.suppress(Transient):
+                async with self._database.transaction() as tx:
+                    await tx.execute(_PUT_BACK, (due.takedown_id, due.lease_id))
+            raise
+
+    async def _check(self, due: DueCheck) -> None:
         async with self._database.transaction() as tx:
             found = await self._wanted(tx, due.takedown_id)
             if found is None:  # erased in between
