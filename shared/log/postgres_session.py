@@ -104,11 +104,18 @@ class Catalogue:
             FROM {schema}.topic AS t WHERE t.name = %b
         """
         self._known: dict[str, TopicRow] = {}
+        self._asking = asyncio.Lock()
 
     async def topic(self, name: str, *, fresh: bool = False) -> TopicRow:
         """Raises UnknownTopic."""
         if fresh:
             self._known.pop(name, None)
+        if name in self._known:
+            return self._known[name]
+        async with self._asking:  # many ask at once at the start; one query answers them
+            return await self._ask(name)
+
+    async def _ask(self, name: str) -> TopicRow:
         if name not in self._known:
             rows = await self._session.fetch(self._query, (name,))
             if not rows:

@@ -129,10 +129,18 @@ async def test_calls_that_come_together_share_a_transaction(on_postgres: Postgre
     topic = a_topic()
     await on_postgres.log.ensure_topics([topic])
     async with on_postgres.log.publisher() as publisher:
-        stood = await asyncio.gather(*(publisher.publish([record(topic, b"%d" % n)]) for n in range(200)))
+        async with on_postgres.database.transaction() as tx:
+            await tx.execute("SELECT 1 FROM eventlog.partition FOR UPDATE")
+            calls = [asyncio.create_task(publisher.publish([record(topic, b"%d" % n)])) for n in range(200)]
+
+            async def waits() -> bool:  # the first is under way and stuck: the others gather behind it
+                return await _waiting_appends(on_postgres.database) == 1
+
+            await until(waits)
+        stood = await asyncio.gather(*calls)
     assert sorted(one.offset for (one,) in stood) == list(range(200))
     found = await read_all(on_postgres.log, topic)
-    assert len({one.append_time for one in found}) < 50, "one append time is one transaction"
+    assert len({one.append_time for one in found}) == 2, "one append time is one transaction"
     assert [found[one.offset].value for (one,) in stood] == [b"%d" % n for n in range(200)]
 
 
@@ -151,7 +159,7 @@ async def test_a_published_call_to_several_partitions_is_all_or_nothing(on_postg
             )
 
             async def waits() -> bool:
-                return await _backends(tx, "eventlog.append") == 1
+                return await _waiting_appends(on_postgres.database) == 1
 
             await until(waits)
             await tx.execute(
@@ -165,15 +173,16 @@ async def test_a_published_call_to_several_partitions_is_all_or_nothing(on_postg
     assert [one.value for one in await read_all(on_postgres.log, topic, 0)] == [b"before", b"after"]
 
 
-async def _backends(tx: psycopg.AsyncConnection[dict[str, object]], query: str) -> int:
-    cursor = await tx.execute(
-        "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-        " AND pid <> pg_backend_pid() AND datname = current_database()",
-        (f"%{query}%",),
-    )
-    row = await cursor.fetchone()
+async def _waiting_appends(database: Database) -> int:
+    """A transaction of its own each time: PostgreSQL shows one the same statistics all along."""
+    async with database.transaction() as tx:
+        cursor = await tx.execute(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE '%eventlog.append%' AND pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        row = await cursor.fetchone()
     assert row is not None
-    return int(str(row["n"]))
+    return int(row["n"])
 
 
 async def test_readers_and_members_go_on_after_the_server_dropped_all_connections(on_postgres: PostgresHarness) -> None:
