@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -72,7 +73,8 @@ def watch(
     """A live table of takedowns and open tasks."""
     from services.standalone.watch import watch as watch_all
 
-    run(watch_all(settings_of_client(), interval_seconds=interval_seconds, once=once))
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        run(watch_all(settings_of_client(), interval_seconds=interval_seconds, once=once))
 
 
 def openapi(

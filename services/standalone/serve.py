@@ -7,6 +7,7 @@ ends the process: a service without one of its workers looks alive and is not.
 from __future__ import annotations
 
 import asyncio
+import gc
 import contextlib
 import signal
 import socket
@@ -91,6 +92,16 @@ async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio
     await serving
 
 
+def collect_less_often() -> None:
+    """Leave what start-up made out of garbage collection, and collect the rest less often.
+
+    By default a full collection walks every imported module again and again: a fifth of the process's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @asynccontextmanager
 async def running(
     runtime: Runtime,
@@ -101,6 +112,7 @@ async def running(
     with_database: bool = True,
 ) -> AsyncIterator[None]:
     """The services at work while the block runs. Raises WorkerDied in place of the block when one of them ends."""
+    collect_less_often()
     stop_http = asyncio.Event()
     app = create_app(runtime, services)
     workers: list[tuple[str, Callable[[], Awaitable[Any]]]] = [(service.name, service.run) for service in services]
