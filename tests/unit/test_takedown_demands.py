@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from services.notifier.effects import HoldNewDemands, OpenTask, SendMessage
 from services.notifier.events import (
     AnswerKind,
+    AttemptCompleted,
     AttemptOutcome,
     DecisionMade,
     DirectoryChanged,
@@ -33,10 +34,26 @@ from tests.unit.takedown_story import (
     SITE,
     START,
     TAKEDOWN,
+    Row,
     Story,
     of_kind,
     surroundings,
 )
+
+
+def accepted(row: Row, now: datetime) -> AttemptCompleted:
+    """An attempt under way that ends well, whatever happened meanwhile."""
+    return AttemptCompleted(
+        attempt_id=uuid4(),
+        message_id=row.effect.message_id,
+        demand_id=row.effect.demand_id,
+        kind=row.effect.kind,
+        number=0,
+        attempt=9,
+        started_at=now,
+        outcome=AttemptOutcome.ACCEPTED,
+    )
+
 
 BOUND = surroundings(routes=Routes(organisations=(replace(SITE, bound_by=("uk_osa_20a",)), HOSTER)))
 
@@ -385,3 +402,29 @@ def test_printed_times_are_never_scaled() -> None:
     assert story.demand.requested_by == START + 72 * HOUR
     story.deliver()
     assert story.demand.deadline == START + timedelta(hours=72) * 0.001
+    law = Story.opened(policy=Policy(clock_scale=0.001), around=BOUND)
+    assert law.demand.respond_within_seconds == 48 * 3600
+    law.deliver()
+    assert law.demand.deadline == START + timedelta(hours=48) * 0.001
+
+
+def test_a_delivery_that_is_accepted_after_all_is_recorded_and_stays_escalated() -> None:
+    story = Story.opened()
+    row = story.due()[0]
+    story.attempt(AttemptOutcome.TRANSIENT)
+    story.later(7 * HOUR).look(Outcome.PRESENT)
+    story.fire_due_timers()
+    assert story.takedown.demands[0].state is DemandState.UNDELIVERABLE
+    story.tell(accepted(row, story.now))
+    assert [one.state for one in story.takedown.demands] == [DemandState.DELIVERED, DemandState.DUE]
+    assert [one.recipient for one in story.takedown.demands] == ["site", "hoster"]
+
+
+def test_a_delivery_that_is_accepted_after_the_removal_is_closed() -> None:
+    story = Story.opened()
+    row = story.due()[0]
+    story.attempt(AttemptOutcome.PERMANENT, detail="410")
+    story.look(Outcome.GONE, status=410)
+    effects = story.tell(accepted(row, story.now))
+    assert story.takedown.demands[0].state is DemandState.CLOSED
+    assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.CLOSED]

@@ -17,6 +17,7 @@ from services.notifier.events import (
     RemovalMethod,
     ResponseReason,
 )
+from services.notifier.ladder import Routes
 from services.notifier.machine.looking import combined
 from services.notifier.states import DemandState, MessageKind, Outcome, TakedownState, Target
 from services.notifier.takedown import acts_on, begin, decide
@@ -300,6 +301,9 @@ def test_the_flood_guard_holds_what_nobody_was_asked_about() -> None:
     assert (story.state(), story.check_at) == (TakedownState.DISCOVERED, story.now)
     story.tell(FloodHeld(hosts=21))
     assert story.state() is TakedownState.DISCOVERED
+    unknown = Story.opened(around=surroundings(routes=Routes()))
+    unknown.tell(FloodHeld(hosts=21))
+    assert unknown.state() is TakedownState.HELD
     asked = Story.opened()
     asked.tell(FloodHeld(hosts=21))
     assert asked.state() is TakedownState.OPEN

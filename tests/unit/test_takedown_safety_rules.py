@@ -366,6 +366,27 @@ def test_rule_7_a_suspended_content_stops_at_the_attempt_even_before_its_takedow
     assert story.attempt() == []
 
 
+def test_rule_7_every_message_waits_while_suspended_and_none_is_lost() -> None:
+    story = Story.delivered()
+    story.confirm_gone()
+    closed = story.demand.demand_id
+    story.content(state=ContentState.SUSPENDED)
+    refused = may_send(story.takedown, closed, MessageKind.CLOSED, story.now, story.policy, story.around)
+    assert refused is Refusal.SUSPENDED
+    assert story.attempt() == []
+    story.content(state=ContentState.ACTIVE)
+    assert story.attempt() == [MessageKind.CLOSED]
+
+
+def test_rule_7_a_retraction_waits_while_the_content_is_suspended() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.REJECT)
+    story.content(state=ContentState.SUSPENDED)
+    assert story.attempt() == []
+    story.content(state=ContentState.ACTIVE)
+    assert story.attempt() == [MessageKind.RETRACTED]
+
+
 def test_rule_7_withdrawal_by_the_subject_tells_open_recipients_alone_and_erases() -> None:
     story = Story.delivered()
     story.responds(ResponseReason.LEGAL)  # refused; the hoster is asked
