@@ -130,7 +130,7 @@ class KafkaLog:
     async def reader(self) -> AsyncIterator[Reader]:
         reader = await _started(consumer(self._bootstrap_servers))
         try:
-            yield KafkaReader(reader)
+            yield KafkaReader(reader, self._known_partitions)
         finally:
             await stop(reader)
 

@@ -29,7 +29,7 @@ _BATCH_BYTES = 256 * 1024
 _MAX_REQUEST_BYTES = 1024 * 1024
 _TRANSACTION_TIMEOUT_MS = 10_000
 """A transaction whose publisher died is aborted after this, or when its id is used again; readers wait for it that long."""
-_DEADLINE_SECONDS = 2 * REQUEST_TIMEOUT_MS / 1000
+_DEADLINE_SECONDS = REQUEST_TIMEOUT_MS / 1000
 _STOP_SECONDS = 5.0
 
 PartitionsOf = Callable[[str], Awaitable[int]]

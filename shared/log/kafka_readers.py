@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +23,7 @@ from shared.log.port import (
     Polled,
     Record,
     TopicPartition,
+    UnknownTopic,
 )
 
 log = structlog.get_logger(__name__)
@@ -85,11 +86,15 @@ async def _read_slice(reader: AIOKafkaConsumer, seconds: float, max_records: int
 
 
 class KafkaReader:
-    def __init__(self, reader: AIOKafkaConsumer) -> None:
+    def __init__(self, reader: AIOKafkaConsumer, partitions_of: Callable[[str], Awaitable[int]]) -> None:
         self._reader = reader
+        self._partitions_of = partitions_of
         self._positions: dict[TopicPartition, int] = {}
 
     async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        for partition in positions:  # aiokafka would wait for an unknown one
+            if not 0 <= partition.partition < await self._partitions_of(partition.topic):
+                raise UnknownTopic(f"{partition.topic}/{partition.partition}")
         self._reader.assign([kafka_partition(partition) for partition in positions])
         for partition, offset in positions.items():
             self._reader.seek(kafka_partition(partition), offset)

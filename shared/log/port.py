@@ -21,6 +21,9 @@ MAX_RECORD_BYTES = 1_000_000
 """Key, value and headers of one record together; a little under Kafka's default `max.message.bytes`."""
 
 
+MAX_METADATA_BYTES = 4096
+"""Kafka's default `offset.metadata.max.bytes`."""
+
 HEARTBEAT_KEY = b"00000000-0000-0000-0000-000000000000"
 """Of a tombstone that names nothing. Kafka compacts a segment only when a later record starts another: see `needs_heartbeat`."""
 
@@ -104,10 +107,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """A committed position: the offset of the next record to handle, and up to 4 KiB of metadata."""
+    """A committed position: the offset of the next record to handle, and up to 4,096 bytes of metadata (else ValueError)."""
 
     offset: int
     metadata: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.metadata.encode()) > MAX_METADATA_BYTES:
+            raise ValueError("commit metadata is longer than the log takes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +151,7 @@ class Reader(Protocol):
     """Reads chosen partitions, without a group."""
 
     async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Read these partitions from these positions; replaces what was assigned."""
+        """Read these partitions from these positions; replaces what was assigned. Raises UnknownTopic, LogUnavailable."""
         ...
 
     async def read(self, *, timeout_seconds: float, max_records: int = 1000) -> tuple[Record, ...]:

@@ -64,6 +64,12 @@ async def test_a_commit_keeps_its_metadata_and_may_go_down(harness: Harness) -> 
         assert await member.committed(where) == Commit(offset=2, metadata=metadata)
 
 
+def test_metadata_longer_than_the_log_takes_is_refused() -> None:
+    assert Commit(offset=1, metadata="ä" * 2048).metadata
+    with pytest.raises(ValueError, match="metadata"):
+        Commit(offset=1, metadata="ä" * 2049)
+
+
 async def test_groups_do_not_know_of_one_another(harness: Harness) -> None:
     topic = a_topic()
     await harness.log.ensure_topics([topic])

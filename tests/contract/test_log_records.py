@@ -179,6 +179,10 @@ async def test_an_unknown_partition_is_named(harness: Harness) -> None:
         await publish(harness.log, record(topic, b"x", partition=2))
     with pytest.raises(UnknownTopic):
         await harness.log.beginning(TopicPartition(topic=topic.name, partition=2))
+    async with harness.log.reader() as reader:
+        for where in (place(topic, 2), place(a_topic())):
+            with pytest.raises(UnknownTopic):
+                await reader.assign({where: 0})
 
 
 async def test_topics_are_ensured_more_than_once_but_keep_their_partitions(harness: Harness) -> None:
