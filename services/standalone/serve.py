@@ -7,8 +7,8 @@ ends the process: a service without one of its workers looks alive and is not.
 from __future__ import annotations
 
 import asyncio
-import gc
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
