@@ -1,6 +1,8 @@
 """The inner loops of the chunked index, compiled by numba. Import this module only where compiling may wait (see `compiling.py`).
 
 Unsigned integers throughout: numba tests signed indices for negative ones, and mixing the two makes floats.
+Arrays are taken out of their tuples before a loop: numba counts references where one is taken out, with an instruction that lets no
+memory access pass, and the loops live from having many under way (collecting candidates was three times slower otherwise).
 No function here checks a bound: `frozen.py` hands over arrays of one layout, and nobody else may call them.
 """
 
@@ -246,16 +248,17 @@ def words_near(
     low, high = key & np.uint64(63), key >> np.uint64(6)
     base, most = cut.word_bounds[chunk], cut.flips[chunk]
     before = count
+    words, masks, rows, flip_masks = near.words, near.masks, near.rows, cut.flip_masks
     for flipped in range(most + np.uint64(1)):
         mask = cut.low_masks[most - np.uint64(flipped), low]
         for place in range(cut.flip_bounds[chunk, flipped], cut.flip_bounds[chunk, flipped + 1]):
-            word = base + (high ^ np.uint64(cut.flip_masks[place]))
+            word = base + (high ^ np.uint64(flip_masks[place]))
             both = bitmaps[word] & mask
-            near.words[count] = word  # without a branch: kept only where `count` moves on
-            near.masks[count] = both
+            words[count] = word  # without a branch: kept only where `count` moves on
+            masks[count] = both
             count += np.uint64(both != np.uint64(0))
     for place in range(before, count):
-        near.rows[place] = row
+        rows[place] = row
     return count
 
 
@@ -265,20 +268,22 @@ def locate(near: Near, count: np.uint64, chunk: int, part: Tables, entries: Keys
 
     Returns how many words have more than one such entry; they are listed in `near.longer`.
     """
+    words, masks, starts, stops, long_places = near.words, near.masks, near.starts, near.stops, near.longer
+    bitmaps, offsets = part.bitmaps, part.offsets
     longer = np.uint64(0)
     for place in range(count):
-        prefetch(part.offsets, near.words[place] + np.uint64(chunk))
+        prefetch(offsets, words[place] + np.uint64(chunk))
     for place in range(count):
-        word, mask = near.words[place], near.masks[place]
+        word, mask = words[place], masks[place]
         first, last = trailing_zeros(mask), np.uint64(63) - leading_zeros(mask)
-        below = part.bitmaps[word] & ((np.uint64(1) << first) - np.uint64(1))
-        above = (part.bitmaps[word] >> last) >> np.uint64(1)
-        start = np.uint64(part.offsets[word + np.uint64(chunk)]) + popcount(below)
-        near.starts[place] = start
-        stop = np.uint64(part.offsets[word + np.uint64(chunk) + np.uint64(1)]) - popcount(above)
-        near.stops[place] = stop
+        below = bitmaps[word] & ((np.uint64(1) << first) - np.uint64(1))
+        above = (bitmaps[word] >> last) >> np.uint64(1)
+        start = np.uint64(offsets[word + np.uint64(chunk)]) + popcount(below)
+        starts[place] = start
+        stop = np.uint64(offsets[word + np.uint64(chunk) + np.uint64(1)]) - popcount(above)
+        stops[place] = stop
         prefetch(entries, start)
-        near.longer[longer] = place
+        long_places[longer] = place
         longer += np.uint64(stop - start > np.uint64(1))
     return longer
 
@@ -288,12 +293,26 @@ def collect(
     entries: Keys, start: np.uint64, stop: np.uint64, mask: np.uint64, row: int, waiting: Waiting, count: np.uint64
 ) -> np.uint64:
     """Appends the slots of the entries whose low key bits are in `mask`; how many are waiting then."""
+    slots, rows = waiting.slots, waiting.rows
     for entry in range(start, stop):
         packed = np.uint64(entries[entry])
-        waiting.slots[count] = packed >> np.uint64(6)
-        waiting.rows[count] = row
+        slots[count] = packed >> np.uint64(6)
+        rows[count] = row
         count += (mask >> (packed & np.uint64(63))) & np.uint64(1)
     return count
+
+
+@_kernel
+def measure(values: Words, wanted: Words, slots: Keys, rows: Numbers, distances: Keys, count: int | np.int64) -> None:
+    """`distances[i]`: value `slots[i]` from query `rows[i]`. No branch in it: many values are under way at once."""
+    for place in range(count):
+        slot, row = np.uint64(slots[place]), np.uint64(rows[place])
+        distances[place] = (
+            popcount(values[slot, 0] ^ wanted[row, 0])
+            + popcount(values[slot, 1] ^ wanted[row, 1])
+            + popcount(values[slot, 2] ^ wanted[row, 2])
+            + popcount(values[slot, 3] ^ wanted[row, 3])
+        )
 
 
 @_kernel
@@ -309,17 +328,14 @@ def verify(
     hits: Numbers,
     found: int,
 ) -> tuple[Numbers, int]:
-    values = part.values
-    for candidate in range(count):  # no branch in it: the processor has many values under way at once
-        slot, row = np.uint64(waiting.slots[candidate]), np.uint64(waiting.rows[candidate])
-        waiting.distances[candidate] = distance_of(
-            values, slot, wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
-        )
+    values, alive = part.values, part.alive
+    slots, rows, distances = waiting.slots, waiting.rows, waiting.distances
+    measure(values, wanted, slots, rows, distances, np.int64(count))
     for candidate in range(count):
-        distance = np.uint64(waiting.distances[candidate])
+        distance = np.uint64(distances[candidate])
         if distance <= max_distance:
-            slot, row = np.uint64(waiting.slots[candidate]), np.uint64(waiting.rows[candidate])
-            if is_alive(part.alive, slot) and not admitted_before(values[slot], keys[row], chunk, cut):
+            slot, row = np.uint64(slots[candidate]), np.uint64(rows[candidate])
+            if is_alive(alive, slot) and not admitted_before(values[slot], keys[row], chunk, cut):
                 hits = appended(hits, found, row, slot, distance)
                 found += 1
     return hits, found
@@ -347,25 +363,27 @@ def search_chunk(
     for row in range(first, last):
         if seen[row] <= size:
             near_count = words_near(np.uint64(keys[row, chunk]), row, chunk, cut, part.bitmaps, near, near_count)
+    masks, rows, starts, stops, long_places = near.masks, near.rows, near.starts, near.stops, near.longer
+    slots, slot_rows = waiting.slots, waiting.rows
     longer = locate(near, near_count, chunk, part, entries)
     count = np.uint64(0)
     for place in range(near_count):  # the first entry of each; most words have no other
         if count == np.uint64(_CANDIDATES):
             hits, found = verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
             count = np.uint64(0)
-        packed, row = np.uint64(entries[near.starts[place]]), near.rows[place]
-        wants = (near.masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
-        waiting.slots[count] = packed >> np.uint64(6)
-        waiting.rows[count] = row
+        packed, row = np.uint64(entries[starts[place]]), rows[place]
+        wants = (masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
+        slots[count] = packed >> np.uint64(6)
+        slot_rows[count] = row
         count += wants
         seen[row] += np.int64(wants)
     for turn in range(longer):
-        place = near.longer[turn]
-        start, stop, row = near.starts[place] + np.uint64(1), near.stops[place], near.rows[place]
+        place = long_places[turn]
+        start, stop, row = starts[place] + np.uint64(1), stops[place], rows[place]
         while start < stop and seen[row] <= size:
             middle = min(stop, start + np.uint64(_CANDIDATES) - count)
             before = count
-            count = collect(entries, start, middle, near.masks[place], row, waiting, count)
+            count = collect(entries, start, middle, masks[place], row, waiting, count)
             seen[row] += np.int64(count - before)
             start = middle
             if count == np.uint64(_CANDIDATES):
