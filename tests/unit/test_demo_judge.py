@@ -9,7 +9,7 @@ import pytest
 from services.standalone.demo import internet, judge
 from services.standalone.demo.judge import Course
 from services.standalone.demo.pictures import Picture
-from services.standalone.demo.scenarios import End, Scenario, Target
+from services.standalone.demo.scenario import End, Scenario, Target
 from services.standalone.demo.sites import Provider, Received, Site
 
 URL = "http://somewhere.test/m/1.jpg"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.standalone.demo.pictures import Hashes
-from services.standalone.demo.scenarios import Scenario
+from services.standalone.demo.scenario import Scenario
 from shared.auth import Role, create_key
 from shared.db.pool import Database
 from shared.errors import TakedownError

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.standalone.demo.scenarios import End, Scenario
+from services.standalone.demo.scenario import End, Scenario
 from services.standalone.demo.sites import ASKING, Provider
 
 SEEN_TYPES = frozenset({*ASKING, "demand.retracted", "demand.closed"})

@@ -26,7 +26,8 @@ from services.standalone.demo.clients import Clients, HostAnswers
 from services.standalone.demo.internet import Internet
 from services.standalone.demo.judge import Course
 from services.standalone.demo.mailbox import MailboxOnly, MailServer
-from services.standalone.demo.scenarios import Cast, Found, Scenario
+from services.standalone.demo.scenario import Found, Scenario
+from services.standalone.demo.scenarios import Cast
 from services.standalone.demo.sites import Redirector, UploadsAgain
 from shared import logs
 from shared.log.kafka_local import LocalKafka, start_kafka

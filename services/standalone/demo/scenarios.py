@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from services.standalone.demo import sites
 from services.standalone.demo.mailbox import MailboxOnly
 from services.standalone.demo.pictures import (
     FORMATS,
     Hashes,
-    Picture,
     Pixels,
     draw,
     encode,
@@ -19,6 +17,7 @@ from services.standalone.demo.pictures import (
     mirrored,
     resized,
 )
+from services.standalone.demo.scenario import End, Found, Scenario, Target
 from services.standalone.demo.sites import Provider, Site
 
 UNRELATED = 300
@@ -26,73 +25,6 @@ UNRELATED = 300
 GALLERIES = 3
 """Hosts that serve them."""
 PROVIDER = "hosting"
-
-
-class Found(StrEnum):
-    """How a target comes to be known."""
-
-    SIGHTED = "sighted"
-    """A crawler sees it after the content was confirmed."""
-    BEFORE = "seen before"
-    """A crawler saw it before the content was confirmed."""
-    REPORTED = "reported"
-    """A helpline reports the page's URL; our own fetch finds the picture."""
-    MADE_UP = "made up"
-    """A crawler says so. It is not true, or nobody can look."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """How a target must end. `reason` is of a removal; None: any, or none."""
-
-    state: str
-    reason: str | None = None
-    round: int = 1
-
-    def __str__(self) -> str:
-        reason = f" ({self.reason.replace('_', ' ')})" if self.reason else ""
-        return f"{self.state}{reason}" + (f", round {self.round}" if self.round > 1 else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A URL of the scenario's site. `copy` None: nothing of the content is there."""
-
-    path: str
-    end: End
-    copy: Picture | None = None
-    found: Found = Found.SIGHTED
-    page: str | None = None
-    """The path of the page it is on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """`site_hears`, `provider_hears`: message types that must have arrived there. No other asking message may have."""
-
-    name: str
-    story: str
-    site: Site
-    original: Picture
-    targets: tuple[Target, ...]
-    site_hears: frozenset[str] = frozenset({"demand.issued"})
-    site_may_hear: frozenset[str] = frozenset({"demand.reminded", "demand.closed"})
-    provider_hears: frozenset[str] = frozenset()
-    withdraw: bool = False
-    """The claim is withdrawn once the site has a demand."""
-    held: str | None = None
-    """The kind of the task that a held target must have."""
-    check_detail: str | None = None
-    """What every check of a held target must say."""
-    hashes: dict[str, Hashes] = field(default_factory=dict)
-    """Of what a crawler sees (or says it sees), by path; the original's under ''."""
-
-    @property
-    def expected(self) -> str:
-        """For the table."""
-        ends = dict.fromkeys(str(target.end) for target in self.targets)
-        asked = [name for name, hears in (("site", self.site_hears), ("provider", self.provider_hears)) if hears]
-        return "; ".join(ends) + (f"; asked: {', '.join(asked)}" if asked else "; nobody asked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
