@@ -89,7 +89,7 @@ def list_(as_json: AsJson = False) -> None:
 def revoke(
     key_id: Annotated[UUID, typer.Argument(help="As `keys list` shows it.")],
     suspend_content: Annotated[
-        bool, typer.Option("--suspend-content", help="Also suspend all content this key declared or confirmed.")
+        bool, typer.Option("--suspend-content", help="Also suspend the content that rests on this key alone.")
     ] = False,
 ) -> None:
     """Revoke a key, at once."""
