@@ -290,7 +290,7 @@ async def test_codings_that_were_not_asked_for_are_refused(coding: str) -> None:
             await fetcher.get(site.url())
 
 
-@pytest.mark.parametrize("encoded", [gzip.compress(b"x" * 1000)[:-9], b"no gzip at all"])
+@pytest.mark.parametrize("encoded", [gzip.compress(b"x" * 1000)[:-9], b"no gzip at all"], ids=["cut short", "no gzip"])
 async def test_a_broken_compressed_body_is_malformed(encoded: bytes) -> None:
     async with serving(answering(ok(encoded, "Content-Encoding: gzip"))) as site, fetching(site) as fetcher:
         with pytest.raises(MalformedResponse):
