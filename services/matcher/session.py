@@ -165,9 +165,9 @@ class Session:
                 await self.handle(polled.records)
 
     def _change_ownership(self, polled: Polled) -> None:
-        for partition in polled.revoked:
+        for partition in sorted(polled.revoked):
             self._release(partition)
-        for partition in polled.assigned:
+        for partition in sorted(polled.assigned):
             self._release(partition)
             shared = shared_history(self._memory, partition.partition, self._surroundings, self._logs)
             owned = self.owned[partition] = Owned(partition=partition, shared=shared)

@@ -1,0 +1,386 @@
+"""Ways to leave out one rule of the join. The product has no switches: a test replaces one small method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any
+from uuid import UUID
+
+from services.matcher import sending as sending_module
+from services.matcher import session as session_module
+from services.matcher import takeover as takeover_module
+from services.matcher.commits import Pair, resume_from
+from services.matcher.fingerprint_table import FingerprintTable
+from services.matcher.history import History, Remembered
+from services.matcher.join import one_for_each
+from services.matcher.owned import THE_CONTENT
+from services.matcher.records import decode_sightings
+from services.matcher.register import Register
+from services.matcher.sending import Sender
+from services.matcher.session import Session
+from services.matcher.takeover import TakeOver
+from services.matcher.worker import Matcher
+from shared.contracts.content import ContentState
+from shared.errors import Poison
+from shared.fingerprints import Fingerprint
+from shared.policy import Policy
+
+Patch = Callable[[object, str, Any], None]
+
+
+async def nothing(*_: object) -> None:
+    """A step left out."""
+
+
+# Add before you look, and durable before committed
+
+
+def look_at_register_before_adding(patch: Patch) -> None:
+    admit, match, waiting = Session.admit, Session.match, "waiting"
+
+    async def only_decode(self: Any, owned: Any, records: Any, position: int) -> Any:
+        decoded = []
+        for record in records:
+            try:
+                decoded.append(decode_sightings(record))
+            except Poison:
+                continue
+        self.__dict__.setdefault(waiting, []).append((owned, records, position))
+        return [seen for one in decoded if isinstance(one, tuple) for seen in one]
+
+    async def match_then_add(self: Any, sightings: Any) -> None:
+        await match(self, sightings)
+        for owned, records, position in self.__dict__.pop(waiting, []):
+            await admit(self, owned, records, position)
+
+    patch(Session, "admit", only_decode)
+    patch(Session, "match", match_then_add)
+
+
+def look_at_history_before_adding(patch: Patch) -> None:
+    scan = Session.scan
+
+    class Delayed(FingerprintTable):
+        """What is searched, told of new entries only after they were scanned."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[tuple[int, Fingerprint]] = []
+
+        def add(self, numbered: Iterable[tuple[int, Fingerprint]]) -> None:
+            self.waiting.extend(numbered)
+
+        def catch_up(self) -> None:
+            super().add(self.waiting)
+            self.waiting = []
+
+        def remove(self, number: int, fingerprint: Fingerprint) -> None:
+            self.catch_up()
+            super().remove(number, fingerprint)
+
+    init = Register.__init__
+
+    def delayed(self: Any, **given: Any) -> None:
+        init(self, **given)
+        self._table = Delayed()
+
+    async def scan_then_add(self: Any, entries: Any, over: Any) -> None:
+        await scan(self, entries, over)
+        self._register._table.catch_up()
+
+    patch(Register, "__init__", delayed)
+    patch(Session, "scan", scan_then_add)
+
+
+def commit_sightings_before_durable(patch: Patch) -> None:
+    match = Session.match
+
+    async def commit_first(self: Any, sightings: Any) -> None:
+        owners = {owned for owned, _ in sightings}
+        for owned in owners:
+            owned.handled_to = self._position(owned)
+        await self.commit(owners)
+        await match(self, sightings)
+
+    patch(Session, "match", commit_first)
+
+
+def commit_content_before_durable(patch: Patch) -> None:
+    scan = Session.scan
+
+    async def scanned_first(self: Any, entries: Any, over: Any) -> None:
+        self._scanned_to = self._register.position
+        await scan(self, entries, over)
+
+    patch(Session, "scan", scanned_first)
+
+
+# The commit
+
+
+def content_offset_apart(patch: Patch) -> None:
+    """C is not in the partition's record: it is how far this process has read."""
+
+    async def resume_point(self: TakeOver, owned: Any) -> Pair:
+        pair = await original(self, owned)
+        return dataclasses.replace(pair, content=self.register.position)
+
+    original = TakeOver.resume_point
+    patch(TakeOver, "resume_point", resume_point)
+
+
+def content_offset_from_kept_state(patch: Patch) -> None:
+    release, original = Session._release, TakeOver.resume_point
+
+    def keep(self: Any, partition: Any) -> None:
+        owned = self.owned.get(partition)
+        if owned is not None and owned.ready:
+            owned.history.kept_content = self.pair_of(owned).content
+        release(self, partition)
+
+    async def resume_point(self: TakeOver, owned: Any) -> Pair:
+        pair = await original(self, owned)
+        return dataclasses.replace(pair, content=max(pair.content, getattr(owned.history, "kept_content", 0)))
+
+    patch(Session, "_release", keep)
+    patch(TakeOver, "resume_point", resume_point)
+
+
+def late_commits_count(patch: Patch) -> None:
+    """Both lines of it: the log takes them (`refuses_late_commits`), and the process sends them."""
+    patch(Session, "may_commit", lambda self, owned: owned.ready)
+
+
+def believing_commits(*believed: str) -> Callable[[Patch], None]:
+    """Leave out some of the checks of `resume_from`."""
+
+    def leave_out(patch: Patch) -> None:
+        def resume(commit: Any, logs: Any, *, beginning: int, end: int, content_end: int) -> Pair:
+            if commit is None or not commit.metadata:
+                return Pair(sightings=beginning, content=0)
+            metadata = json.loads(commit.metadata)
+            if "sightings_log" in believed:
+                logs = dataclasses.replace(logs, sightings=metadata["sightings_log"])
+            if "content_log" in believed:
+                logs = dataclasses.replace(logs, content=metadata["content_log"])
+            return resume_from(
+                commit,
+                logs,
+                beginning=beginning,
+                end=10**9 if "end" in believed else end,
+                content_end=10**9 if "content_end" in believed else content_end,
+            )
+
+        patch(takeover_module, "resume_from", resume)
+
+    return leave_out
+
+
+def any_register_will_do(patch: Patch) -> None:
+    async def usable(self: Matcher, register: Register, logs: Any) -> bool:
+        return True
+
+    patch(Matcher, "_usable", usable)
+
+
+# Assignment
+
+
+def no_restore(patch: Patch) -> None:
+    patch(TakeOver, "restore_history", nothing)
+
+
+def no_erasures_ahead(patch: Patch) -> None:
+    patch(TakeOver, "learn_erasures", nothing)
+
+
+def not_to_the_end(patch: Patch) -> None:
+    patch(TakeOver, "read_register_to_end", nothing)
+
+
+def end_asked_once(patch: Patch) -> None:
+    async def once(self: TakeOver) -> None:
+        end = await self.surroundings.log.end(THE_CONTENT)
+        while self.register.position < end:
+            await self.moved.wait()
+
+    patch(TakeOver, "read_register_to_end", once)
+
+
+def join_after_scan(patch: Patch) -> None:
+    scan_history = TakeOver.scan_history
+
+    async def scan_then_join(self: TakeOver, owned: Any, pair: Pair) -> None:
+        await scan_history(self, owned, pair)
+        owned.joined = True
+
+    patch(TakeOver, "join_scanned_set", lambda self, owned: None)
+    patch(TakeOver, "scan_history", scan_then_join)
+
+
+def scan_only_just_applied(patch: Patch) -> None:
+    resume_point, scan_history = TakeOver.resume_point, TakeOver.scan_history
+    known_at: dict[int, int] = {}
+
+    async def note_position(self: TakeOver, owned: Any) -> Pair:
+        known_at[id(owned)] = self.register.position
+        return await resume_point(self, owned)
+
+    async def scan_new(self: TakeOver, owned: Any, pair: Pair) -> None:
+        await scan_history(self, owned, dataclasses.replace(pair, content=max(pair.content, known_at[id(owned)])))
+
+    patch(TakeOver, "resume_point", note_position)
+    patch(TakeOver, "scan_history", scan_new)
+
+
+def no_scan(patch: Patch) -> None:
+    async def note_only(self: TakeOver, owned: Any, pair: Pair) -> None:
+        owned.scanned_to = self.register.position
+
+    patch(TakeOver, "scan_history", note_only)
+
+
+def go_on_at_kept_position(patch: Patch) -> None:
+    go_on = TakeOver.go_on
+
+    async def kept(self: TakeOver, owned: Any, pair: Pair) -> None:
+        await go_on(self, owned, dataclasses.replace(pair, sightings=max(pair.sightings, owned.history.position)))
+
+    patch(TakeOver, "go_on", kept)
+
+
+# What is stored and what is matched
+
+
+def repeats_not_matched(patch: Patch) -> None:
+    admit = Session.admit
+
+    async def only_new(self: Any, owned: Any, records: Any, position: int) -> Any:
+        before = set(owned.history._numbers)
+        sightings = await admit(self, owned, records, position)
+        return [
+            seen
+            for seen in sightings
+            if any((seen.url, one.algorithm, one.value) not in before for one in seen.fingerprints)
+        ]
+
+    patch(Session, "admit", only_new)
+
+
+def repeats_refresh_nothing(patch: Patch) -> None:
+    patch(History, "_refresh", lambda self, number, seen, fingerprint: None)
+
+
+def repeats_refresh_time_alone(patch: Patch) -> None:
+    def refresh(self: Any, number: int, seen: Any, fingerprint: Any) -> None:
+        old = self._entries.pop(number)
+        kept = dataclasses.replace(seen, sighting_id=old.seen.sighting_id)
+        self._entries[number] = Remembered(fingerprint=fingerprint, seen=kept)
+
+    patch(History, "_refresh", refresh)
+
+
+def repeats_refresh_sighting_alone(patch: Patch) -> None:
+    def refresh(self: Any, number: int, seen: Any, fingerprint: Any) -> None:
+        old = self._entries[number]
+        kept = dataclasses.replace(seen, appended_at=old.seen.appended_at)
+        self._entries[number] = Remembered(fingerprint=fingerprint, seen=kept)
+
+    patch(History, "_refresh", refresh)
+
+
+# Just before a match is sent
+
+
+def content_not_looked_at_again(patch: Patch) -> None:
+    def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
+        return "url_erased" if history.erased_after(agreement.seen) else None
+
+    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+    patch(Register, "revision_of", lambda self, content_id: 0)
+
+
+def url_not_looked_at_again(patch: Patch) -> None:
+    def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
+        return None if register.holds(agreement.entry) else "content_not_active"
+
+    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+
+
+def not_looked_at_at_each_retry(patch: Patch) -> None:
+    send_matches, standing = Sender._send_matches, Sender._standing
+
+    async def once(self: Any, found: Any) -> Any:
+        looked_at = standing(self, found)
+        sender = Sender(self._surroundings, self._register, self._publisher)
+        sender._standing = list  # type: ignore[method-assign,assignment]  # that is the change
+        return await send_matches(sender, looked_at)
+
+    patch(Sender, "_send_matches", once)
+
+
+def choose_before_looking(patch: Patch) -> None:
+    send = Sender.send
+
+    async def choose_first(self: Any, found: Any, reported: Sequence[Any] = ()) -> None:
+        chosen = {id(one) for one in one_for_each([agreement for _, agreement in found], Policy())}
+        await send(self, [(owned, one) for owned, one in found if id(one) in chosen], reported)
+
+    patch(Sender, "send", choose_first)
+
+
+def marks_dropped_while_matching(patch: Patch) -> None:
+    patch(session_module, "_busy", lambda partitions: nullcontext())
+
+
+# The register
+
+
+def any_revision(patch: Patch) -> None:
+    patch(Register, "_supersedes", lambda self, event, known: known is None or known.revision is not None)
+
+
+def withdrawals_forgotten(patch: Patch) -> None:
+    apply = Register.apply
+
+    def forgetting(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        entries = apply(self, offset, event, **more)
+        if event.state is not ContentState.ACTIVE and self._contents[event.content_id].revision == event.revision:
+            del self._contents[event.content_id]
+        return entries
+
+    patch(Register, "apply", forgetting)
+
+
+def tombstone_means_nothing(patch: Patch) -> None:
+    patch(Register, "apply_tombstone", lambda self, content_id: None)
+
+
+def suspended_stays(patch: Patch) -> None:
+    apply = Register.apply
+
+    def staying(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        return () if event.state is ContentState.SUSPENDED else apply(self, offset, event, **more)
+
+    patch(Register, "apply", staying)
+
+
+def only_content_never_met_is_scanned(patch: Patch) -> None:
+    apply = Register.apply
+
+    def first_time_only(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        met: set[UUID] = self.__dict__.setdefault("met", set())
+        entries = apply(self, offset, event, **more)
+        if event.content_id in met:
+            entries = ()
+        met.add(event.content_id)
+        return entries
+
+    patch(Register, "apply", first_time_only)
+
+
+def no_age(patch: Patch) -> None:
+    patch(Register, "too_old", lambda self, now: False)
