@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from services.matcher.owned import Memory, Surroundings
 from services.matcher.worker import Matcher
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
 from shared.contracts.event import Event, data_of, decode, headers_of
-from shared.contracts.matches import MODELS, MatchFound
+from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
 from shared.log.murmur2 import partition_of
@@ -35,6 +36,14 @@ def registered(value: bytes, algorithm: str = "pdq", **more: object) -> Register
 def seen_value(value: bytes, algorithm: str = "pdq", **more: object) -> SeenFingerprint:
     quality = 90 if algorithm == "pdq" else None
     return SeenFingerprint.model_validate({"algorithm": algorithm, "value": value.hex(), "quality": quality, **more})
+
+
+def near(value: bytes, bits: int) -> bytes:
+    """`value` with exactly so many bits changed."""
+    number = int.from_bytes(value)
+    for bit in random.sample(range(8 * len(value)), bits):
+        number ^= 1 << bit
+    return number.to_bytes(len(value))
 
 
 def content(
@@ -99,6 +108,12 @@ class MatchesSeen:
     @property
     def matches(self) -> list[MatchFound]:
         return [event for _, event in self.events if isinstance(event, MatchFound)]
+
+    def sightings_of(self, content_id: UUID) -> set[UUID | None]:
+        return {event.sighting_id for event in self.matches if event.content_id == content_id}
+
+    def reports(self) -> set[UUID | None]:
+        return {event.report_id for _, event in self.events if isinstance(event, MatchFound | SightingUnmatched)}
 
     def pairs(self) -> set[tuple[UUID, UUID | None]]:
         return {(event.content_id, event.sighting_id) for event in self.matches}

@@ -1,0 +1,235 @@
+"""The matcher on real logs: PostgreSQL and Apache Kafka. Topics may hold what other tests left: each test looks at its own content."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from services.matcher.owned import GROUP
+from shared.contracts.content import Assurance, ContentState
+from shared.contracts.dead_letters import MODELS as DEAD_LETTER_MODELS
+from shared.contracts.dead_letters import DeadLetter
+from shared.contracts.event import decode
+from shared.contracts.matches import Guard, SightingUnmatched
+from shared.contracts.topics import CONTENT, DEAD_LETTERS, SIGHTINGS, TOPICS
+from shared.ids import match_event_id, takedown_id
+from shared.log.port import OutgoingRecord, Publisher
+from tests.contract.log_harness import Harness, kafka_harness, postgres_harness, read_all
+from tests.matcher_world import (
+    content,
+    content_record,
+    erasure_record,
+    near,
+    registered,
+    running_matcher,
+    seen_value,
+    sighting,
+    sightings_record,
+    until,
+    watch_matches,
+)
+
+
+@pytest.fixture(params=["postgres", "kafka"])
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with AsyncExitStack() as stack:
+        opened: Harness
+        if request.param == "postgres":
+            opened = await stack.enter_async_context(postgres_harness(request.getfixturevalue("fresh_database")))
+        else:
+            opened = await stack.enter_async_context(kafka_harness(request.getfixturevalue("kafka_bootstrap")))
+        await opened.log.ensure_topics(TOPICS)
+        yield opened
+
+
+@pytest.fixture
+async def publisher(harness: Harness) -> AsyncIterator[Publisher]:
+    async with harness.log.publisher() as opened:
+        yield opened
+
+
+def a_url() -> str:
+    return f"https://{uuid4()}.test/picture.jpg"
+
+
+async def test_whichever_comes_second_finds_the_first(harness: Harness, publisher: Publisher) -> None:
+    picture, content_id = random.randbytes(32), uuid4()
+    before = sighting(a_url(), seen_value(near(picture, 20)))
+    after = sighting(a_url(), seen_value(near(picture, 31), orientation="mirror"), page_url="https://b.test/")
+    far = sighting(a_url(), seen_value(near(picture, 32)))
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        await publisher.publish([sightings_record(before)])
+        await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+        await until(lambda: (content_id, before.sighting_id) in seen.pairs(), what="the old sighting")
+        await publisher.publish([sightings_record(far), sightings_record(after)])
+        await until(lambda: (content_id, after.sighting_id) in seen.pairs(), what="the new sighting")
+    assert seen.sightings_of(content_id) == {before.sighting_id, after.sighting_id}
+    match = next(one for one in seen.matches if one.sighting_id == after.sighting_id)
+    assert (match.algorithm, match.distance, match.orientation, match.quality) == ("pdq", 31, "mirror", 90)
+    assert (match.url, match.page_url) == (after.media_url, "https://b.test/")
+    assert (match.target_kind, match.basis, match.observed_by) == ("media", "fingerprint", "crawler")
+    assert match.takedown_id == takedown_id(content_id, "media", after.url_key)
+    assert str(match_event_id(match.takedown_id, after.sighting_id)) in {event_id for event_id, _ in seen.events}
+
+
+async def test_what_came_while_nobody_ran_is_matched(harness: Harness, publisher: Publisher) -> None:
+    """Content and sightings before, between and after two processes that share no memory."""
+    picture, content_id = random.randbytes(16), uuid4()
+    first, second = (sighting(a_url(), seen_value(picture, "md5")) for _ in range(2))
+    async with running_matcher(harness.log):
+        await publisher.publish([sightings_record(first)])
+    await publisher.publish([content_record(content(content_id, 1, registered(picture, "md5")))])
+    await publisher.publish([sightings_record(second)])
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        await until(lambda: len(seen.sightings_of(content_id)) == 2, what="both sightings")
+    assert {one.distance for one in seen.matches if one.content_id == content_id} == {0}
+
+
+async def test_suspended_withdrawn_buried(harness: Harness, publisher: Publisher) -> None:
+    """Neither suspended nor withdrawn content matches; what returns meets what was seen meanwhile."""
+    values = [random.randbytes(32) for _ in range(3)]
+    suspended, withdrawn, buried = (uuid4() for _ in values)
+    ids = (suspended, withdrawn, buried)
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        for content_id, value in zip(ids, values, strict=True):
+            await publisher.publish([content_record(content(content_id, 1, registered(value)))])
+        stop = [
+            content_record(content(suspended, 2, registered(values[0]), state=ContentState.SUSPENDED)),
+            content_record(content(withdrawn, 2, state=ContentState.WITHDRAWN)),
+            OutgoingRecord(topic=CONTENT.name, key=str(buried).encode(), value=None),
+            content_record(content(withdrawn, 1, registered(values[1]))),  # comes late, is not applied
+        ]
+        marker, mark = uuid4(), random.randbytes(32)
+        await publisher.publish([*stop, content_record(content(marker, 1, registered(mark)))])
+        one = sighting(a_url(), *(seen_value(value) for value in (*values, mark)))
+        marked = sighting(a_url(), seen_value(mark))
+        await publisher.publish([sightings_record(marked)])
+        await until(lambda: marker in {match.content_id for match in seen.matches}, what="the register is so far")
+        await publisher.publish([sightings_record(one)])
+        await until(lambda: (marker, one.sighting_id) in seen.pairs(), what="the sighting is matched")
+        assert not {match.content_id for match in seen.matches} & set(ids)
+        await publisher.publish([content_record(content(suspended, 3, registered(values[0])))])
+        await until(lambda: (suspended, one.sighting_id) in seen.pairs(), what="the resumed content")
+    assert not {match.content_id for match in seen.matches} & {withdrawn, buried}
+
+
+async def test_an_erased_url_is_forgotten_until_seen_again(harness: Harness, publisher: Publisher) -> None:
+    picture, content_id, url = random.randbytes(32), uuid4(), a_url()
+    erased, again = sighting(url, seen_value(picture)), sighting(url, seen_value(picture))
+    async with running_matcher(harness.log):
+        await publisher.publish([sightings_record(erased)])
+    await publisher.publish([erasure_record(url)])
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+        await publisher.publish([sightings_record(again)])
+        await until(lambda: (content_id, again.sighting_id) in seen.pairs(), what="seen again")
+    assert seen.sightings_of(content_id) == {again.sighting_id}
+
+
+async def test_guards_and_the_best_of_several(harness: Harness, publisher: Publisher) -> None:
+    picture, exact, content_id = random.randbytes(32), random.randbytes(32), uuid4()
+    entry = content(
+        content_id,
+        1,
+        registered(picture, max_distance=10, assurance=Assurance.UNSEEN),
+        registered(exact, "sha256"),
+    )
+    cases = {
+        "both": sighting(a_url(), seen_value(near(picture, 3)), seen_value(exact, "sha256")),
+        "over": sighting(a_url(), seen_value(near(picture, 11))),
+        "poor": sighting(a_url(), seen_value(near(picture, 4), quality=49)),
+        "unknown": sighting(a_url(), seen_value(near(picture, 5), quality=None)),
+        "nearest": sighting(a_url(), seen_value(near(picture, 9)), seen_value(near(picture, 2))),
+    }
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        await publisher.publish([content_record(entry)])
+        await publisher.publish([sightings_record(one) for one in cases.values()])
+        await until(lambda: len(seen.sightings_of(content_id)) == len(cases), what="all sightings")
+    found = {match.sighting_id: match for match in seen.matches if match.content_id == content_id}
+    told = {name: found[one.sighting_id] for name, one in cases.items()}
+    assert {name: (match.algorithm, match.distance, match.guards) for name, match in told.items()} == {
+        "both": ("sha256", 0, ()),
+        "over": ("pdq", 11, (Guard.OVER_THRESHOLD,)),
+        "poor": ("pdq", 4, (Guard.LOW_QUALITY,)),
+        "unknown": ("pdq", 5, (Guard.QUALITY_UNKNOWN,)),
+        "nearest": ("pdq", 2, ()),
+    }
+    assert told["over"].assurance is Assurance.UNSEEN
+
+
+async def test_a_reported_sighting_is_always_answered(harness: Harness, publisher: Publisher) -> None:
+    picture, content_id, reports = random.randbytes(32), uuid4(), (uuid4(), uuid4())
+    known = sighting(a_url(), seen_value(picture), report_id=reports[0])
+    unknown = sighting(a_url(), seen_value(random.randbytes(32)), report_id=reports[1])
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+        mark = sighting(a_url(), seen_value(picture))
+        await publisher.publish([sightings_record(mark)])
+        await until(lambda: (content_id, mark.sighting_id) in seen.pairs(), what="the content is known")
+        await publisher.publish([sightings_record(known), sightings_record(unknown)])
+        await until(lambda: len(seen.reports() & set(reports)) == 2, what="both reports")
+    unmatched = [event for _, event in seen.events if isinstance(event, SightingUnmatched)]
+    assert [(one.sighting_id, one.report_id) for one in unmatched if one.report_id in reports] == [
+        (unknown.sighting_id, reports[1])
+    ]
+
+
+async def test_a_poison_record_is_set_aside_and_the_next_is_matched(harness: Harness, publisher: Publisher) -> None:
+    picture, content_id = random.randbytes(32), uuid4()
+    one = sighting(a_url(), seen_value(picture))
+    record = sightings_record(one)
+    poison = OutgoingRecord(topic=SIGHTINGS.name, key=None, value=b"{}", partition=record.partition)
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log):
+        (stood,) = await publisher.publish([poison])
+        await publisher.publish([content_record(content(content_id, 1, registered(picture))), record])
+        await until(lambda: (content_id, one.sighting_id) in seen.pairs(), what="the next record")
+    letters = [
+        decode(DEAD_LETTER_MODELS, value=letter.value, headers=letter.headers).event
+        for letter in await read_all(harness.log, DEAD_LETTERS)
+    ]
+    assert [
+        letter
+        for letter in letters
+        if isinstance(letter, DeadLetter)
+        and (letter.group, letter.topic, letter.partition, letter.offset)
+        == (GROUP, SIGHTINGS.name, record.partition, stood.offset)
+    ]
+
+
+async def test_two_share_the_partitions_and_one_goes(harness: Harness, publisher: Publisher) -> None:
+    pictures = {uuid4(): random.randbytes(32) for _ in range(3)}
+    batches = [[sighting(a_url(), seen_value(value)) for value in pictures.values() for _ in range(8)] for _ in "123"]
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log, member_id="one"):
+        async with running_matcher(harness.another(), member_id="two", ready=False):
+            await publisher.publish([sightings_record(one) for one in batches[0]])
+            await publisher.publish(
+                [content_record(content(content_id, 1, registered(value))) for content_id, value in pictures.items()]
+            )
+            await publisher.publish([sightings_record(one) for one in batches[1]])
+        await publisher.publish([sightings_record(one) for one in batches[2]])
+        expected = {one.sighting_id for batch in batches for one in batch}
+        await until(lambda: expected <= {match.sighting_id for match in seen.matches}, what="all", seconds=60)
+
+
+async def test_logs_made_anew_under_a_running_matcher(fresh_database: str) -> None:
+    """Positions and commits of the old logs count as none on the new ones."""
+    picture, content_id = random.randbytes(32), uuid4()
+    async with postgres_harness(fresh_database) as harness:
+        await harness.log.ensure_topics(TOPICS)
+        async with running_matcher(harness.log) as matcher, harness.log.publisher() as publisher:
+            for _ in range(5):
+                await publisher.publish([sightings_record(sighting(a_url(), seen_value(random.randbytes(32))))])
+                await publisher.publish([content_record(content(uuid4(), 1, registered(random.randbytes(32))))])
+            for topic in (SIGHTINGS, CONTENT):
+                await harness.delete(topic)
+            await harness.log.ensure_topics(TOPICS)
+            one = sighting(a_url(), seen_value(picture))
+            async with watch_matches(harness.log) as seen:
+                await publisher.publish([sightings_record(one)])
+                await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+                await until(lambda: (content_id, one.sighting_id) in seen.pairs(), what="the new logs", seconds=40)
+                await until(lambda: not matcher.not_ready(), what="ready again")
