@@ -24,6 +24,9 @@ from shared.log.port import GroupReader, Record
 
 log = structlog.get_logger(__name__)
 
+_PROGRESS = 10_000
+"""Offsets between two lines of progress."""
+
 Scan = Callable[[Sequence[Entry], Sequence[Owned]], Awaitable[None]]
 """Matches entries against the histories of these partitions; durable when it returns."""
 
@@ -108,8 +111,9 @@ class TakeOver:
                         admit_record(owned.history, record.offset, decode_sightings(record))
                     except Poison:
                         continue  # it was referenced in the dead letters when it was first read
-                owned.history.position = position
-            log.debug("history.restoring", partition=owned.partition.partition, position=position, upto=pair.sightings)
+                before, owned.history.position = owned.history.position, position
+            if before // _PROGRESS != position // _PROGRESS:
+                log.info("history.restoring", partition=owned.partition.partition, at=position, upto=pair.sightings)
             await self.surroundings.sleep(0)  # let the event loop go on
 
         await read_stretch(self.surroundings.log, owned.partition, start=start, upto=pair.sightings, take=remember)
