@@ -45,7 +45,7 @@ def router(runtime: Runtime) -> APIRouter:
         reason = (asked or SuspensionRequest()).reason
 
         async def change(tx: Tx) -> dict[str, Any]:
-            found = await content_steps.own_content(tx, principal, content_id)
+            found = await content_steps.own_content(tx, principal, content_id, to_decide=True)
             await content_steps.suspend(tx, principal, found, reason=reason, now=runtime.clock())
             return await view(tx, principal, content_id, found)
 
@@ -55,12 +55,12 @@ def router(runtime: Runtime) -> APIRouter:
     async def resume(
         principal: HelplineOrOperations, request: Request, content_id: UUID, asked: SuspensionRequest | None = None
     ) -> JSONResponse:
-        """End a suspension. One for `possible_minor` is ended by operations staff alone."""
+        """End a suspension. One for `possible_minor` or a revoked key is ended by operations staff alone."""
         key = await request_key(request, principal, runtime.keys, required=False)
         reason = (asked or SuspensionRequest()).reason
 
         async def change(tx: Tx) -> dict[str, Any]:
-            found = await content_steps.own_content(tx, principal, content_id)
+            found = await content_steps.own_content(tx, principal, content_id, to_decide=True)
             await content_steps.resume(tx, principal, found, reason=reason, now=runtime.clock())
             return await view(tx, principal, content_id, found)
 

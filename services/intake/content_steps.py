@@ -33,7 +33,7 @@ POSSIBLE_MINOR = "possible_minor"
 _HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
 
 _LIVE_CLAIM = """
-SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state <> 'withdrawn' LIMIT 1
+SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state = ANY (%s) LIMIT 1
 """
 
 _CONFIRM_VARIANT = """
@@ -43,10 +43,15 @@ WHERE variant_id = %s
 """
 
 
-async def own_content(tx: Tx, principal: Principal, shown_id: UUID) -> UUID:
+_READS = ["awaiting_confirmation", "confirmed", "withdrawing"]
+_DECIDES = ["confirmed", "withdrawing"]
+
+
+async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide: bool = False) -> UUID:
     """The content somebody means. Raises NotFound.
 
-    Helpline staff name it by their organisation's alias and need a claim of theirs on it that is not withdrawn; operations
+    Helpline staff name it by their organisation's alias and need a claim of theirs on it that is not withdrawn, and
+    `to_decide` over it one that two people stood behind: one person who declares a known fingerprint has no say. Operations
     staff name it by the id takedowns carry, or by their own organisation's alias.
     """
     content_id = await store.content_of_alias(tx, shown_id, principal.organisation_id)
@@ -56,7 +61,8 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID) -> UUID:
         if found is not None:
             return asked
     elif content_id is not None:
-        live = await (await tx.execute(_LIVE_CLAIM, (content_id, principal.organisation_id))).fetchone()
+        states = _DECIDES if to_decide else _READS
+        live = await (await tx.execute(_LIVE_CLAIM, (content_id, principal.organisation_id, states))).fetchone()
         if live is not None:
             return content_id
     raise NotFound("there is no such content for you")
@@ -76,12 +82,12 @@ async def hold(tx: Tx, content_id: UUID, asked: Hold) -> None:
 
 
 async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
-    """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` by anybody but operations."""
+    """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` and `key` by anybody but operations."""
     async with store.changing(tx, content_id) as content:
         if content.hold is None:
             raise Conflict("nobody suspended this content")
-        if content.hold is Hold.POSSIBLE_MINOR and principal.role is not Role.OPERATIONS:
-            raise Forbidden("what may depict a minor is resumed by operations staff alone")
+        if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
+            raise Forbidden("what may depict a minor, or rests on a revoked key, is resumed by operations staff alone")
         await tx.execute(_HOLD, (None, content_id))
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)

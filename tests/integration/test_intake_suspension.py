@@ -206,3 +206,30 @@ async def test_variants_need_a_confirmed_claim_of_ones_own(intake: Intake, pair:
     body = {"fingerprints": [{"algorithm": "md5", "value": md5(7)}], "assurance": "viewed"}
     assert (await intake.post(path, body, by=ann)).status_code == 409
     assert await intake.rows("SELECT 1 FROM intake.variants") == []
+
+
+async def test_one_person_who_declares_a_known_fingerprint_holds_and_resumes_nothing(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    zoe = await intake.member("zoe", organisation="helpline-z")
+    known = [{"algorithm": "md5", "value": md5(1)}]
+    claim = await intake.confirmed(by=ann, confirmer=ben, fingerprints=known)
+    waiting = await intake.declare(by=zoe, fingerprints=known, case_ref="ZZ-20260001")
+    assert (await intake.post(f"/v1/content/{waiting['content_id']}/suspension", by=zoe)).status_code == 404
+    path = f"/v1/content/{claim['content_id']}"
+    assert (await intake.get(path, by=ann)).json()["state"] == "active"
+    assert (await intake.post(f"{path}/suspension", by=ann)).status_code == 200
+    assert (await intake.post(f"/v1/content/{waiting['content_id']}/resumption", by=zoe)).status_code == 404
+    assert (await intake.get(path, by=ann)).json()["state"] == "suspended"
+
+
+async def test_what_a_revoked_key_held_is_resumed_by_operations_alone(
+    intake: Intake, pair: tuple[Member, Member], operator: Member
+) -> None:
+    ann, ben = pair
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    (real,) = await revoke_key_and_suspend(intake.database, ann.key_id)
+    assert (await intake.post(f"/v1/content/{claim['content_id']}/resumption", by=ben)).status_code == 403
+    resumed = await intake.post(f"/v1/content/{real}/resumption", by=operator)
+    assert (resumed.status_code, resumed.json()["state"]) == (200, "active")
