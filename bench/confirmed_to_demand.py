@@ -83,7 +83,9 @@ def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -
     more = {"TAKEDOWN_LOG": "kafka", "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS": kafka} if kafka else {}
     with Hosts(world) as hosts:
         hosts.removes = False
-        settings = environment(config(folder / "takedown.toml", hosts), TAKEDOWN_DATA_DIR=str(folder / "data"), **more)
+        settings = environment(
+            config(folder / "takedown.toml", hosts, policy=""), TAKEDOWN_DATA_DIR=str(folder / "data"), **more
+        )
         port = free_port()
         with Fleet(settings, logs=folder, ports={"serve": port}) as fleet:
             fleet.start("serve")
