@@ -53,12 +53,13 @@ SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float AS seconds FRO
 WHERE due_at > clock_timestamp()
 """
 
+# Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = """
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected
-FROM notifier.takedowns t JOIN notifier.content c USING (content_id)
+FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
-WHERE t.takedown_id = %s
+WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn')
 """
 
 _RELEASE = """
@@ -95,6 +96,14 @@ class DueCheck:
     lease_id: UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a look saw, and when it began."""
+
+    looked: Looked
+    started_at: datetime
+
+
 class CheckWorker:
     """Looks at what is due to be looked at."""
 
@@ -103,7 +112,7 @@ class CheckWorker:
         self._applier = applier
         self._database = runtime.database
         self._wakeups = runtime.wakeups
-        self._looking: dict[UUID, asyncio.Task[Looked]] = {}
+        self._looking: dict[UUID, tuple[UUID, asyncio.Task[_Seen | None]]] = {}  # by lease: takedown, look
         self._member = runtime.settings.member
         self._vantage = runtime.settings.vantage
         self._checker = Checker(
@@ -148,13 +157,16 @@ class CheckWorker:
                         await self._break_off()
 
     async def _break_off(self) -> None:
+        looking = dict(self._looking)  # what begins later reads for itself whether it was called off
         async with self._database.transaction() as tx:
             cursor = await tx.execute(
-                "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)", (list(self._looking),)
+                "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)",
+                ([takedown_id for takedown_id, _ in looking.values()],),
             )
             going_on = {row["takedown_id"] for row in await cursor.fetchall()}
-        for takedown_id in self._looking.keys() - going_on:
-            self._looking[takedown_id].cancel()
+        for takedown_id, look in looking.values():
+            if takedown_id not in going_on:
+                look.cancel()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueCheck]:
         cursor = await tx.execute(
@@ -183,15 +195,10 @@ class CheckWorker:
             raise
 
     async def _check(self, due: DueCheck) -> None:
-        async with self._database.transaction() as tx:
-            found = await self._wanted(tx, due.takedown_id)
-            if found is None:  # erased in between
-                await tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
-                return
-        wanted, started_at = found
-        looked = await self._look(wanted)
-        if looked is None:
+        seen = await self._look(due)
+        if seen is None:
             return
+        looked, started_at = seen.looked, seen.started_at
         completed = self._completed(looked, check_id=uuid4(), started_at=started_at)
         CHECKS.labels(completed.outcome).inc()
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
@@ -203,28 +210,38 @@ class CheckWorker:
                 await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
             await scope.apply(takedown, completed)
 
-    async def _look(self, wanted: Wanted) -> Looked | None:
-        """None: it was broken off."""
-        look = asyncio.create_task(self._checker.look(wanted))
-        self._looking[wanted.takedown_id] = look
+    async def _look(self, due: DueCheck) -> _Seen | None:
+        """None: it was broken off, or called off before it began. Known as under way before anything is read: what stops it
+        is either read here or finds it."""
+        look = asyncio.create_task(self._read_and_look(due))
+        self._looking[due.lease_id] = (due.takedown_id, look)
         try:
             await asyncio.wait((look,))
         finally:
-            del self._looking[wanted.takedown_id]
+            del self._looking[due.lease_id]
             look.cancel()
         if look.cancelled():
-            log.info("check.broken_off", takedown_id=str(wanted.takedown_id))
+            log.info("check.broken_off", takedown_id=str(due.takedown_id))
             return None
         return look.result()
 
-    async def _wanted(self, tx: Tx, takedown_id: UUID) -> tuple[Wanted, datetime] | None:
+    async def _read_and_look(self, due: DueCheck) -> _Seen | None:
+        async with self._database.transaction() as tx:
+            found = await self._wanted(tx, due)
+            if found is None:  # erased or stopped in between
+                await tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
+                return None
+        wanted, started_at = found
+        return _Seen(looked=await self._checker.look(wanted), started_at=started_at)
+
+    async def _wanted(self, tx: Tx, due: DueCheck) -> tuple[Wanted, datetime] | None:
         """What to look for, and the database's time as the look begins."""
-        row = await (await tx.execute(_WANTED, (takedown_id,))).fetchone()
+        row = await (await tx.execute(_WANTED, (due.takedown_id, due.lease_id))).fetchone()
         if row is None or row["url"] is None:
             return None
         adopted = row["adopted_at"] is not None
         wanted = Wanted(
-            takedown_id=takedown_id,
+            takedown_id=due.takedown_id,
             target_kind=row["target_kind"],
             url=row["url"],
             url_key=row["url_key"],

@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from services.notifier.apply import Applier
+from services.notifier.worker_checks import CheckWorker, DueCheck
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -404,3 +406,35 @@ async def test_a_bare_tombstone_means_withdrawn(fresh_database: str) -> None:
         await world.tombstone(content_id)
         await world.until_state(takedown, "withdrawn")
         assert await world.value("SELECT fingerprints::text FROM notifier.content") == "[]"
+
+
+async def test_a_claimed_check_that_was_called_off_fetches_nothing(fresh_database: str) -> None:
+    """The suspension came after the claim and before the first read (a job that waits for a connection)."""
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        await world.know_hosts()
+        body = picture(1)
+        content_id = await world.confirmed(body)
+        takedown = await world.match(content_id, site.show("/m.png", body))
+        await world.until_state(takedown, "open")
+        lease_id = uuid4()
+        claimed = DueCheck(
+            takedown_id=takedown, content_id=content_id, host="site.test", reason="scheduled", lease_id=lease_id
+        )
+        await world.content(picture(1), content_id=content_id, state=ContentState.SUSPENDED, revision=2)
+        await world.until_state(takedown, "suspended")
+        worker = CheckWorker(Applier(world.runtime))
+        before = list(site.fetched)
+        await worker.check(claimed)
+        assert site.fetched == before
+
+        # Resumed since: what is due now is another job's.
+        await world.stop()
+        await world.rows(
+            "INSERT INTO notifier.due_checks (takedown_id, due_at, reason, host, lease_id) VALUES (%s, now(), 'x', 'site.test', %s)"
+            " RETURNING 1",
+            takedown,
+            uuid4(),
+        )
+        await worker.check(claimed)
+        assert site.fetched == before
