@@ -100,7 +100,7 @@ async def receive(applier: Applier, owner: store.DemandOwner, answer: Answer, *,
         assert takedown is not None
         demand = takedown.demand(owner.demand_id)
         assert demand is not None
-        answer_id = _id_of(demand, answer, via)
+        answer_id = _id_of(demand, answer, via, resumed=await _resumed(scope.tx, takedown))
         kept = await _keep(scope.tx, takedown, demand, answer_id, answer, via)
         if kept is not None:
             event = HostAnswered(
@@ -161,13 +161,25 @@ def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.Demand
     return item if isinstance(item, notice.DemandItem) else None
 
 
-def _id_of(demand: Demand, answer: Answer, via: str) -> UUID:
-    """The same answer has the same id, until a check has called it false: then saying it again is news.
+async def _resumed(tx: Tx, takedown: Takedown) -> str:
+    """What differs after each resumption of the takedown or of its content (which an ended takedown takes no note of)."""
+    cursor = await tx.execute(
+        "SELECT count(*) AS times FROM notifier.decisions WHERE kind = 'resume' AND content_id = %s",
+        (takedown.content_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return f"{takedown.resumed_at and takedown.resumed_at.isoformat()} {row['times']}"
+
+
+def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
+    """The same answer has the same id, until a check has called it false or what it stopped was resumed: then saying it again
+    is news.
 
     The page puts the moment of the click into an answer: clicking twice is one answer.
     """
     said = answer.model_dump_json(exclude_none=True, exclude={"at"} if via == "page" else None)
-    return deterministic_id((str(demand.demand_id), kind_of(answer), str(demand.false_reports), said))
+    return deterministic_id((str(demand.demand_id), kind_of(answer), str(demand.false_reports), resumed, said))
 
 
 async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, answer: Answer, via: str) -> Kept | None:

@@ -130,7 +130,7 @@ async def _take(applier: Applier, principal: Principal, content_id: UUID, decide
         if not await publish_decision(scope.tx, decided):
             await _must_be_the_same(scope.tx, decided)
             return
-        refusal = await apply_decision(scope, decided)
+        refusal = await apply_decision(scope, decided, by_operations=True)
         if refusal is not None:
             raise Conflict(f"not possible now: {refusal}", reason=refusal)
         about = decided.takedown_id or content_id

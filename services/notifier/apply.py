@@ -29,6 +29,7 @@ from services.notifier.events import (
     ContentChanged,
     DecisionMade,
     Event,
+    HostAnswered,
     MatchReceived,
     Sender,
     Surroundings,
@@ -206,7 +207,7 @@ class Scope:
     async def _reach_further(self, takedown: Takedown, event: Event, effect: Effect) -> None:
         match effect:
             case PublishDecision():
-                await self._decide_for_host(takedown, effect)
+                await self._decide_for_host(takedown, event, effect)
             case HoldNewDemands():
                 await store_content.hold_new_demands(self.tx, effect.content_id, effect.reason)
                 await self.reread()
@@ -215,10 +216,12 @@ class Scope:
             case _:
                 pass
 
-    async def _decide_for_host(self, takedown: Takedown, effect: PublishDecision) -> None:
+    async def _decide_for_host(self, takedown: Takedown, event: Event, effect: PublishDecision) -> None:
         """A host's word suspends at once, here and by a decision for intake, until a person looks."""
+        # By the answer: the same word after a resumption is another decision, which intake has to hear of too.
+        answer = str(event.answer_id) if isinstance(event, HostAnswered) else ""
         decided = DecisionTaken(
-            decision_id=deterministic_id((str(effect.demand_id), "decision", effect.kind, effect.reason)),
+            decision_id=deterministic_id((str(effect.demand_id), "decision", effect.kind, effect.reason, answer)),
             kind=effect.kind,
             content_id=effect.content_id,
             takedown_id=None,

@@ -112,7 +112,7 @@ class Consumer:
             return
         async with self._applier.scope(content_id, exclusive=True) as scope:
             if await keep_decision(scope.tx, event):
-                await apply_decision(scope, event)
+                await apply_decision(scope, event, by_operations=False)
 
     async def _let_waiting_go_on(self, scope: Scope) -> None:
         if scope.content.state is ContentState.WITHDRAWN or self._ready(scope, 0):

@@ -13,19 +13,22 @@ from shared.contracts.decisions import DecisionKind, DecisionTaken
 
 LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
 """A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
+POSSIBLE_MINOR = "possible_minor"
+"""A suspension here for this reason is lifted by operations staff alone, or taken over by intake's own."""
 CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
 """Decisions that may be about a content as a whole."""
 
 
-async def apply_decision(scope: Scope, decided: DecisionTaken) -> str | None:
+async def apply_decision(scope: Scope, decided: DecisionTaken, *, by_operations: bool) -> str | None:
     """Apply a decision that is new. The scope is exclusive. Gives why nothing was changed (a word), or None.
 
     With a task, it counts for every takedown that waits for that task, and the task is done. Suspension and resumption
-    without a takedown are the content's: they count here at once, and intake applies them when it reads them.
+    without a takedown are the content's: they count here at once, and intake applies them when it reads them. `by_operations`:
+    taken here by operations staff, not read from intake's log.
     """
     task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
     if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
-        refusal = await _on_content(scope, decided)
+        refusal = await _on_content(scope, decided, by_operations=by_operations)
         if refusal is None and task is not None:
             await tasks.close_task(scope.tx, task.task_id, decided.kind)
         return refusal
@@ -51,7 +54,10 @@ async def apply_decision(scope: Scope, decided: DecisionTaken) -> str | None:
     return refusal
 
 
-async def _on_content(scope: Scope, decided: DecisionTaken) -> str | None:
+async def _on_content(scope: Scope, decided: DecisionTaken, *, by_operations: bool) -> str | None:
+    # What comes from intake may have been decided before the host's word was known there.
+    if scope.content.suspended_here_for == POSSIBLE_MINOR and not by_operations:
+        return POSSIBLE_MINOR
     if decided.kind is DecisionKind.SUSPEND:
         await store_content.suspend_here(scope.tx, scope.content_id, decided.reason)
     elif decided.kind is DecisionKind.RESUME:

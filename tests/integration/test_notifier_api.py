@@ -12,6 +12,8 @@ import aiohttp
 
 from shared.auth import Role
 from shared.contracts.content import Assurance
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.topics import DECISIONS
 from shared.ids import content_alias
 from tests.notifier_world import World, open_world, picture, secret, serve_app
 
@@ -177,6 +179,45 @@ async def test_a_host_asks_and_answers(fresh_database: str) -> None:
             status, known = await nobody.get("/.well-known/takedown.json")
             assert status == 200
             assert known["organisation"] == world.runtime.settings.organisation_name
+
+
+async def test_possible_minor_counts_again_after_a_resumption(fresh_database: str) -> None:
+    """Each time it stops everything here, intake hears of it by a decision of its own; what intake resumed before it knew
+    does not lift it."""
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, item = await demanded(world)
+        path = f"/host/v1/demands/{item['demand_id']}/response"
+        resume = {"kind": "resume", "content_id": str(content_id), "reason": "an adult"}
+        told = "SELECT count(*) FROM notifier.decisions WHERE kind = 'suspend' AND content_id = %s"
+        async with bearer(world, item["token"]) as host, faces(world, Role.OPERATIONS) as (operations,):
+            for times, answer in enumerate(({}, {}, {"text": "really"}), start=1):
+                for _ in range(2):  # said twice, it is one
+                    assert (await host.post(path, {"reason": "possible_minor"} | answer))[0] == 200
+                    assert await world.state(takedown) == "suspended"
+                    assert await world.value(told, content_id) == times
+                if times == 3:
+                    break
+                assert (await operations.post("/v1/decisions", resume))[0] == 201
+                await world.until_state(takedown, "open")
+        late = DecisionTaken(
+            decision_id=uuid4(),
+            kind=DecisionKind.RESUME,
+            content_id=content_id,
+            person_id="person-2",
+            organisation_id="helpline",
+            reason="of an earlier suspension",
+            decided_at=datetime.now(UTC),
+        )
+        await world.publish(DECISIONS, str(content_id), late)
+        known = "SELECT count(*) FROM notifier.decisions WHERE decision_id = %s"
+
+        async def read() -> bool:
+            return bool(await world.value(known, late.decision_id))
+
+        await world.until(read, what="intake's decision is read")
+        assert await world.state(takedown) == "suspended"
 
 
 async def test_possible_minor_stops_everything_at_once(fresh_database: str) -> None:
