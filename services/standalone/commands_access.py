@@ -37,7 +37,9 @@ def create(
 ) -> None:
     """Make a key. It is shown once, here."""
 
+    from services.intake.actors import COMMAND_LINE
     from services.standalone import assemble
+    from shared import audit
     from shared.auth import Role, create_key
     from shared.db.migrations import migrate
 
@@ -45,9 +47,11 @@ def create(
         async with assemble.database_for_command(settings_of_client()) as database:
             await migrate(database, [assemble.ACCESS])
             async with database.transaction() as tx:
-                return await create_key(
+                made = await create_key(
                     tx, person_id=person, organisation_id=organisation, role=Role(role), label=label
                 )
+                await audit.record(tx, COMMAND_LINE, action="key.created", object_kind="key", object_id=made[0].key_id)
+                return made
 
     key, secret = run(make())
     if as_json:
@@ -94,8 +98,10 @@ def revoke(
 ) -> None:
     """Revoke a key, at once."""
 
+    from services.intake.actors import COMMAND_LINE
     from services.intake.keys import revoke_key_and_suspend
     from services.standalone import assemble
+    from shared import audit
     from shared.auth import list_keys, revoke_key
     from shared.db.migrations import migrate
 
@@ -109,7 +115,10 @@ def revoke(
                 stopped = await revoke_key_and_suspend(database, key_id) if key_id in known else ()
                 return known.get(key_id), len(stopped)
             async with database.transaction() as tx:
-                return await revoke_key(tx, key_id), 0
+                revoked = await revoke_key(tx, key_id)
+                if revoked is not None:
+                    await audit.record(tx, COMMAND_LINE, action="key.revoked", object_kind="key", object_id=key_id)
+                return revoked, 0
 
     key, count = run(end())
     if key is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -120,13 +121,36 @@ def replay(
     from services.standalone import dead_letters
 
     async def ask() -> str:
-        async with _log(settings_of_client()) as log:
+        settings = settings_of_client()
+        async with _log(settings) as log:
+            await dead_letters.find(log, dead_letter_id)
+        await _record_replay(settings, dead_letter_id, person)
+        async with _log(settings) as log:
             return await dead_letters.replay(log, dead_letter_id, requested_by=person, wait_seconds=wait_seconds)
 
     outcome = run(ask())
     if outcome != "handled":
         raise NotReplayed(outcome)
     say("handled")
+
+
+async def _record_replay(settings: Settings, dead_letter_id: UUID, person: str) -> None:
+    """The audit row, before anybody is asked. The log may be another server's, so the database is opened for it alone."""
+    from services.intake.actors import COMMAND_LINE
+    from services.standalone import assemble
+    from shared import audit
+    from shared.db.migrations import migrate as apply_migrations
+
+    async with assemble.database_for_command(settings) as database:
+        await apply_migrations(database, [assemble.ACCESS])
+        async with database.transaction() as tx:
+            await audit.record(
+                tx,
+                replace(COMMAND_LINE, person_id=person),
+                action="dead_letter.replayed",
+                object_kind="dead_letter",
+                object_id=dead_letter_id,
+            )
 
 
 @asynccontextmanager
