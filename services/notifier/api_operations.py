@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.notifier import reads, store, tasks
 from services.notifier.apply import Applier, publish_decision
-from services.notifier.deciding import CONTENT_DECISIONS, apply_decision
+from services.notifier.deciding import CONTENT_DECISIONS, apply_decision, belongs
 from services.notifier.directory import list_hosts
 from services.notifier.states import TakedownState, TaskKind
 from services.notifier.store_content import LIVE_CLAIMS
@@ -144,7 +144,24 @@ async def _take(applier: Applier, principal: Principal, content_id: UUID, decide
 
 
 async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
-    """(content, takedown or None) of what is decided. Raises Invalid, NotFound."""
+    """(content, takedown or None) of what is decided. Raises Invalid (also where what is named does not belong together),
+    NotFound."""
+    content_id, takedown_id = await _named(tx, asked)
+    if asked.content_id not in (None, content_id):
+        raise Invalid("content_id is not the content of what is decided", pointer="#/content_id")
+    if asked.task_id is not None:
+        task = await tasks.task_of(tx, asked.task_id)
+        if task is None or not belongs(task, content_id, takedown_id):
+            raise Invalid("the task is of another takedown", pointer="#/task_id")
+    if asked.demand_id is not None:
+        of_demand = await store.takedown_of_demand(tx, asked.demand_id)
+        of_content = None if of_demand is None else await store.content_of(tx, of_demand)
+        if of_content != content_id or asked.takedown_id not in (None, of_demand):
+            raise Invalid("the demand is of another takedown", pointer="#/demand_id")
+    return content_id, takedown_id
+
+
+async def _named(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
     takedown_id = asked.takedown_id
     if asked.task_id is not None:
         task = await tasks.task_of(tx, asked.task_id)

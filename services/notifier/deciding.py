@@ -19,6 +19,11 @@ CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
 """Decisions that may be about a content as a whole."""
 
 
+def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> bool:
+    """Whether a task is of this takedown; a content's task is of every takedown of that content."""
+    return task.content_id == content_id and (task.scope == "content" or takedown_id in (None, task.takedown_id))
+
+
 async def apply_decision(scope: Scope, decided: DecisionTaken, *, by_operations: bool) -> str | None:
     """Apply a decision that is new. The scope is exclusive. Gives why nothing was changed (a word), or None.
 
@@ -27,6 +32,8 @@ async def apply_decision(scope: Scope, decided: DecisionTaken, *, by_operations:
     taken here by operations staff, not read from intake's log.
     """
     task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
+    if task is not None and not belongs(task, scope.content_id, decided.takedown_id):
+        return "task_of_another_takedown"
     if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
         refusal = await _on_content(scope, decided, by_operations=by_operations)
         if refusal is None and task is not None:
@@ -73,7 +80,7 @@ async def _on_takedowns(scope: Scope, takedown_ids: tuple[UUID, ...], made: Deci
     loaded = []
     for takedown_id in takedown_ids:
         takedown = await scope.load(takedown_id)
-        if takedown is None:
+        if takedown is None or takedown.content_id != scope.content_id:
             return "no_such_takedown"
         loaded.append(takedown)
         refusal = decision_refused(takedown, made)

@@ -181,6 +181,52 @@ async def test_a_host_asks_and_answers(fresh_database: str) -> None:
             assert known["organisation"] == world.runtime.settings.organisation_name
 
 
+async def test_what_a_decision_names_belongs_together(fresh_database: str) -> None:
+    """A task of one content with a takedown, a content or a demand of another: refused, and nothing changes."""
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, item = await demanded(world)
+        other_content, other, other_item = await demanded(world, "/m/2.png", 2)
+        async with bearer(world, item["token"]) as host:
+            path = f"/host/v1/demands/{item['demand_id']}/response"
+            assert (await host.post(path, {"reason": "insufficient_information"}))[0] == 200
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            _, page = await operations.get("/v1/tasks", kind="dispute")
+            (task,) = page["items"]
+            dismiss = {"kind": "dismiss", "task_id": task["task_id"], "reason": "x"}
+            for mixed in (
+                {"takedown_id": str(other)},
+                {"content_id": str(other_content)},
+                {"demand_id": other_item["demand_id"]},
+            ):
+                assert (await operations.post("/v1/decisions", dismiss | mixed))[0] == 422
+            assert await world.value("SELECT count(*) FROM notifier.decisions") == 0
+            assert "dismissed" not in (await world.state(takedown), await world.state(other))
+        # The same from the log: known, and without effect.
+        mixed_up = DecisionTaken(
+            decision_id=uuid4(),
+            kind=DecisionKind.DISMISS,
+            takedown_id=other,
+            task_id=UUID(task["task_id"]),
+            person_id="person-2",
+            organisation_id="helpline",
+            reason="x",
+            decided_at=datetime.now(UTC),
+        )
+        await world.publish(DECISIONS, str(other), mixed_up)
+
+        async def read() -> bool:
+            return bool(await world.value("SELECT count(*) FROM notifier.decisions"))
+
+        await world.until(read, what="the decision is read")
+        assert "dismissed" not in (await world.state(takedown), await world.state(other))
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            agreed = dismiss | {"takedown_id": str(takedown), "content_id": str(content_id)}
+            assert (await operations.post("/v1/decisions", agreed))[0] == 201
+        assert await world.state(takedown) == "dismissed"
+
+
 async def test_possible_minor_counts_again_after_a_resumption(fresh_database: str) -> None:
     """Each time it stops everything here, intake hears of it by a decision of its own; what intake resumed before it knew
     does not lift it."""
