@@ -139,6 +139,8 @@ def defanged(url: str) -> str:
 def _parse(url: str, base: str | None) -> URL:
     if len(url) > MAX_URL_CHARACTERS:
         raise UrlTooLong(f"{len(url)} characters, at most {MAX_URL_CHARACTERS}.")
+    if "\0" in url:  # the standard would encode or strip it; no link has one, and no text column takes it
+        raise MalformedUrl()
     try:
         parsed = URL(url, base)
     except ValueError:  # invalid by the standard, or a lone surrogate

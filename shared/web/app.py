@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Sequence
 
+import structlog
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,43 +15,64 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.runtime import Runtime, Service
 from shared.web import problems
 
+log = structlog.get_logger()
 
-class BodyTooLarge(Exception):
-    """The body went past the limit while it was read."""
+
+# A backslash escape of U+0000 in JSON; `\\\\u0000` is a backslash and five letters.
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body over `max_bytes`, announced or counted. `unlimited` paths stream and count for themselves."""
+    """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 422 for a NUL character, which PostgreSQL's text
+    has no place for.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, unlimited: frozenset[str] = frozenset()) -> None:
+    A body is read whole before the app sees it: no route streams, and the app would take an error while reading for its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
-        self.unlimited = unlimited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        streaming = headers.get(b"content-type", b"").startswith(b"application/x-ndjson")
-        if streaming and scope["path"] in self.unlimited:
-            await self.app(scope, receive, send)
-            return
         announced = headers.get(b"content-length", b"0")
+        too_large = problems.TooLarge(f"at most {self.max_bytes} bytes")
         if not announced.isdigit() or int(announced) > self.max_bytes:
-            await self._refuse(scope, receive, send)
+            await _refuse(too_large, scope, receive, send)
             return
-        seen = 0
-        started = False
-
-        async def counted() -> Message:
-            nonlocal seen
+        body = bytearray()
+        more = True
+        while more:
             message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self.max_bytes:
-                    raise BodyTooLarge
-            return message
+            if message["type"] != "http.request":
+                return  # the client went away
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.max_bytes:
+                await _refuse(too_large, scope, receive, send)
+                return
+        if _has_nul(scope, headers.get(b"content-type", b""), bytes(body)):
+            await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replayed() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replayed, send)
+
+
+class UnexpectedErrors:
+    """ASGI middleware, the outermost: 500 for an error nobody foresaw. Its text may quote a URL or a hash and is never logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
@@ -56,15 +80,35 @@ class BodyLimit:
             await send(message)
 
         try:
-            await self.app(scope, counted, watched)
-        except BodyTooLarge:
-            if not started:
-                await self._refuse(scope, receive, send)
+            await self.app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001 - the outcome is answered and logged; the server would log the text
+            log.error("request.failed", error=type(error).__name__, place=_place(error))
+            if scope["type"] == "http" and not started:
+                await problems.problem_response(500, "Something went wrong here.")(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = problems.TooLarge(f"at most {self.max_bytes} bytes")
-        response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail)
-        await response(scope, receive, send)
+
+def _place(error: BaseException) -> str:
+    """Where in our code it was raised: `module:line`."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(("services.", "shared.")) or not place:
+            place = f"{module}:{line}"
+    return place
+
+
+def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
+    """In path, query or body, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        return True
+    if b"\0" in body or _ESCAPED_NUL.search(body):
+        return True
+    return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
+
+
+async def _refuse(error: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail)
+    await response(scope, receive, send)
 
 
 def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "Takedown") -> FastAPI:
@@ -72,7 +116,8 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
     problems.install(app)
-    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, unlimited=frozenset({"/v1/sightings"}))
+    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes)
+    app.add_middleware(UnexpectedErrors)  # added last: outside the others
 
     @app.get("/health/live", include_in_schema=False)
     async def live() -> dict[str, str]:

@@ -112,6 +112,8 @@ def test_two_things_have_two_keys(one: str, other: str) -> None:
         ("http://a b/", MalformedUrl),
         ("http://a.example:99999/", MalformedUrl),
         ("http://a.example/\ud800", MalformedUrl),
+        ("http://a.example/a\0b", MalformedUrl),
+        ("\0http://a.example/", MalformedUrl),
         ("ftp://a.example/", UnsupportedScheme),
         ("javascript:alert(1)", UnsupportedScheme),
         ("data:image/png;base64,AA", UnsupportedScheme),

@@ -1,0 +1,82 @@
+"""The HTTP app around every service: body limit, NUL characters, and errors nobody foresaw."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Annotated, Any, cast
+
+import httpx
+import pytest
+from fastapi import APIRouter, Form
+from structlog.testing import capture_logs
+
+from shared.policy import Policy
+from shared.runtime import Runtime, Service
+from shared.web.app import create_app
+
+MAX_BYTES = Policy().api_max_body_bytes
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    routes = APIRouter()
+
+    @routes.post("/v1/sightings")
+    async def echo(items: list[Any]) -> list[Any]:
+        return items
+
+    @routes.post("/form")
+    async def form(text: Annotated[str, Form()]) -> str:
+        return text
+
+    @routes.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("CONTEXT: https://secret.example/1.jpg")
+
+    runtime = SimpleNamespace(policy=Policy(), database=None)
+    service = SimpleNamespace(name="some", routers=lambda: [routes], not_ready=lambda: [])
+    app = create_app(cast(Runtime, runtime), [cast(Service, service)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as asked:
+        yield asked
+
+
+async def test_an_unexpected_error_is_a_problem_and_its_text_is_told_to_nobody(client: httpx.AsyncClient) -> None:
+    with capture_logs() as events:
+        response = await client.get("/broken")  # the transport would raise what a server would log
+    assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
+    assert [(event["event"], event["error"]) for event in events] == [("request.failed", "RuntimeError")]
+    assert "secret" not in response.text + str(events)
+
+
+@pytest.mark.parametrize("body", [rb'["a\u0000"]', rb'["\\\u0000"]', b'["\0"]', '["a"]'.encode("utf-16")])
+async def test_a_nul_in_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/v1/sightings", content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (422, "urn:takedown:problem:invalid")
+
+
+async def test_a_nul_in_a_form_a_query_or_a_path_is_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/form", data={"text": "a\0"})).status_code == 422
+    assert (await client.get("/health/live?a=%00")).status_code == 422
+    assert (await client.get("/health/live%00")).status_code == 422
+    assert (await client.post("/form", data={"text": "a %00"})).json() == "a %00"
+
+
+async def test_what_only_looks_like_a_nul_is_taken(client: httpx.AsyncClient) -> None:
+    sent = ["\\u0000", "%00", "\u0001"]
+    assert (await client.post("/v1/sightings", json=sent)).json() == sent
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-ndjson"])
+async def test_a_body_that_does_not_end_is_read_up_to_the_limit(client: httpx.AsyncClient, media_type: str) -> None:
+    seen = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal seen
+        for _ in range(100):
+            seen += 1 << 20
+            yield b"1" * (1 << 20)
+
+    response = await client.post("/v1/sightings", content=stream(), headers={"content-type": media_type})
+    assert response.status_code == 413
+    assert seen <= MAX_BYTES + (1 << 20)
