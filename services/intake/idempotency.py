@@ -34,7 +34,7 @@ _STORE = "UPDATE intake.idempotency SET status = %s, answer = %s WHERE key_diges
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestKey:
-    """Digests of (organisation, key) and of (method, path, body), under the `idempotency` key."""
+    """Digests of (organisation, person, key) and of (method, path, body), under the `idempotency` key."""
 
     key_digest: bytes
     body_digest: bytes
@@ -58,9 +58,11 @@ async def request_key(request: Request, principal: Principal, keys: KeyRing, *, 
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
         raise Invalid(f"the header {HEADER} has 1 to {MAX_KEY_CHARACTERS} characters")
+    # Of the person: a second person's word is another request, whatever key and body it comes with.
+    whose = f"{principal.organisation_id}\n{principal.person_id}"
     asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
     return RequestKey(
-        key_digest=_digest(keys, "key", principal.organisation_id.encode() + b"\n" + key.encode()),
+        key_digest=_digest(keys, "key", whose.encode() + b"\n" + key.encode()),
         body_digest=_digest(keys, "body", asked),
     )
 

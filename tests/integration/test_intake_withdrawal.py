@@ -288,3 +288,12 @@ async def test_only_the_newest_state_is_published(intake: Intake, pair: tuple[Me
     await until(caught_up)
     revisions = [content.revision for content in await intake.contents()]
     assert revisions == sorted(revisions)
+
+
+async def test_a_second_persons_word_counts_whatever_idempotency_key_it_comes_with(intake: Intake) -> None:
+    ann, ben = await intake.member("ann"), await intake.member("ben")
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path, body = f"/v1/claims/{claim['claim_id']}/withdrawal", {"reason": "subject_request"}
+    for _ in range(2):
+        assert (await intake.post(path, body, by=ann, key="one-key")).json()["state"] == "withdrawing"
+    assert (await intake.post(path, body, by=ben, key="one-key")).json()["state"] == "withdrawn"
