@@ -14,11 +14,16 @@ from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
 from shared.db.pool import Database, Tx
 
-# Content whose confirmed claims were all declared or confirmed by this key, in a fixed order: two at once never deadlock.
+# Content whose confirmed claims were all declared or confirmed by this key, or that has variants which count and which this
+# key added or confirmed. In a fixed order: two at once never deadlock.
 _RESTS_ON = """
 SELECT c.content_id FROM intake.claims c WHERE c.state = 'confirmed'
 GROUP BY c.content_id
 HAVING bool_and(c.declared_key = %(key)s OR c.confirmed_key = %(key)s)
+    OR bool_or(EXISTS (
+        SELECT 1 FROM intake.variants v
+        WHERE v.claim_id = c.claim_id AND v.confirmed_by IS NOT NULL AND %(key)s IN (v.added_key, v.confirmed_key)
+    ))
 ORDER BY c.content_id
 """
 
@@ -37,7 +42,8 @@ async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datet
 async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
     """Suspend (`suspended_for` = `key`) content whose confirmed claims this key all declared or confirmed; returns the ids.
 
-    Content that a claim of other keys holds too is left alone.
+    Content that a claim of other keys holds too is left alone, unless confirmed variants of it rest on this key: they may be
+    of anything, and no claim of another says otherwise.
     """
     moment = now or system_clock()
     rows = await (await tx.execute(_RESTS_ON, {"key": key_id})).fetchall()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.intake.decisions import DecisionsHandler
-from services.intake.keys import revoke_key_and_suspend
+from services.intake.keys import revoke_key_and_suspend, suspend_content_of_key
 from shared.auth import Role
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -172,6 +172,25 @@ async def test_revoking_a_key_suspends_what_rests_on_it_alone(intake: Intake, pa
     await intake.relay_idle()
     decisions = [event for event in await intake.events(DECISIONS.name) if isinstance(event, DecisionTaken)]
     assert {one.content_id for one in decisions} == set(suspended)
+
+
+@pytest.mark.parametrize("revoked", ["adder", "confirmer"])
+async def test_revoking_a_key_suspends_content_with_variants_of_it(
+    intake: Intake, pair: tuple[Member, Member], revoked: str
+) -> None:
+    ann, ben = pair
+    members = {"adder": await intake.member("cid"), "confirmer": await intake.member("dan")}
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path = f"/v1/content/{claim['content_id']}/fingerprints"
+    body = {"fingerprints": [{"algorithm": "md5", "value": md5(9)}], "assurance": "viewed"}
+    added = (await intake.post(path, body, by=members["adder"])).json()
+    async with intake.database.transaction() as tx:  # nobody confirmed them: they are in no register
+        assert await suspend_content_of_key(tx, members["adder"].key_id) == ()
+    confirmation = f"{path}/{added['variant_id']}/confirmation"
+    assert (await intake.post(confirmation, {"assurance": "viewed"}, by=members["confirmer"])).status_code == 200
+    real = await intake.real_content_id(claim["content_id"])
+    assert await revoke_key_and_suspend(intake.database, members[revoked].key_id) == (real,)
+    assert (await intake.get(f"/v1/content/{claim['content_id']}", by=ann)).json()["suspended_for"] == "key"
 
 
 async def test_variants_count_once_another_person_has_confirmed_them(
