@@ -35,10 +35,11 @@ LEASE_FACTOR = 3
 """A lease is this many times an attempt's total time-out."""
 RECORD_TRIES = 5
 
-# A domain on hold: of the recipient, or of the host where the target is.
+# A domain on hold, with all under it: of the recipient, or of the host where the target is.
 _HELD = """
 EXISTS (SELECT 1 FROM notifier.holds h
-        WHERE h.domain IN (SELECT d.domain FROM notifier.host_domains d WHERE d.organisation = m.recipient)
+        WHERE EXISTS (SELECT 1 FROM notifier.host_domains d WHERE d.organisation = m.recipient
+                      AND (d.domain = h.domain OR right(d.domain, length(h.domain) + 1) = '.' || h.domain))
            OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
 """
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from services.notifier import outbound
 from services.notifier.apply import Applier
 from services.notifier.worker_checks import CheckWorker, DueCheck
 from shared.contracts.claims import ClaimState
@@ -438,3 +439,22 @@ async def test_a_claimed_check_that_was_called_off_fetches_nothing(fresh_databas
         )
         await worker.check(claimed)
         assert site.fetched == before
+
+
+async def test_a_hold_is_of_everything_under_its_domain(fresh_database: str) -> None:
+    """The recipient's own domains too, wherever the target is."""
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        await world.know_hosts(site={"domains": "site.test eu.provider.test"})
+        async with world.runtime.database.transaction() as tx:
+            await outbound.hold(tx, "provider.test", by="person-1")
+        await world.outbound()
+        body = picture(1)
+        takedown = await world.match(await world.confirmed(body), site.show("/m.png", body))
+        await world.until_state(takedown, "open")
+        await asyncio.sleep(QUIET_SECONDS)
+        assert site.received == []
+        async with world.runtime.database.transaction() as tx:
+            await outbound.release(tx, "provider.test")
+            await outbound.hold(tx, "vider.test", by="person-1")  # the end of a name, and no domain above it
+        await world.until(lambda: site.received, what="the demand")
