@@ -7,6 +7,7 @@ again with the same id. Everything that can stop a message is read in the attemp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,8 @@ SLOTS = 64
 LEASE_FACTOR = 3
 """A lease is this many times an attempt's total time-out."""
 RECORD_TRIES = 5
+LOOK_AGAIN_SECONDS = 0.4
+"""A connection can take seconds: what stops messages is read again this often while one is under way."""
 
 # A domain on hold, with all under it: of the recipient, or of the host where the target is.
 _HELD = """
@@ -75,6 +78,12 @@ SELECT m.demand_id, m.kind, m.number, m.attempts, m.created_at, (SELECT is_on FR
 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
 LEFT JOIN notifier.attempts a ON a.message_id = m.message_id AND a.outcome IS NULL
 WHERE m.message_id = %s AND m.lease_id = %s AND m.state = 'due' FOR UPDATE OF m
+"""
+
+# The same for an attempt under way: by the takedown's and the message's state, which whatever stops it has written.
+_GOES_ON = f"""
+SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+WHERE m.message_id = %s AND m.state = 'due' AND t.state <> 'suspended' AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
 """
 
 _PUT_BACK = "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE message_id = %s AND lease_id = %s"
@@ -178,11 +187,10 @@ class MessageWorker:
             attempt = await self._begin(scope, due)
         if attempt is None:
             return
-        attempted = await send(
-            self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
-        )
-        ATTEMPTS.labels(attempt.channel, attempted.outcome).inc()
-        ATTEMPT_SECONDS.labels(attempt.channel).observe(attempted.elapsed_seconds)
+        attempted = await self._send(due, attempt)
+        if attempted is not None:
+            ATTEMPTS.labels(attempt.channel, attempted.outcome).inc()
+            ATTEMPT_SECONDS.labels(attempt.channel).observe(attempted.elapsed_seconds)
         for left in reversed(range(RECORD_TRIES)):
             try:
                 await self._record(due, attempt, attempted)
@@ -191,6 +199,22 @@ class MessageWorker:
                 if not left:
                     raise
                 await asyncio.sleep(0.2)
+
+    async def _send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
+        """None: it was broken off, since it may not be sent any more; whether it had left already is not known."""
+        sending = asyncio.create_task(
+            send(self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id)
+        )
+        try:
+            while not (await asyncio.wait((sending,), timeout=LOOK_AGAIN_SECONDS))[0]:
+                with contextlib.suppress(Transient):
+                    async with self._database.transaction() as tx:
+                        goes_on = await (await tx.execute(_GOES_ON, (due.message_id,))).fetchone() is not None
+                    if not goes_on:
+                        sending.cancel()
+        finally:
+            sending.cancel()
+        return None if sending.cancelled() else sending.result()
 
     async def _begin(self, scope: Scope, due: DueMessage) -> Attempt | None:
         """The attempt's row, or why there is none: put back, settled, or refused."""
@@ -293,7 +317,7 @@ class MessageWorker:
         )
         await scope.apply(takedown, refused)
 
-    async def _record(self, due: DueMessage, attempt: Attempt, attempted: Attempted) -> None:
+    async def _record(self, due: DueMessage, attempt: Attempt, attempted: Attempted | None) -> None:
         completed = AttemptCompleted(
             attempt_id=attempt.attempt_id,
             message_id=due.message_id,
@@ -302,14 +326,14 @@ class MessageWorker:
             number=attempt.number,
             attempt=attempt.attempt,
             started_at=attempt.started_at,
-            outcome=AttemptOutcome(attempted.outcome),
-            retry_after_seconds=attempted.retry_after_seconds,
-            detail=str(attempted.status) if attempted.status is not None else attempted.reason,
+            outcome=AttemptOutcome.UNKNOWN if attempted is None else AttemptOutcome(attempted.outcome),
+            retry_after_seconds=None if attempted is None else attempted.retry_after_seconds,
+            detail=_detail(attempted),
         )
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
             assert takedown is not None
-            if attempted.endpoint_gone and attempt.endpoint.webhook_url is not None:
+            if attempted is not None and attempted.endpoint_gone and attempt.endpoint.webhook_url is not None:
                 await directory.mark_endpoint_gone(scope.tx, due.recipient, attempt.endpoint.webhook_url)
             await self._settle(scope, due, takedown, completed, attempted)
 
@@ -338,3 +362,9 @@ class MessageWorker:
         state = {AttemptOutcome.ACCEPTED: "accepted", AttemptOutcome.PERMANENT: "failed"}.get(completed.outcome, "idle")
         await scope.tx.execute(_SETTLE, (state, completed.detail, due.message_id))
         await scope.apply(takedown, completed)
+
+
+def _detail(attempted: Attempted | None) -> str:
+    if attempted is None:
+        return "broken_off"
+    return str(attempted.status) if attempted.status is not None else attempted.reason

@@ -16,7 +16,7 @@ from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.matches import Guard
 from shared.contracts.topics import DECISIONS
-from tests.notifier_world import FAST, World, open_world, picture
+from tests.notifier_world import FAST, Received, World, open_world, picture
 
 QUIET_SECONDS = 0.4
 """Long enough for a demand to arrive (it takes some tens of milliseconds), had one been made."""
@@ -458,3 +458,34 @@ async def test_a_hold_is_of_everything_under_its_domain(fresh_database: str) -> 
             await outbound.release(tx, "provider.test")
             await outbound.hold(tx, "vider.test", by="person-1")  # the end of a name, and no domain above it
         await world.until(lambda: site.received, what="the demand")
+
+
+async def test_what_stops_a_message_stops_its_connection_too(fresh_database: str) -> None:
+    """The recipient takes its time: nothing is left under way when outbound is turned off."""
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        connected, gone = asyncio.Event(), asyncio.Event()
+
+        async def silent(_: Received) -> web.StreamResponse:
+            connected.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                gone.set()
+            return web.Response()
+
+        site.answer = silent
+        await world.know_hosts()
+        await world.outbound()
+        body = picture(1)
+        takedown = await world.match(await world.confirmed(body), site.show("/m.png", body))
+        await world.until(connected.is_set, what="the attempt")
+        await world.outbound(False)
+        await world.until(gone.is_set, seconds=2, what="the connection is broken off")
+
+        async def ended() -> bool:
+            query = "SELECT outcome FROM notifier.attempts WHERE takedown_id = %s"
+            return [row["outcome"] for row in await world.rows(query, takedown)] == ["unknown"]
+
+        await world.until(ended, seconds=2)
+        assert await world.state(takedown) == "open"
