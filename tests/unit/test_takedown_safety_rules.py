@@ -182,6 +182,16 @@ def test_rule_3_who_asserted_a_match_cannot_release_it() -> None:
     assert story.takedown.reference_adopted
 
 
+def test_rule_3_nor_after_a_recheck_that_holds_it_for_another_reason() -> None:
+    story = Story.matched(match=replace(MATCH, basis="person", distance=None, algorithm=None, asserted_by="person-1"))
+    story.decides(DecisionKind.RECHECK, person="person-1")
+    story.look(Outcome.MISMATCH)
+    assert story.takedown.held_for == "first_check"
+    story.decides(DecisionKind.RELEASE, person="person-1")
+    assert story.state() is TakedownState.HELD
+    assert not story.takedown.reference_adopted
+
+
 # Rule 4: automatic only where sure
 
 

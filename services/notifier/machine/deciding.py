@@ -48,7 +48,7 @@ def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
 def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
     if takedown.state is TakedownState.HELD:
         own = takedown.match.asserted_by is not None and takedown.match.asserted_by == decision.person_id
-        return "own_assertion" if own and takedown.held_for is HoldReason.ASSERTED else None
+        return "own_assertion" if own and _release_adopts(takedown) else None
     if decision.task_kind is None or takedown.task(decision.task_kind) is None:
         return "not_held"
     if takedown.state is TakedownState.SUSPENDED and decision.task_kind is task_of(takedown):
@@ -89,14 +89,19 @@ def decided(draft: Draft, event: DecisionMade) -> None:
             _bounced(draft, event)
 
 
+def _release_adopts(takedown: Takedown) -> bool:
+    """Whether a release makes what we fetched the reference: then it takes another person than the one who asserted it."""
+    person = takedown.match.basis == "person"
+    return takedown.held_for is HoldReason.ASSERTED or (takedown.held_for is HoldReason.FIRST_CHECK and person)
+
+
 def _release(draft: Draft, event: DecisionMade) -> None:
     reason = draft.takedown.held_for
     if draft.state is not TakedownState.HELD or reason is None:
         _task_settled(draft, event.task_kind)
         return
     draft.change(cleared=tuple(dict.fromkeys((*draft.takedown.cleared, reason))))
-    person = draft.takedown.match.basis == "person"
-    if reason is HoldReason.ASSERTED or (reason is HoldReason.FIRST_CHECK and person):
+    if _release_adopts(draft.takedown):
         draft.change(reference_adopted=True)
         draft.emit(AdoptReference())
     look_again(draft, "released")
