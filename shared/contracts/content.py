@@ -36,8 +36,8 @@ def weaker(one: Assurance, other: Assurance) -> Assurance:
 
 
 def stronger(one: Assurance, other: Assurance) -> Assurance:
-    """A fingerprint's assurance over its claims. Equal strength keeps the first."""
-    return other if other.sure and not one.sure else one
+    """A fingerprint's assurance over its claims. Of equal strength the one listed first: no order of claims changes it."""
+    return min(one, other, key=list(Assurance).index)
 
 
 Algorithm = Literal["pdq", "md5", "sha1", "sha256"]

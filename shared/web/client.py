@@ -8,10 +8,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 import httpx
+import stamina
 
 from shared.errors import Permanent, Transient
 
 TIMEOUT_SECONDS = 30.0
+KEPT_SECONDS = 2.0
+"""An idle connection is dropped before the server drops it (uvicorn: after 5 s), which would meet a request on its way."""
+_DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_ATTEMPTS = 3
 
 
 class ApiUnreachable(Transient):
@@ -38,7 +43,11 @@ class ApiClient:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         # No proxy of the environment: the services are on this machine or inside.
         self._http = httpx.AsyncClient(
-            base_url=self.base_url, headers=headers, timeout=timeout_seconds, trust_env=False
+            base_url=self.base_url,
+            headers=headers,
+            timeout=timeout_seconds,
+            trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=KEPT_SECONDS),
         )
 
     async def __aenter__(self) -> Self:
@@ -96,7 +105,7 @@ class ApiClient:
 
     async def _answer(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
-            answer = await self._http.request(method, path, **sent)
+            answer = await self._answered(method, path, **sent)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiUnreachable(f"{self.base_url}: {_reason(error)}") from None
         if answer.status_code >= 500:
@@ -104,6 +113,14 @@ class ApiClient:
         if answer.status_code >= 300:
             raise ApiRefused(f"{answer.status_code}: {_problem(answer)}", status=answer.status_code)
         return answer
+
+    async def _answered(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        """A dropped connection says nothing of whether the request was handled; each of ours may be sent again (it is a GET,
+        has an Idempotency-Key, or replaces a whole)."""
+        async for attempt in stamina.retry_context(on=_DROPPED, attempts=_ATTEMPTS, wait_initial=0.05):
+            with attempt:
+                return await self._http.request(method, path, **sent)
+        raise AssertionError("an attempt returns or raises")
 
 
 def _reason(error: Exception) -> str:

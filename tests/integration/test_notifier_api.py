@@ -116,7 +116,7 @@ async def test_lists_filter_and_turn_pages(fresh_database: str) -> None:
         takedowns = {str(await world.match(content_id, world.hosts["site"].url(f"/m/{n}.png"))) for n in range(5)}
 
         async def all_removed() -> bool:
-            return bool(await world.value("SELECT count(*) = 5 FROM notifier.takedowns WHERE state = 'verifying'"))
+            return bool(await world.value("SELECT count(*) = 5 FROM notifier.takedowns WHERE state = 'removed'"))
 
         await world.until(all_removed)
         async with faces(world, Role.OPERATIONS) as (operations,):
@@ -131,7 +131,7 @@ async def test_lists_filter_and_turn_pages(fresh_database: str) -> None:
             assert len(seen) == 5
             assert set(seen) == takedowns
             for query, number in (
-                ({"state": "verifying"}, 5),
+                ({"state": "removed"}, 5),
                 ({"state": "open"}, 0),
                 ({"host": "site.test"}, 5),
                 ({"host": "test"}, 5),
