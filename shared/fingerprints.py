@@ -5,6 +5,7 @@ A PDQ value is 256 bits in the order `pdqhash` and ThreatExchange print them (th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.errors import Permanent
 
@@ -62,12 +64,20 @@ class Orientation(StrEnum):
     TRANSPOSE = "transpose"
     TRANSVERSE = "transverse"
 
+    @property
+    def opposite(self) -> Orientation:
+        """The turn that undoes this one."""
+        return _OPPOSITE.get(self, self)
+
 
 class Origin(StrEnum):
     ORIGINAL = "original"
     VARIANT = "variant"
 
 
+_OPPOSITE: Mapping[Orientation, Orientation] = MappingProxyType(
+    {Orientation.ROTATE90: Orientation.ROTATE270, Orientation.ROTATE270: Orientation.ROTATE90}
+)
 _SIZE_BYTES: Mapping[Algorithm, int] = MappingProxyType(
     {Algorithm.PDQ: 32, Algorithm.MD5: 16, Algorithm.SHA1: 20, Algorithm.SHA256: 32}
 )
@@ -185,23 +195,34 @@ def derive_orientations(value: bytes) -> dict[Orientation, bytes]:
     """
     if len(value) != Algorithm.PDQ.size_bytes:
         raise ValueError(f"a PDQ value has 32 bytes, not {len(value)}")
-    # Printed order is reversed; [row][column] of the 16 x 16 coefficients (1..16 of the DCT) from here on.
-    bits = np.unpackbits(np.frombuffer(value, dtype=np.uint8))[::-1].reshape(16, 16)
+    bits = np.unpackbits(np.frombuffer(value, dtype=np.uint8))
+    return {name: np.packbits(bits[places] ^ flips).tobytes() for name, (places, flips) in _derivations().items()}
+
+
+@functools.cache
+def _derivations() -> Mapping[Orientation, tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]]:
+    """For each orientation: from which place each of the 256 bits comes, and whether it is flipped.
+
+    Both keep Hamming distances. So a derived value is as far from another as its value is from the other, derived the
+    opposite way (`Orientation.opposite`).
+    """
+    # Printed order is reversed; [row][column] of the 16 x 16 coefficients (1..16 of the DCT) in here.
+    places = np.arange(256)[::-1].reshape(16, 16)
     columns, rows = np.meshgrid(np.arange(16), np.arange(16))
     # Index k stands for frequency k + 1: mirroring negates odd frequencies, that is even k.
     left_right = (columns % 2 == 0).astype(np.uint8)
     top_bottom = (rows % 2 == 0).astype(np.uint8)
     turned = {
-        Orientation.IDENTITY: bits,
-        Orientation.MIRROR: bits ^ left_right,
-        Orientation.FLIP: bits ^ top_bottom,
-        Orientation.ROTATE180: bits ^ left_right ^ top_bottom,
-        Orientation.TRANSPOSE: bits.T,
-        Orientation.ROTATE90: bits.T ^ top_bottom,
-        Orientation.ROTATE270: bits.T ^ left_right,
-        Orientation.TRANSVERSE: bits.T ^ left_right ^ top_bottom,
+        Orientation.IDENTITY: (places, np.zeros_like(left_right)),
+        Orientation.MIRROR: (places, left_right),
+        Orientation.FLIP: (places, top_bottom),
+        Orientation.ROTATE180: (places, left_right ^ top_bottom),
+        Orientation.TRANSPOSE: (places.T, np.zeros_like(left_right)),
+        Orientation.ROTATE90: (places.T, top_bottom),
+        Orientation.ROTATE270: (places.T, left_right),
+        Orientation.TRANSVERSE: (places.T, left_right ^ top_bottom),
     }
-    return {name: np.packbits(matrix.reshape(-1)[::-1]).tobytes() for name, matrix in turned.items()}
+    return {name: (take.reshape(-1)[::-1], flips.reshape(-1)[::-1]) for name, (take, flips) in turned.items()}
 
 
 def _parse_word(words: type[Word], word: str, what: str) -> Word:

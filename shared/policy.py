@@ -67,6 +67,9 @@ class Policy(BaseModel):
 
     # Matcher
     history_kept: timedelta = 180 * DAY
+    derived_orientations_of: tuple[str, ...] = ()
+    """Sources of sightings (`"*"`: all) whose PDQ values are also looked up as they would roughly be of the picture turned or
+    mirrored, where they do not send those values themselves. Up to eight queries for one, hence of none by default."""
 
     def scaled(self, wait: timedelta) -> timedelta:
         """The wait to keep: `wait` x `clock_scale`."""

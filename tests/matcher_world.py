@@ -143,9 +143,15 @@ async def watch_matches(log: EventLog) -> AsyncIterator[MatchesSeen]:
 
 @asynccontextmanager
 async def running_matcher(
-    log: EventLog, *, member_id: str = "m", memory: Memory | None = None, ready: bool = True
+    log: EventLog,
+    *,
+    member_id: str = "m",
+    memory: Memory | None = None,
+    ready: bool = True,
+    policy: Policy | None = None,
 ) -> AsyncIterator[Matcher]:
-    matcher = Matcher(Surroundings(log=log, policy=Policy(), fingerprint_key=KEY, member_id=member_id), memory)
+    surroundings = Surroundings(log=log, policy=policy or Policy(), fingerprint_key=KEY, member_id=member_id)
+    matcher = Matcher(surroundings, memory)
     task = asyncio.create_task(matcher.run())
     try:
         if ready:

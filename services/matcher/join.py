@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.matcher.derived import DerivedOf
 from services.matcher.history import History, Seen, Url
 from services.matcher.register import Entry, Register
 from shared.contracts.event import Event, data_of, headers_of
@@ -23,6 +24,7 @@ from shared.policy import Policy
 
 SOURCE = "matcher"
 
+NONE = DerivedOf()
 _NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
 
 Subject = tuple[UUID, Url, UUID]
@@ -31,7 +33,10 @@ Subject = tuple[UUID, Url, UUID]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """A register entry and a sighting's fingerprint that agree. `traceparent` is that of the event that made them meet."""
+    """A register entry and a sighting's fingerprint that agree. `traceparent` is that of the event that made them meet.
+
+    `derived`: not the fingerprint itself agrees, but what follows from its bits for the picture turned so.
+    """
 
     entry: Entry
     seen: Seen
@@ -39,6 +44,15 @@ class Agreement:
     distance: int
     guards: tuple[Guard, ...]
     traceparent: str | None = None
+    derived: Orientation | None = None
+
+    @property
+    def orientation(self) -> str:
+        """How the sighting's picture and the register's lie to each other, for a person to read."""
+        if self.derived is not None:
+            return f"derived:{self.derived}"
+        turned = self.fingerprint.orientation
+        return turned if turned is not Orientation.IDENTITY else self.entry.fingerprint.orientation
 
     @property
     def subject(self) -> Subject:
@@ -60,33 +74,58 @@ def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Gu
     return tuple(guards)
 
 
-def meet_register(register: Register, sightings: Sequence[Seen]) -> list[Agreement]:
+def meet_register(register: Register, sightings: Sequence[Seen], derived_of: DerivedOf = NONE) -> list[Agreement]:
     """Every agreement of these sightings with the register: one query for all. Changes nothing."""
-    wanted = [(seen, fingerprint) for seen in sightings for fingerprint in seen.fingerprints]
+    wanted: list[tuple[Fingerprint, Seen, Fingerprint, Orientation | None]] = [
+        (fingerprint, seen, fingerprint, None) for seen in sightings for fingerprint in seen.fingerprints
+    ]
+    if derived_of.sources:
+        wanted.extend(
+            (asked, seen, given, turned) for seen in sightings for asked, given, turned in derived_of.of_sighting(seen)
+        )
     agreements = []
-    for hit in register.search([fingerprint for _, fingerprint in wanted]):
-        seen, fingerprint = wanted[hit.row]
-        agreements.append(_agreement(register.entry(hit.number), seen, fingerprint, hit.distance, seen.traceparent))
+    for hit in register.search([asked for asked, *_ in wanted]):
+        _, seen, given, turned = wanted[hit.row]
+        entry = register.entry(hit.number)
+        agreements.append(_agreement(entry, seen, given, hit.distance, seen.traceparent, turned))
     return agreements
 
 
-def meet_history(history: History, entries: Sequence[Entry]) -> list[Agreement]:
+def meet_history(history: History, entries: Sequence[Entry], derived_of: DerivedOf = NONE) -> list[Agreement]:
     """Every agreement of these entries with what one partition remembers: one query for all. Changes nothing."""
+    wanted: list[tuple[Fingerprint, Entry, Orientation | None]] = [
+        (entry.fingerprint, entry, None) for entry in entries
+    ]
+    if derived_of.sources:
+        wanted.extend((asked, entry, turned) for entry in entries for asked, turned in derived_of.of_entry(entry))
     agreements = []
-    for hit in history.search([entry.fingerprint for entry in entries]):
-        entry, remembered = entries[hit.row], history.entry(hit.number)
-        agreements.append(_agreement(entry, remembered.seen, remembered.fingerprint, hit.distance, entry.traceparent))
+    for hit in history.search([asked for asked, *_ in wanted]):
+        _, entry, turned = wanted[hit.row]
+        remembered = history.entry(hit.number)
+        if turned is None or derived_of.counts(remembered, turned):
+            agreements.append(
+                _agreement(entry, remembered.seen, remembered.fingerprint, hit.distance, entry.traceparent, turned)
+            )
     return agreements
 
 
-def _agreement(entry: Entry, seen: Seen, fingerprint: Fingerprint, distance: int, traceparent: str | None) -> Agreement:
+def _agreement(
+    entry: Entry,
+    seen: Seen,
+    fingerprint: Fingerprint,
+    distance: int,
+    traceparent: str | None,
+    derived: Orientation | None,
+) -> Agreement:
+    guards = guards_of(entry, fingerprint, distance)
     return Agreement(
         entry=entry,
         seen=seen,
         fingerprint=fingerprint,
         distance=distance,
-        guards=guards_of(entry, fingerprint, distance),
+        guards=guards if derived is None else (*guards, Guard.DERIVED_ORIENTATION),
         traceparent=traceparent,
+        derived=derived,
     )
 
 
@@ -94,7 +133,7 @@ def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreem
     """One agreement for each (takedown, sighting): exact first, then the least distance.
 
     One that nobody may act on never hides one that may be: a value over its entry's threshold, of low quality, or too far for an
-    unseen entry comes after any that acts alone.
+    unseen entry comes after any that acts alone. A derived orientation comes after a true one.
     """
     best: dict[Subject, Agreement] = {}
     for agreement in agreements:
@@ -113,8 +152,10 @@ def _rank(agreement: Agreement, policy: Policy) -> tuple[object, ...]:
         blocked,
         not fingerprint.algorithm.exact,
         agreement.distance > reach,
+        agreement.derived is not None,
         agreement.distance,
         not agreement.entry.assurance.sure,
+        agreement.derived or "",
         fingerprint.orientation is not Orientation.IDENTITY,
         fingerprint.algorithm,
         fingerprint.value,
@@ -138,7 +179,6 @@ def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes,
     """The match on the wire. No fingerprint travels, only its keyed digest; target is the media, its page an attribute."""
     seen, entry, fingerprint = agreement.seen, agreement.entry, agreement.fingerprint
     takedown = takedown_id(entry.content_id, "media", seen.url_key, key_version=seen.key_version)
-    turned = fingerprint.orientation
     found = MatchFound(
         takedown_id=takedown,
         content_id=entry.content_id,
@@ -155,7 +195,7 @@ def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes,
         observed_by=seen.source,
         algorithm=fingerprint.algorithm.value,
         distance=agreement.distance,
-        orientation=turned if turned is not Orientation.IDENTITY else entry.fingerprint.orientation,
+        orientation=agreement.orientation,
         quality=fingerprint.quality,
         fingerprint_ref=fingerprint_ref(fingerprint_key, fingerprint),
         assurance=entry.assurance,

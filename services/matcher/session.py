@@ -16,6 +16,7 @@ from typing import TypeVar
 import structlog
 
 from services.matcher.commits import Logs, Pair, as_commit
+from services.matcher.derived import DerivedOf
 from services.matcher.history import Seen
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
@@ -71,6 +72,8 @@ class Session:
         self._logs = logs
         self._group = group
         self._content = content
+        self._derived_of = DerivedOf(surroundings.policy.derived_orientations_of)
+        self._chunk = CHUNK // self._derived_of.queries_for_one
         self._sender = Sender(surroundings, register, publisher)
         self._register_lock = asyncio.Lock()
         self._commit_lock = asyncio.Lock()
@@ -141,11 +144,12 @@ class Session:
         found: list[Found] = []
         with _busy(over):
             for owned in over:
-                for start in range(0, len(entries), CHUNK):
-                    part = entries[start : start + CHUNK]
+                for start in range(0, len(entries), self._chunk):
+                    part = entries[start : start + self._chunk]
                     async with owned.shared.lock:
-                        meet = partial(meet_history, owned.history, part)
-                        agreements = await self._compute(len(part) * len(owned.history), meet)
+                        meet = partial(meet_history, owned.history, part, self._derived_of)
+                        pairs = len(part) * len(owned.history) * self._derived_of.queries_for_one
+                        agreements = await self._compute(pairs, meet)
                     found.extend((owned, agreement) for agreement in agreements)
             await self._sender.send(found)
 
@@ -236,10 +240,12 @@ class Session:
         """Match sightings with the register; durable when it returns."""
         of_partition = {owned.partition.partition: owned for owned, _ in sightings}
         found: list[Found] = []
-        for part in _chunks([seen for _, seen in sightings]):
+        for part in _chunks([seen for _, seen in sightings], self._chunk):
             async with self._register_lock:
                 pairs = sum(len(seen.fingerprints) for seen in part) * sum(self._register.sizes().values())
-                agreements: list[Agreement] = await self._compute(pairs, partial(meet_register, self._register, part))
+                pairs *= self._derived_of.queries_for_one
+                meet = partial(meet_register, self._register, part, self._derived_of)
+                agreements: list[Agreement] = await self._compute(pairs, meet)
             found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
         reported = [(owned, seen) for owned, seen in sightings if seen.report_id is not None]
         with _busy(of_partition.values()):
@@ -323,14 +329,14 @@ def _busy(partitions: Collection[Owned]) -> Iterator[None]:
             owned.matching -= 1
 
 
-def _chunks(sightings: Sequence[Seen]) -> Iterable[list[Seen]]:
-    """Parts of at most about `CHUNK` fingerprints."""
+def _chunks(sightings: Sequence[Seen], fingerprints: int) -> Iterable[list[Seen]]:
+    """Parts of at most about so many fingerprints."""
     part: list[Seen] = []
     size = 0
     for seen in sightings:
         part.append(seen)
         size += len(seen.fingerprints)
-        if size >= CHUNK:
+        if size >= fingerprints:
             yield part
             part, size = [], 0
     if part:

@@ -16,8 +16,10 @@ from shared.contracts.dead_letters import DeadLetter
 from shared.contracts.event import decode
 from shared.contracts.matches import Guard, SightingUnmatched
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, SIGHTINGS, TOPICS
+from shared.fingerprints import Orientation, derive_orientations
 from shared.ids import match_event_id, takedown_id
 from shared.log.port import OutgoingRecord, Publisher
+from shared.policy import Policy
 from tests.contract.log_harness import Harness, kafka_harness, postgres_harness, read_all
 from tests.matcher_world import (
     content,
@@ -74,6 +76,27 @@ async def test_whichever_comes_second_finds_the_first(harness: Harness, publishe
     assert (match.target_kind, match.basis, match.observed_by) == ("media", "fingerprint", "crawler")
     assert match.takedown_id == takedown_id(content_id, "media", after.url_key)
     assert str(match_event_id(match.takedown_id, after.sighting_id)) in {event_id for event_id, _ in seen.events}
+
+
+async def test_derived_orientations_of_the_named_sources_alone(harness: Harness, publisher: Publisher) -> None:
+    picture, content_id = random.randbytes(32), uuid4()
+    turned = seen_value(near(derive_orientations(picture)[Orientation.ROTATE90], 31))
+    before, after, other = (sighting(a_url(), turned) for _ in range(3))
+    other = other.model_copy(update={"source": "unnamed"})
+    plain = sighting(a_url(), seen_value(picture)).model_copy(update={"source": "unnamed"})
+    policy = Policy(derived_orientations_of=("crawler",))
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log, policy=policy):
+        await publisher.publish([sightings_record(before)])
+        await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+        await until(lambda: (content_id, before.sighting_id) in seen.pairs(), what="the old sighting")
+        await publisher.publish([sightings_record(other), sightings_record(after), sightings_record(plain)])
+        wanted = {before.sighting_id, after.sighting_id, plain.sighting_id}
+        await until(lambda: seen.sightings_of(content_id) >= wanted, what="the new sightings")
+    assert seen.sightings_of(content_id) == wanted
+    facts = {one.sighting_id: (one.orientation, one.distance, one.guards) for one in seen.matches}
+    found = ("derived:rotate270", 31, (Guard.DERIVED_ORIENTATION,))
+    assert (facts[before.sighting_id], facts[after.sighting_id]) == (found, found)
+    assert facts[plain.sighting_id] == ("identity", 0, ())
 
 
 async def test_what_came_while_nobody_ran_is_matched(harness: Harness, publisher: Publisher) -> None:

@@ -238,6 +238,27 @@ def test_rule_4_a_derived_orientation_needs_our_own_fetch_of_the_true_pixels() -
     assert story.sent == []
 
 
+@pytest.mark.parametrize(("seen", "state"), [(3, TakedownState.OPEN), (20, TakedownState.HELD)])
+def test_rule_4_what_our_fetch_saw_counts_and_not_how_near_a_derived_orientation_is(
+    seen: int, state: TakedownState
+) -> None:
+    derived = replace(
+        MATCH, guards=(Guard.DERIVED_ORIENTATION,), orientation="derived:mirror", assurance=Assurance.UNSEEN
+    )
+    for distance in (2, 25):
+        story = Story.matched(match=replace(derived, distance=distance))
+        assert (story.state(), story.check_at, story.sent) == (TakedownState.DISCOVERED, START, [])
+        story.look(Outcome.PRESENT, distance=seen, assurance=Assurance.UNSEEN)
+        assert story.state() is state
+
+
+def test_rule_4_a_derived_orientation_does_not_let_a_held_one_go_on() -> None:
+    story = Story.matched(match=replace(MATCH, assurance=Assurance.UNSEEN, distance=20))
+    nearer = replace(MATCH, assurance=Assurance.UNSEEN, distance=3, guards=(Guard.DERIVED_ORIENTATION,))
+    story.tell(MatchReceived(match=nearer, target=TARGET))
+    assert story.state() is TakedownState.HELD
+
+
 @pytest.mark.parametrize("guard", [Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST])
 def test_rule_4_a_guarded_match_is_never_acted_on(guard: Guard) -> None:
     story = Story.matched(match=replace(MATCH, guards=(guard,)))

@@ -36,7 +36,14 @@ def sure(assurance: Assurance, distance: int | None, policy: Policy, *, quality_
 
 
 def match_is_sure(match: MatchFacts, policy: Policy) -> bool:
+    """A derived orientation's distance is not that of any pixels."""
+    if _is_derived(match):
+        return False
     return sure(match.assurance, match.distance, policy, quality_unknown=Guard.QUALITY_UNKNOWN in match.guards)
+
+
+def _is_derived(match: MatchFacts) -> bool:
+    return Guard.DERIVED_ORIENTATION in match.guards
 
 
 def check_is_sure(draft: Draft, event: CheckCompleted) -> bool:
@@ -104,6 +111,7 @@ def start(draft: Draft) -> None:
         draft.check(draft.now, "first_look")
     elif (
         takedown.match.basis == "fingerprint"
+        and not _is_derived(takedown.match)  # our own look, at the true pixels, says whether it is sure
         and HoldReason.LOW_ASSURANCE not in takedown.cleared
         and not match_is_sure(takedown.match, draft.policy)
     ):
