@@ -171,6 +171,20 @@ def degenerate_because(algorithm: Algorithm, value: bytes) -> str | None:
     return None
 
 
+def none_degenerate(algorithm: Algorithm, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """bool[n]: which of `values` (uint8[n, size of the algorithm]) are not degenerate, as `degenerate_because` says of each."""
+    bits = np.bitwise_count(values).sum(axis=1, dtype=np.int64)
+    if algorithm is Algorithm.PDQ:
+        least, most = PDQ_MIN_BITS_SET, PDQ_MAX_BITS_SET
+    else:
+        least, most = 1, 8 * algorithm.size_bytes - 1
+    good: npt.NDArray[np.bool_] = (bits >= least) & (bits <= most)
+    for empty in _OF_EMPTY_INPUT:
+        if len(empty) == algorithm.size_bytes:
+            good &= (values != np.frombuffer(empty, dtype=np.uint8)).any(axis=1)
+    return good
+
+
 def fingerprint_ref(key: bytes, fingerprint: Fingerprint) -> str:
     """HMAC-SHA-256(key, algorithm ‖ value) in hex: names a fingerprint without telling it. `key`: `fingerprint-ref`.
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from services.matcher.batch import SeenBatch
 from services.matcher.owned import Memory, Surroundings
+from services.matcher.seen import Seen
 from services.matcher.worker import Matcher
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
 from shared.contracts.event import Event, data_of, decode, headers_of
 from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
-from shared.contracts.sightings import SeenFingerprint, Sighting, SightingsBatch, UrlErased
+from shared.contracts.sightings import SeenFingerprint, Sighting, SightingData, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
 from shared.log.murmur2 import partition_of
 from shared.log.port import EventLog, OutgoingRecord, TopicPartition
@@ -67,6 +69,36 @@ def sighting(
         seen_at=NOW,
         report_id=report_id,
         fingerprints=fingerprints,
+    )
+
+
+def as_batch(*sightings: Seen) -> SeenBatch:
+    """A record of these sightings, which stand at one offset."""
+    data = [
+        SightingData(
+            sighting_id=str(one.sighting_id),
+            organisation_id="helpline",
+            source=one.source,
+            media_url=one.media_url,
+            url_key=one.url_key,
+            key_version=one.key_version,
+            page_url=one.page_url,
+            seen_at=one.seen_at,
+            report_id=None if one.report_id is None else str(one.report_id),
+            fingerprints=[
+                {"algorithm": of.algorithm.value, "value": of.hex, "quality": of.quality, "orientation": of.orientation}
+                for of in one.fingerprints
+            ],
+        )
+        for one in sightings
+    ]
+    first = sightings[0]
+    return SeenBatch(
+        data,
+        partition=first.partition,
+        offset=first.offset,
+        appended_at=first.appended_at,
+        traceparent=first.traceparent,
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from services.matcher.history import Remembered, Seen
 from services.matcher.register import Entry
+from services.matcher.seen import Remembered, Seen
 from shared.fingerprints import (
     PDQ_MIN_QUALITY,
     Algorithm,
@@ -35,7 +35,7 @@ class DerivedOf:
 
     def of_sighting(self, seen: Seen) -> Iterator[tuple[Fingerprint, Fingerprint, Orientation]]:
         """(what is looked up, the fingerprint it is derived from, as what): for each orientation the sighting does not give."""
-        if not self._wanted(seen.source):
+        if not self.wants(seen.source):
             return
         missing = missing_orientations(seen)
         for fingerprint in seen.fingerprints if missing else ():
@@ -56,9 +56,9 @@ class DerivedOf:
     def counts(self, remembered: Remembered, turned: Orientation) -> bool:
         """Whether this orientation would have been derived from what was seen."""
         seen = remembered.seen
-        return self._wanted(seen.source) and _derivable(remembered.fingerprint) and turned in missing_orientations(seen)
+        return self.wants(seen.source) and _derivable(remembered.fingerprint) and turned in missing_orientations(seen)
 
-    def _wanted(self, source: str) -> bool:
+    def wants(self, source: str) -> bool:
         return source in self.sources or ALL_SOURCES in self.sources
 
 

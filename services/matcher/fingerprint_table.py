@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.matcher.index import PdqIndex, as_hashes
+from services.matcher.index import Hashes, Hits, PdqIndex, as_hashes
 from services.matcher.reference import BruteForceIndex
 from shared.fingerprints import Algorithm, Fingerprint
 
@@ -58,6 +58,18 @@ class FingerprintTable:
         left.discard(number)
         if not left:
             del self._exact[key]
+
+    def search_values(self, algorithm: Algorithm, values: Hashes) -> Hits:
+        """(row int64[m], number int64[m], distance uint8[m]) of all that agree with `values`, uint8[n, size of the algorithm]."""
+        if not algorithm.exact:
+            return self._index.query(values)
+        found = [
+            (row, number)
+            for row, value in enumerate(values)
+            for number in self._exact.get((algorithm, value.tobytes()), ())
+        ]
+        pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=np.uint8)
 
     def search(self, wanted: Sequence[Fingerprint]) -> list[Hit]:
         """Everything that agrees; one query of the index for all PDQ values."""

@@ -6,50 +6,13 @@ every sighting read is matched, also when its entry was there already.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from services.matcher.fingerprint_table import FingerprintTable, Hit, MakeIndex
 from services.matcher.reference import BruteForceIndex
+from services.matcher.seen import Remembered, Seen, Url, url_digest
 from shared.fingerprints import Algorithm, Fingerprint
-
-Url = tuple[int, str]
-"""(key_version, url_key)"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One sighting as it stands in the partition. `appended_at` is the log's append time."""
-
-    partition: int
-    offset: int
-    appended_at: datetime
-    sighting_id: UUID
-    url_key: str
-    key_version: int
-    media_url: str
-    page_url: str | None
-    source: str
-    seen_at: datetime
-    report_id: UUID | None
-    fingerprints: tuple[Fingerprint, ...]
-    traceparent: str | None = None
-
-    @property
-    def url(self) -> Url:
-        return (self.key_version, self.url_key)
-
-
-@dataclass(slots=True, kw_only=True)
-class Remembered:
-    """A fingerprint at a URL, and its last sighting."""
-
-    fingerprint: Fingerprint
-    seen: Seen
-
 
 _Key = tuple[Url, Algorithm, bytes]
 
@@ -103,7 +66,7 @@ class History:
 
     def erase(self, url: Url, offset: int) -> None:
         """Forget every sighting of `url` that stands below `offset`; one below it that is read later does not count either."""
-        mark = _digest(url)
+        mark = url_digest(*url)
         self._erased[mark] = max(offset, self._erased.get(mark, offset))
         self._forget([number for number in self._of_url.get(url, ()) if self._entries[number].seen.offset < offset])
 
@@ -142,9 +105,4 @@ class History:
 
     def erased_after(self, seen: Seen) -> bool:
         """Its URL was erased after it was seen."""
-        return self._erased.get(_digest(seen.url), -1) > seen.offset
-
-
-def _digest(url: Url) -> bytes:
-    """A mark that an URL was erased must not itself keep the URL."""
-    return hashlib.blake2b(f"{url[0]} {url[1]}".encode(), digest_size=16).digest()
+        return self._erased.get(url_digest(*seen.url), -1) > seen.offset

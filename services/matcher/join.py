@@ -6,18 +6,24 @@ over is `takeover.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from uuid import UUID
 
+import numpy as np
+
+from services.matcher.batch import SeenBatch
 from services.matcher.derived import DerivedOf
-from services.matcher.history import History, Seen, Url
+from services.matcher.history import History
 from services.matcher.register import Entry, Register
+from services.matcher.seen import Seen, Url
 from shared.contracts.event import Event, data_of, headers_of
 from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
 from shared.contracts.topics import MATCHES
-from shared.fingerprints import PDQ_MIN_QUALITY, Fingerprint, Orientation, fingerprint_ref
+from shared.fingerprints import PDQ_MIN_QUALITY, Algorithm, Fingerprint, Orientation, fingerprint_ref
 from shared.ids import deterministic_id, match_event_id, takedown_id
 from shared.log.port import OutgoingRecord
 from shared.policy import Policy
@@ -74,21 +80,42 @@ def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Gu
     return tuple(guards)
 
 
-def meet_register(register: Register, sightings: Sequence[Seen], derived_of: DerivedOf = NONE) -> list[Agreement]:
-    """Every agreement of these sightings with the register: one query for all. Changes nothing."""
-    wanted: list[tuple[Fingerprint, Seen, Fingerprint, Orientation | None]] = [
-        (fingerprint, seen, fingerprint, None) for seen in sightings for fingerprint in seen.fingerprints
-    ]
+def meet_register(register: Register, batches: Sequence[SeenBatch], derived_of: DerivedOf = NONE) -> list[Agreement]:
+    """Every agreement of these sightings with the register: one query an algorithm for all. Changes nothing."""
+    agreements = [found for algorithm in Algorithm for found in _meet_register(register, batches, algorithm)]
     if derived_of.sources:
-        wanted.extend(
-            (asked, seen, given, turned) for seen in sightings for asked, given, turned in derived_of.of_sighting(seen)
-        )
-    agreements = []
+        agreements.extend(_meet_register_derived(register, batches, derived_of))
+    return agreements
+
+
+def _meet_register(register: Register, batches: Sequence[SeenBatch], algorithm: Algorithm) -> Iterator[Agreement]:
+    wanted = [(batch, batch.columns[algorithm]) for batch in batches if algorithm in batch.columns]
+    if not wanted:
+        return
+    starts = list(accumulate((len(column) for _, column in wanted), initial=0))
+    hits = register.search_values(algorithm, np.concatenate([column.values for _, column in wanted]))
+    for row, number, distance in zip(*(column.tolist() for column in hits), strict=True):
+        at = bisect_right(starts, row) - 1
+        batch, column = wanted[at]
+        sighting, place = column.rows[row - starts[at]], column.places[row - starts[at]]
+        seen, fingerprint = batch[int(sighting)], batch.fingerprint(int(sighting), int(place))
+        yield _agreement(register.entry(number), seen, fingerprint, distance, seen.traceparent)
+
+
+def _meet_register_derived(
+    register: Register, batches: Sequence[SeenBatch], derived_of: DerivedOf
+) -> Iterator[Agreement]:
+    wanted = [
+        (asked, seen, given, turned)
+        for batch in batches
+        for row, data in enumerate(batch.data)
+        if derived_of.wants(data["source"])
+        for seen in (batch[row],)
+        for asked, given, turned in derived_of.of_sighting(seen)
+    ]
     for hit in register.search([asked for asked, *_ in wanted]):
         _, seen, given, turned = wanted[hit.row]
-        entry = register.entry(hit.number)
-        agreements.append(_agreement(entry, seen, given, hit.distance, seen.traceparent, turned))
-    return agreements
+        yield _agreement(register.entry(hit.number), seen, given, hit.distance, seen.traceparent, turned)
 
 
 def meet_history(history: History, entries: Sequence[Entry], derived_of: DerivedOf = NONE) -> list[Agreement]:
@@ -115,7 +142,7 @@ def _agreement(
     fingerprint: Fingerprint,
     distance: int,
     traceparent: str | None,
-    derived: Orientation | None,
+    derived: Orientation | None = None,
 ) -> Agreement:
     guards = guards_of(entry, fingerprint, distance)
     return Agreement(

@@ -4,53 +4,33 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.matcher.history import History, Seen
+from services.matcher.batch import SeenBatch
+from services.matcher.history import History
 from services.matcher.register import Entry, Register
 from shared.contracts.content import MODELS as CONTENT_MODELS
 from shared.contracts.content import ContentChanged
-from shared.contracts.event import Envelope, MalformedEvent, decode
+from shared.contracts.event import Envelope, MalformedEvent, attributes_of, decode, read_event
 from shared.contracts.sightings import MODELS as SIGHTINGS_MODELS
-from shared.contracts.sightings import SeenFingerprint, SightingsBatch, UrlErased
+from shared.contracts.sightings import UrlErased, read_sightings
 from shared.errors import Poison
-from shared.fingerprints import BadFingerprint, Fingerprint, parse_fingerprint
 from shared.log.port import Record
 
 
-def decode_sightings(record: Record) -> tuple[Seen, ...] | UrlErased:
+def decode_sightings(record: Record) -> SeenBatch | UrlErased:
     """The sightings of a batch, or an erasure. Raises Poison; a fingerprint that cannot be used is left out."""
-    envelope = decode(SIGHTINGS_MODELS, value=record.value, headers=record.headers)
-    if isinstance(envelope.event, UrlErased):
-        return envelope.event
-    if not isinstance(envelope.event, SightingsBatch):
-        return ()  # a tombstone has no meaning here
-    return tuple(
-        Seen(
-            partition=record.partition,
-            offset=record.offset,
-            appended_at=record.append_time,
-            sighting_id=one.sighting_id,
-            url_key=one.url_key,
-            key_version=one.key_version,
-            media_url=one.media_url,
-            page_url=one.page_url,
-            source=one.source,
-            seen_at=one.seen_at,
-            report_id=one.report_id,
-            fingerprints=tuple(filter(None, map(_usable, one.fingerprints))),
-            traceparent=envelope.traceparent,
-        )
-        for one in envelope.event.sightings
+    attributes = attributes_of(SIGHTINGS_MODELS, value=record.value, headers=record.headers)
+    if record.value is not None and attributes.type == UrlErased.TYPE:
+        return read_event(UrlErased, record.value)
+    return SeenBatch(
+        () if record.value is None else read_sightings(record.value),  # a tombstone has no meaning here
+        partition=record.partition,
+        offset=record.offset,
+        appended_at=record.append_time,
+        traceparent=attributes.traceparent,
     )
 
 
-def _usable(seen: SeenFingerprint) -> Fingerprint | None:
-    try:
-        return parse_fingerprint(seen.algorithm, seen.value, seen.quality, orientation=seen.orientation)
-    except BadFingerprint:
-        return None
-
-
-def admit_record(history: History, offset: int, decoded: tuple[Seen, ...] | UrlErased) -> None:
+def admit_record(history: History, offset: int, decoded: SeenBatch | UrlErased) -> None:
     """Let the history know of one record of its partition."""
     if isinstance(decoded, UrlErased):
         history.erase((decoded.key_version, decoded.url_key), offset)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.matcher.fingerprint_table import FingerprintTable, Hit, MakeIndex
+from services.matcher.index import Hashes, Hits
 from services.matcher.reference import BruteForceIndex
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
@@ -125,6 +126,10 @@ class Register:
 
     def search(self, wanted: Sequence[Fingerprint]) -> list[Hit]:
         return self._table.search(wanted)
+
+    def search_values(self, algorithm: Algorithm, values: Hashes) -> Hits:
+        """As `FingerprintTable.search_values`."""
+        return self._table.search_values(algorithm, values)
 
     def entry(self, number: int) -> Entry:
         """Raises KeyError."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import structlog
 
-from services.matcher.history import Seen
 from services.matcher.join import (
     SOURCE,
     Agreement,
@@ -18,6 +17,7 @@ from services.matcher.join import (
 )
 from services.matcher.owned import Owned, StartOver, Surroundings
 from services.matcher.register import Register
+from services.matcher.seen import Seen
 from shared.contracts.dead_letters import DeadLetter
 from shared.log.port import LogUnavailable, OutgoingRecord, Publisher, RecordTooLarge
 from shared.log.runner import backoff_seconds, dead_letter_record

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import structlog
 
+from services.matcher.batch import SeenBatch
 from services.matcher.commits import Logs, Pair, as_commit
 from services.matcher.derived import DerivedOf
-from services.matcher.history import Seen
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
@@ -200,10 +200,10 @@ class Session:
             of_partition[record.topic_partition].append(record)
         work = [(self.owned[one], of_partition[one]) for one in of_partition if self._is_ready(one)]
         upto = {owned: self._position(owned) for owned, _ in work}
-        sightings: list[tuple[Owned, Seen]] = []
+        batches: list[tuple[Owned, SeenBatch]] = []
         for owned, theirs in work:
-            sightings.extend((owned, seen) for seen in await self.admit(owned, theirs, upto[owned]))
-        await self.match(sightings)
+            batches.extend((owned, batch) for batch in await self.admit(owned, theirs, upto[owned]))
+        await self.match(batches)
         for owned, position in upto.items():
             owned.handled_to = position
         await self.commit(upto)
@@ -217,9 +217,9 @@ class Session:
         except KeyError:  # revoked meanwhile; the next poll tells
             return owned.handled_to
 
-    async def admit(self, owned: Owned, records: Sequence[Record], position: int) -> list[Seen]:
+    async def admit(self, owned: Owned, records: Sequence[Record], position: int) -> list[SeenBatch]:
         """Let sightings enter the history and erasures clear it; the sightings, each of which is to be matched."""
-        sightings: list[Seen] = []
+        batches: list[SeenBatch] = []
         poison = []
         async with owned.shared.lock:
             for record in records:
@@ -229,25 +229,25 @@ class Session:
                     poison.append((record, error))
                     continue
                 admit_record(owned.history, record.offset, decoded)
-                if isinstance(decoded, tuple):
-                    sightings.extend(decoded)
+                if isinstance(decoded, SeenBatch):
+                    batches.append(decoded)
             owned.history.position = max(position, owned.history.position)
         for record, why in poison:
             await self._set_aside(record, why, self._logs.sightings)
-        return sightings
+        return batches
 
-    async def match(self, sightings: Sequence[tuple[Owned, Seen]]) -> None:
+    async def match(self, sightings: Sequence[tuple[Owned, SeenBatch]]) -> None:
         """Match sightings with the register; durable when it returns."""
         of_partition = {owned.partition.partition: owned for owned, _ in sightings}
         found: list[Found] = []
-        for part in _chunks([seen for _, seen in sightings], self._chunk):
+        for part in _chunks([batch for _, batch in sightings], self._chunk):
             async with self._register_lock:
-                pairs = sum(len(seen.fingerprints) for seen in part) * sum(self._register.sizes().values())
+                pairs = sum(batch.fingerprints for batch in part) * sum(self._register.sizes().values())
                 pairs *= self._derived_of.queries_for_one
                 meet = partial(meet_register, self._register, part, self._derived_of)
                 agreements: list[Agreement] = await self._compute(pairs, meet)
             found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
-        reported = [(owned, seen) for owned, seen in sightings if seen.report_id is not None]
+        reported = [(owned, seen) for owned, batch in sightings for seen in batch.reported()]
         with _busy(of_partition.values()):
             await self._sender.send(found, reported)
 
@@ -329,13 +329,13 @@ def _busy(partitions: Collection[Owned]) -> Iterator[None]:
             owned.matching -= 1
 
 
-def _chunks(sightings: Sequence[Seen], fingerprints: int) -> Iterable[list[Seen]]:
-    """Parts of at most about so many fingerprints."""
-    part: list[Seen] = []
+def _chunks(batches: Sequence[SeenBatch], fingerprints: int) -> Iterable[list[SeenBatch]]:
+    """Parts of about so many fingerprints."""
+    part: list[SeenBatch] = []
     size = 0
-    for seen in sightings:
-        part.append(seen)
-        size += len(seen.fingerprints)
+    for batch in batches:
+        part.append(batch)
+        size += batch.fingerprints
         if size >= fingerprints:
             yield part
             part, size = [], 0

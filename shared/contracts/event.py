@@ -6,10 +6,10 @@ Wire: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary content mode: attrib
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -33,6 +33,9 @@ class Event(Value):
     """An event's data. `TYPE` is its CloudEvents type, version included."""
 
     TYPE: ClassVar[str]
+
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 class UnknownEventType(Poison):
@@ -77,40 +80,61 @@ def data_of(event: Event) -> bytes:
     return event.model_dump_json(exclude_none=True).encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What an event's headers say. `type` is empty for a tombstone."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime | None
+    traceparent: str | None
+
+
+def attributes_of(known: Container[str], *, value: bytes | None, headers: Headers) -> Attributes:
+    """The attributes of the event in a record.
+
+    Raises UnknownEventType (its `ce_type` is not in `known`) and MalformedEvent (no CloudEvent).
+    """
+    given = {name.lower(): data.decode("utf-8", "replace") for name, data in headers}
+    event_type = "" if value is None else given.get("ce_type", "")
+    if value is not None:
+        if given.get("ce_specversion") != "1.0" or not given.get("ce_id"):
+            raise MalformedEvent("not a CloudEvent 1.0 in binary mode")
+        if event_type not in known:
+            raise UnknownEventType(event_type[:80])
+    return Attributes(
+        id=given.get("ce_id", ""),
+        source=given.get("ce_source", ""),
+        type=event_type,
+        time=None if value is None else _time(given.get("ce_time")),
+        traceparent=given.get("ce_traceparent"),
+    )
+
+
 def decode(models: Mapping[str, type[Event]], *, value: bytes | None, headers: Headers) -> Envelope:
     """The event in a record.
 
     Raises UnknownEventType (no model for `ce_type`) and MalformedEvent (no CloudEvent, or data that does not fit). The
     errors name fields, never values: a URL or a hash must not reach a log line.
     """
-    attributes = {name.lower(): data.decode("utf-8", "replace") for name, data in headers}
-    if value is None:
-        return Envelope(
-            id=attributes.get("ce_id", ""),
-            source=attributes.get("ce_source", ""),
-            type="",
-            time=None,
-            traceparent=attributes.get("ce_traceparent"),
-            event=None,
-        )
-    if attributes.get("ce_specversion") != "1.0" or not attributes.get("ce_id"):
-        raise MalformedEvent("not a CloudEvent 1.0 in binary mode")
-    event_type = attributes.get("ce_type", "")
-    model = models.get(event_type)
-    if model is None:
-        raise UnknownEventType(event_type[:80])
+    attributes = attributes_of(models, value=value, headers=headers)
+    return Envelope(
+        id=attributes.id,
+        source=attributes.source,
+        type=attributes.type,
+        time=attributes.time,
+        traceparent=attributes.traceparent,
+        event=None if value is None else read_event(models[attributes.type], value),
+    )
+
+
+def read_event(model: type[AnyEvent], value: bytes) -> AnyEvent:
+    """The event of this model in a record's value. Raises MalformedEvent, which names fields, never values."""
     try:
-        event = model.model_validate_json(value)
+        return model.model_validate_json(value)
     except ValidationError as error:
         raise MalformedEvent(_fields(error)) from None
-    return Envelope(
-        id=attributes["ce_id"],
-        source=attributes.get("ce_source", ""),
-        type=event_type,
-        time=_time(attributes.get("ce_time")),
-        traceparent=attributes.get("ce_traceparent"),
-        event=event,
-    )
 
 
 def _fields(error: ValidationError) -> str:

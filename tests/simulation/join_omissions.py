@@ -12,13 +12,15 @@ from uuid import UUID
 from services.matcher import sending as sending_module
 from services.matcher import session as session_module
 from services.matcher import takeover as takeover_module
+from services.matcher.batch import SeenBatch
 from services.matcher.commits import Pair, resume_from
 from services.matcher.fingerprint_table import FingerprintTable
-from services.matcher.history import History, Remembered
+from services.matcher.history import History
 from services.matcher.join import one_for_each
 from services.matcher.owned import THE_CONTENT
 from services.matcher.records import decode_sightings
 from services.matcher.register import Register
+from services.matcher.seen import Remembered
 from services.matcher.sending import Sender
 from services.matcher.session import Session
 from services.matcher.takeover import TakeOver
@@ -49,7 +51,7 @@ def look_at_register_before_adding(patch: Patch) -> None:
             except Poison:
                 continue
         self.__dict__.setdefault(waiting, []).append((owned, records, position))
-        return [seen for one in decoded if isinstance(one, tuple) for seen in one]
+        return [one for one in decoded if isinstance(one, SeenBatch)]
 
     async def match_then_add(self: Any, sightings: Any) -> None:
         await match(self, sightings)
@@ -260,12 +262,16 @@ def repeats_not_matched(patch: Patch) -> None:
 
     async def only_new(self: Any, owned: Any, records: Any, position: int) -> Any:
         before = set(owned.history._numbers)
-        sightings = await admit(self, owned, records, position)
-        return [
-            seen
-            for seen in sightings
+        batches = await admit(self, owned, records, position)
+        return [only(batch, before) for batch in batches]
+
+    def only(batch: SeenBatch, before: Any) -> SeenBatch:
+        new = [
+            data
+            for data, seen in zip(batch.data, batch, strict=True)
             if any((seen.url, one.algorithm, one.value) not in before for one in seen.fingerprints)
         ]
+        return SeenBatch(new, partition=batch.partition, offset=batch.offset, appended_at=batch.appended_at)
 
     patch(Session, "admit", only_new)
 

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.matcher.derived import DerivedOf
-from services.matcher.history import History, Seen
+from services.matcher.history import History
 from services.matcher.join import Agreement, match_record, meet_history, meet_register, one_for_each
 from services.matcher.register import Register
+from services.matcher.seen import Seen
 from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, Guard, MatchFound
 from shared.fingerprints import Algorithm, Fingerprint, Orientation, derive_orientations, fingerprint_ref, hamming
 from shared.policy import Policy
-from tests.matcher_world import content, near, registered
+from tests.matcher_world import as_batch, content, near, registered
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = b"k" * 32
@@ -53,7 +54,7 @@ def met(value: bytes, sighting: Seen, derived_of: DerivedOf) -> list[Agreement]:
     entries = register.apply(0, content(UUID(int=1), 1, registered(value)))
     history = History(log_id="l", position=0, kept=Policy().history_kept)
     history.admit([sighting])
-    one, other = meet_register(register, [sighting], derived_of), meet_history(history, entries, derived_of)
+    one, other = meet_register(register, [as_batch(sighting)], derived_of), meet_history(history, entries, derived_of)
 
     def facts(agreements: list[Agreement]) -> set[tuple[object, ...]]:
         return {(a.fingerprint, a.distance, a.orientation, a.guards, a.subject) for a in agreements}

@@ -9,7 +9,8 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.matcher.history import History, Seen
+from services.matcher.history import History
+from services.matcher.seen import Seen
 from shared.fingerprints import Algorithm, Fingerprint, Orientation
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

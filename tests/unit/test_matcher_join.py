@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.matcher.history import History, Seen
+from services.matcher.history import History
 from services.matcher.join import (
     Agreement,
     guards_of,
@@ -18,6 +18,7 @@ from services.matcher.join import (
     unmatched_record,
 )
 from services.matcher.register import Entry, Register
+from services.matcher.seen import Seen
 from shared.contracts.content import Assurance
 from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, Guard, MatchFound
