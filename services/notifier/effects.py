@@ -47,7 +47,8 @@ class EndMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelMessages:
-    """End every message of the takedown without an accepted attempt: of one demand, or of all (`demand_id` None)."""
+    """End every message of the takedown without an accepted attempt, of one demand or of all (`demand_id` None); not a
+    `demand.retracted`: whoever was asked hears that, whatever comes after."""
 
     demand_id: UUID | None = None
 

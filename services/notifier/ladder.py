@@ -155,6 +155,12 @@ def next_recipient(
     return Exhausted(passed_over=tuple(passed_over))
 
 
+def operated(routes: Routes, organisation: Organisation, host: str) -> str | None:
+    """This host, where it is the organisation's own by the directory: then what a claim says of the host is said of it."""
+    found = routes.of_host(host)
+    return host if found is not None and found[0].key == organisation.key else None
+
+
 def excluded(organisation: Organisation, host: str | None, do_not_contact: Iterable[str]) -> bool:
     """Whether a claim says not to contact this organisation: by one of its domains, or (site operator) by the host."""
     names = organisation.domains if host is None else (*organisation.domains, host)

@@ -125,7 +125,9 @@ def build(
     """The message of this kind for this demand; `at` is when the message was made. Raises NothingToSay."""
     item: DemandItem | EndItem
     if kind in (MessageKind.RETRACTED, MessageKind.CLOSED):
-        item = EndItem(demand_id=demand.demand_id, issued_at=demand.issued_at, statement=_last_words(kind, takedown))
+        item = EndItem(
+            demand_id=demand.demand_id, issued_at=demand.issued_at, statement=_last_words(kind, takedown, demand)
+        )
     elif kind is MessageKind.HOST_TEST:
         raise NothingToSay("A test has no demand.")
     else:
@@ -236,9 +238,9 @@ def _observed(seen: Observed | None) -> ObservedAt | None:
     )
 
 
-def _last_words(kind: MessageKind, takedown: Takedown) -> str:
+def _last_words(kind: MessageKind, takedown: Takedown, demand: Demand) -> str:
     if kind is MessageKind.CLOSED:
         return text.CLOSED
-    if takedown.retraction is RetractionReason.SENT_IN_ERROR:
+    if (demand.retraction or takedown.retraction) is RetractionReason.SENT_IN_ERROR:
         return text.SENT_IN_ERROR
     return text.NO_FURTHER_ACTION

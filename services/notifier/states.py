@@ -203,6 +203,10 @@ class Demand:
     """How often the host reported a removal and our check saw it present."""
     reported_at: datetime | None = None
     """When the host last reported a removal: only a check begun later can call that false."""
+    retraction: RetractionReason | None = None
+    """With which words it is taken back; told milder ones first, its recipient hears of an error in a message of its own."""
+    retractions: int = 0
+    """How many such messages there are."""
     refusal: str | None = None
     """Why it was refused, or why it could not be delivered: a word."""
 
@@ -211,6 +215,7 @@ class Demand:
 class OpenedTask:
     task_id: UUID
     kind: TaskKind
+    scope: Literal["takedown", "content"] = "takedown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

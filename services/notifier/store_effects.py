@@ -44,7 +44,7 @@ _END = "UPDATE notifier.messages SET state = 'ended', reason = %s WHERE message_
 
 _CANCEL = """
 UPDATE notifier.messages SET state = 'ended', reason = 'cancelled'
-WHERE takedown_id = %(takedown_id)s AND state IN ('due', 'idle')
+WHERE takedown_id = %(takedown_id)s AND state IN ('due', 'idle') AND kind <> 'demand.retracted'
   AND (%(demand_id)s::uuid IS NULL OR demand_id = %(demand_id)s)
 """
 

@@ -161,7 +161,9 @@ def _matched(draft: Draft, event: MatchReceived) -> None:
         draft.emit(PublishTarget())
     _learn_page(draft, event)
     if draft.around.rejected:
-        if draft.state is TakedownState.DISCOVERED:
+        # Of another picture at the same place nothing is said.
+        same = event.match.fingerprint_ref == draft.takedown.match.fingerprint_ref
+        if draft.state is TakedownState.DISCOVERED and same:
             ending.reject_silently(draft)
         return
     _act_on_match(draft, event.match)

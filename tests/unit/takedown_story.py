@@ -178,7 +178,8 @@ class Story:
                     self.rows[effect.message_id].ended = True
             case CancelMessages():
                 for row in self.rows.values():
-                    if effect.demand_id in (None, row.effect.demand_id) and not row.accepted:
+                    spared = row.accepted or row.effect.kind is MessageKind.RETRACTED
+                    if effect.demand_id in (None, row.effect.demand_id) and not spared:
                         row.ended = True
             case ScheduleTimer():
                 self.timers[effect.kind, effect.demand_id, effect.number] = effect.at

@@ -428,3 +428,14 @@ def test_a_delivery_that_is_accepted_after_the_removal_is_closed() -> None:
     effects = story.tell(accepted(row, story.now))
     assert story.takedown.demands[0].state is DemandState.CLOSED
     assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.CLOSED]
+
+
+def test_a_dispute_of_the_content_is_not_hidden_behind_a_question_of_the_host() -> None:
+    """One task of a kind at a time: the one about the whole content takes the other's place."""
+    story = Story.delivered()
+    story.responds(ResponseReason.INSUFFICIENT_INFORMATION)
+    effects = story.responds(ResponseReason.CONSENT_CLAIMED)
+    opened = of_kind(effects, OpenTask)
+    assert [(one.reason, one.scope, one.owner) for one in opened] == [("consent_claimed", "content", "helpline")]
+    assert story.open_tasks() == {"dispute"}
+    assert of_kind(story.responds(ResponseReason.NOT_NCII), OpenTask) == [], "its due time stands"

@@ -382,3 +382,31 @@ def test_scaled_policy_scales_the_confirmation_wait() -> None:
     story = Story.delivered(policy=Policy(clock_scale=0.01))
     story.look(Outcome.GONE)
     assert story.check_at == START + timedelta(seconds=36)
+
+
+def test_a_site_is_not_dead_while_its_page_answers() -> None:
+    """The medium's name is gone; the page, elsewhere, turns us away: it may still show it."""
+    story = Story.delivered(target=replace(TARGET, page_url="https://page.test/1", page_host="page.test"))
+    for _ in range(16):
+        story.later(DAY).look(
+            Outcome.INCONCLUSIVE,
+            status=None,
+            answered=False,
+            reason="no_such_domain",
+            page_outcome=Outcome.BLOCKED,
+            page_status=403,
+        )
+    assert story.state() is TakedownState.OPEN
+    story.later(DAY).look(
+        Outcome.INCONCLUSIVE, status=None, answered=False, page_outcome=Outcome.INCONCLUSIVE, page_status=None
+    )
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "site_dead")
+
+
+def test_a_clock_set_back_does_not_make_a_check_due_for_ever() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.RECHECK)
+    story.later(MINUTE).decides(DecisionKind.RECHECK)
+    story.later(-HOUR).look(Outcome.PRESENT)
+    assert story.check_at is not None
+    assert story.check_at > story.now

@@ -535,3 +535,132 @@ def test_an_answer_by_a_demands_token_does_not_end_anything() -> None:
     story.answer(AnswerKind.ACKNOWLEDGEMENT)
     story.says_removed()
     assert story.state() is TakedownState.OPEN
+
+
+# Rule 7, continued: who was told something milder, or nothing yet, still hears that it was an error
+
+
+def test_rule_7_who_was_told_of_a_dismissal_hears_of_an_error_found_later() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.DISMISS)
+    assert story.attempt() == [MessageKind.RETRACTED]
+    words = [story.demand.retraction]
+    story.withdrawn("not_ncii")
+    assert story.attempt() == [MessageKind.RETRACTED], "a message of its own, with the other words"
+    words.append(story.demand.retraction)
+    assert words == [RetractionReason.NO_FURTHER_ACTION, RetractionReason.SENT_IN_ERROR]
+    story.content()
+    assert story.attempt() == [], "told once"
+
+
+def test_rule_7_a_retraction_not_sent_yet_outlives_another_match_and_a_second_end() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.REJECT)
+    story.tell(MatchReceived(match=replace(MATCH, fingerprint_ref="cd" * 32), target=TARGET))
+    assert story.state() is TakedownState.HELD
+    story.decides(DecisionKind.DISMISS)
+    assert story.attempt() == [MessageKind.RETRACTED]
+    assert story.demand.retraction is RetractionReason.SENT_IN_ERROR, "the words of its own end"
+
+
+def test_rule_7_a_retraction_of_an_earlier_round_waits_for_the_resumption_and_is_sent() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.REJECT)
+    story.tell(MatchReceived(match=replace(MATCH, fingerprint_ref="cd" * 32), target=TARGET))
+    story.content(state=ContentState.SUSPENDED, suspended_for="person")
+    assert story.attempt() == []
+    story.content(state=ContentState.ACTIVE, suspended_for=None)
+    assert story.attempt() == [MessageKind.RETRACTED]
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome.TRANSIENT, AttemptOutcome.UNKNOWN])
+def test_rule_7_a_first_message_whose_arrival_is_not_known_is_taken_back(outcome: AttemptOutcome) -> None:
+    """A time-out or a broken connection during the withdrawal: it may have been read."""
+    story = Story.opened()
+    row = story.due()[0]
+    story.withdrawn("not_ncii")
+    assert story.kinds_sent() == [MessageKind.ISSUED]
+    story.tell(
+        AttemptCompleted(
+            attempt_id=uuid4(),
+            message_id=row.effect.message_id,
+            demand_id=row.effect.demand_id,
+            kind=MessageKind.ISSUED,
+            number=0,
+            attempt=1,
+            started_at=story.now,
+            outcome=outcome,
+            detail="timed_out",
+        )
+    )
+    assert story.kinds_sent() == [MessageKind.ISSUED, MessageKind.RETRACTED]
+
+
+@pytest.mark.parametrize("refusal", [Refusal.NO_CHANNEL, Refusal.UNKNOWN_RECIPIENT])
+def test_rule_7_a_retraction_that_nothing_can_carry_is_a_persons(refusal: Refusal) -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.REJECT)
+    story.refuse(story.due()[0], refusal)
+    assert "undeliverable" in story.open_tasks()
+
+
+def test_rule_7_a_rejected_picture_does_not_end_a_takedown_found_by_another() -> None:
+    """The rejection is of (content, fingerprint_ref), not of the place."""
+    story = Story.matched()
+    other = replace(MATCH, fingerprint_ref="cd" * 32)
+    story.around = replace(story.around, rejected=True)
+    story.tell(MatchReceived(match=other, target=TARGET))
+    assert story.state() is TakedownState.DISCOVERED
+    story.around = replace(story.around, rejected=False)
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.ISSUED]
+
+
+def test_rule_7_after_a_dismissal_nobody_is_told_that_it_is_back() -> None:
+    """It was never removed: the new round's message is a demand like the first."""
+    story = Story.delivered()
+    story.decides(DecisionKind.DISMISS)
+    story.attempt()
+    story.decides(DecisionKind.RECHECK)
+    story.look(Outcome.PRESENT)
+    assert (story.takedown.round, story.attempt()) == (2, [MessageKind.ISSUED])
+
+
+# Rules 1, 5 and 6, continued
+
+
+def test_rule_1_a_look_from_the_future_is_no_fresh_look() -> None:
+    """The database's clock was set back: how old the look is, nobody knows."""
+    story = Story.opened()
+    asked = (story.takedown, story.demand.demand_id, MessageKind.ISSUED)
+    assert may_send(*asked, START - MINUTE, story.policy, story.around) is Refusal.STALE_OBSERVATION
+    assert may_send(*asked, START + MINUTE, story.policy, story.around) is None
+
+
+def test_rule_5_a_reroute_does_not_reach_the_operator_of_a_host_not_to_be_contacted() -> None:
+    """The claim names the host alone, the directory the domain above it."""
+    story = Story.delivered(around=surroundings(terms=Terms(do_not_contact=("img.site.test",))))
+    assert story.demand.recipient == "hoster"
+    story.decides(DecisionKind.REROUTE, recipient="site")
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == []
+    assert [one.recipient for one in story.takedown.demands] == ["hoster"]
+
+
+def test_rule_5_at_the_end_nothing_goes_to_the_operator_of_a_host_named_meanwhile() -> None:
+    story = Story.delivered()
+    story.around = replace(story.around, terms=Terms(do_not_contact=("img.site.test",)))
+    story.withdrawn("not_ncii")
+    assert story.attempt() == []
+
+
+def test_rule_6_a_law_that_no_longer_binds_is_not_named_in_a_demand_nobody_has_read() -> None:
+    bound = Routes(organisations=(replace(SITE, bound_by=("uk_osa_20a",)), HOSTER))
+    story = Story.opened(around=surroundings(routes=bound))
+    assert story.demand.regime == "uk_osa_20a"
+    story.around = replace(story.around, routes=ROUTES)
+    assert story.attempt() == []
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.ISSUED]
+    assert (story.demand.regime, story.demand.respond_within_seconds) == ("voluntary", None)
+    assert story.demand.requested_by == story.now + timedelta(hours=72)

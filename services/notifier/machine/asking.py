@@ -8,9 +8,19 @@ from typing import Any
 from services.notifier import regimes, schedule
 from services.notifier.effects import CancelMessages, CancelTimers, ScheduleTimer
 from services.notifier.events import TimerKind
-from services.notifier.ladder import Ask, Exhausted, Posture, UnknownHost, UnknownPosture, excluded, next_recipient
+from services.notifier.ladder import (
+    Ask,
+    Exhausted,
+    Organisation,
+    Posture,
+    UnknownHost,
+    UnknownPosture,
+    excluded,
+    next_recipient,
+    operated,
+)
 from services.notifier.machine.draft import ANSWERABLE, ASKING, Draft
-from services.notifier.regimes import Element
+from services.notifier.regimes import Element, Regime
 from services.notifier.states import Demand, DemandState, MessageKind, Outcome, Rung, TakedownState, TaskKind
 from shared import ids
 from shared.policy import Policy
@@ -29,7 +39,8 @@ def seen_lately(draft: Draft) -> bool:
         return False
     if any(one.reported_at is not None and one.reported_at > seen for one in draft.current_demands()):
         return False
-    return draft.now - seen <= schedule.observation_valid_for(draft.policy)
+    # A look from the future: the clock was set back since.
+    return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
 
 
 def ask_when_seen(draft: Draft) -> None:
@@ -102,7 +113,9 @@ def _ask_named(draft: Draft, key: str, asked: set[str]) -> bool:
     organisation = draft.around.routes.by_key(key)
     if organisation is None or terms is None or target is None:
         refused = "not_in_directory"
-    elif organisation.posture is Posture.HOSTILE or excluded(organisation, None, terms.do_not_contact):
+    elif organisation.posture is Posture.HOSTILE or excluded(
+        organisation, operated(draft.around.routes, organisation, target.host), terms.do_not_contact
+    ):
         refused = "not_to_be_contacted"
     elif organisation.key in asked:
         refused = "already_asked"
@@ -123,18 +136,16 @@ def _issue(draft: Draft, ask: Ask) -> None:
     """Make the demand: its regime and printed times are fixed now; its clock starts at the first accepted delivery."""
     takedown, policy, now = draft.takedown, draft.policy, draft.now
     recipient = ask.organisation
-    regime = regimes.choose(
-        bound_by=recipient.bound_by,
-        reviewed_by=draft.around.sender.reviewed_by,
-        today=now.date(),
-        elements=_elements(draft),
-    )
+    regime = _law_for(draft, recipient)
     if regime is None:
         draft.open_task(TaskKind.UNDELIVERABLE, "required_elements_missing")
         draft.note("demand.waits", reason="required_elements_missing")
         return
-    told_before = any(one.recipient == recipient.key and one.attempted_at is not None for one in takedown.demands)
-    clock = regime.clock or policy.voluntary_response
+    # What was taken back was never removed: it is not "back".
+    told_before = any(
+        one.recipient == recipient.key and one.attempted_at is not None and one.state is not DemandState.RETRACTED
+        for one in takedown.demands
+    )
     demand = Demand(
         demand_id=ids.demand_id(takedown.takedown_id, ask.rung.value, recipient.key, takedown.round),
         rung=ask.rung,
@@ -142,12 +153,9 @@ def _issue(draft: Draft, ask: Ask) -> None:
         recipient_domain=ask.domain,
         round=takedown.round,
         state=DemandState.DUE,
-        regime=regime.id,
-        regime_version=regime.version,
         kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
         issued_at=now,
-        respond_within_seconds=int(clock.total_seconds()) if regime.binding else None,
-        requested_by=None if regime.binding else now + clock,
+        **_printed(draft, regime),
         observed=takedown.observed,
         give_up_at=now + policy.scaled(policy.undelivered_escalates_after),
     )
@@ -163,6 +171,33 @@ def _issue(draft: Draft, ask: Ask) -> None:
     )
     draft.send(demand, demand.kind)
     _undelivered_timer(draft, demand)
+
+
+def _law_for(draft: Draft, recipient: Organisation) -> Regime | None:
+    return regimes.choose(
+        bound_by=recipient.bound_by,
+        reviewed_by=draft.around.sender.reviewed_by,
+        today=draft.now.date(),
+        elements=_elements(draft),
+    )
+
+
+def _printed(draft: Draft, regime: Regime) -> dict[str, Any]:
+    """What a demand issued now says of its law and its time."""
+    clock = regime.clock or draft.policy.voluntary_response
+    return {
+        "regime": regime.id,
+        "regime_version": regime.version,
+        "respond_within_seconds": int(clock.total_seconds()) if regime.binding else None,
+        "requested_by": None if regime.binding else draft.now + clock,
+    }
+
+
+def law_holds(draft: Draft, demand: Demand) -> bool:
+    """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on."""
+    recipient = draft.around.routes.by_key(demand.recipient)
+    regime = None if recipient is None else _law_for(draft, recipient)
+    return not regimes.REGIMES[demand.regime].binding or (regime is not None and regime.id == demand.regime)
 
 
 def _elements(draft: Draft) -> frozenset[Element]:
@@ -270,11 +305,13 @@ def unpark(draft: Draft) -> None:
         fields: dict[str, Any] = {"parked": False}
         if parked.attempted_at is None:
             # Nobody has read it yet, so what it says may still change: a message's body is fixed by its first attempt.
+            recipient = draft.around.routes.by_key(parked.recipient)
+            regime = None if recipient is None else _law_for(draft, recipient)
             fields |= {
                 "give_up_at": draft.now + policy.scaled(policy.undelivered_escalates_after),
                 "observed": draft.takedown.observed,
                 "issued_at": draft.now,
-                "requested_by": parked.requested_by and draft.now + clock_of(parked, policy),
+                **_printed(draft, regime or regimes.VOLUNTARY),
             }
         demand = draft.change_demand(parked.demand_id, **fields)
         draft.send(demand, demand.kind)

@@ -170,12 +170,19 @@ class Draft:
         scope: Literal["takedown", "content"] = "takedown",
         demand_id: UUID | None = None,
     ) -> None:
-        """Ask for a person, once for each kind at a time. `within` is unscaled."""
-        if self.takedown.task(kind) is not None:
+        """Ask for a person, once for each kind at a time. `within` is unscaled.
+
+        What concerns the whole content takes the place of what concerns this takedown alone.
+        """
+        known = self.takedown.task(kind)
+        if known is not None and (known.scope == scope or scope == "takedown"):
             return
+        self.close_task(kind, "superseded")
         number = self.takedown.tasks_opened + 1
         task_id = ids.deterministic_id((str(self.takedown.takedown_id), "task", kind.value, str(number)))
-        self.change(tasks=(*self.takedown.tasks, OpenedTask(task_id=task_id, kind=kind)), tasks_opened=number)
+        self.change(
+            tasks=(*self.takedown.tasks, OpenedTask(task_id=task_id, kind=kind, scope=scope)), tasks_opened=number
+        )
         self.emit(
             OpenTask(
                 task_id=task_id,

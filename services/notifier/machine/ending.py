@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Literal
+from uuid import UUID
 
-from services.notifier.effects import CancelTimers, EraseTarget, RecordRejection
+from services.notifier.effects import CancelTimers, EndMessage, EraseTarget, RecordRejection
 from services.notifier.machine.asking import set_timers
 from services.notifier.machine.draft import ENDED, UNFINISHED, Draft
 from services.notifier.machine.holding import hold, look_again, start
@@ -18,6 +19,7 @@ from services.notifier.states import (
     RetractionReason,
     TakedownState,
 )
+from shared import ids
 from shared.contracts.claims import WithdrawalReason
 
 IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CONTENT.value})
@@ -53,6 +55,7 @@ def resume(draft: Draft, by: Literal["content", "person"]) -> None:
         return
     draft.change(resume_to=None, resumed_at=draft.now)
     draft.move(back, reason="resumed")
+    tell_again(draft)
     if back is TakedownState.DISCOVERED:
         start(draft)
         return
@@ -155,18 +158,37 @@ def _asked(demand: Demand) -> bool:
 
 
 def _retract(draft: Draft, words: RetractionReason) -> None:
-    """Take every demand back that these words concern. Demands already taken back were told then."""
+    """Take every demand back that these words concern. One taken back before is told again only if it was an error after all."""
     draft.change(retraction=words)
+    in_error = words is RetractionReason.SENT_IN_ERROR
     for demand in draft.takedown.demands:
         if demand.state is DemandState.RETRACTED:
-            continue
-        open_still = demand.state in UNFINISHED
-        if not open_still and not (words is RetractionReason.SENT_IN_ERROR and _asked(demand)):
-            continue
-        taken_back = draft.move_demand(demand.demand_id, DemandState.RETRACTED)
-        taken_back = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
-        if told_at_the_end(draft, taken_back):
-            draft.send(taken_back, MessageKind.RETRACTED)
+            concerned = in_error and demand.retraction is not RetractionReason.SENT_IN_ERROR
+        else:
+            concerned = demand.state in UNFINISHED or (in_error and _asked(demand))
+        if concerned:
+            take_back(draft, demand)
+
+
+def take_back(draft: Draft, demand: Demand) -> None:
+    """Retract one demand with the words of the takedown's end; its recipient is told, if it was asked and may be written to."""
+    words = draft.takedown.retraction or RetractionReason.NO_FURTHER_ACTION
+    draft.move_demand(demand.demand_id, DemandState.RETRACTED)
+    if demand.retraction is not words:
+        if demand.retractions:  # not sent yet: the words that follow say it all
+            draft.emit(EndMessage(message_id=_retraction_id(demand), reason="superseded"))
+        draft.change_demand(demand.demand_id, retraction=words, retractions=demand.retractions + 1)
+    taken_back = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
+    if told_at_the_end(draft, taken_back):
+        _send_retraction(draft, taken_back)
+
+
+def _send_retraction(draft: Draft, demand: Demand) -> None:
+    draft.send(demand, MessageKind.RETRACTED, max(0, demand.retractions - 1))
+
+
+def _retraction_id(demand: Demand) -> UUID:
+    return ids.message_id(demand.demand_id, MessageKind.RETRACTED.value, max(0, demand.retractions - 1))
 
 
 def told_at_the_end(draft: Draft, demand: Demand) -> bool:
@@ -178,4 +200,4 @@ def tell_again(draft: Draft) -> None:
     """Retractions that were refused before an attempt are due again; an accepted one is not sent twice."""
     for demand in draft.takedown.demands:
         if demand.state is DemandState.RETRACTED and told_at_the_end(draft, demand):
-            draft.send(demand, MessageKind.RETRACTED)
+            _send_retraction(draft, demand)

@@ -7,7 +7,7 @@ from datetime import datetime
 from services.notifier import schedule
 from services.notifier.effects import CancelMessages, CancelTimers
 from services.notifier.events import CheckCompleted
-from services.notifier.ladder import Posture, excluded
+from services.notifier.ladder import Posture, excluded, operated
 from services.notifier.machine.asking import (
     ask_next,
     escalate,
@@ -58,7 +58,8 @@ def completed(draft: Draft, event: CheckCompleted) -> None:
 
 def _record(draft: Draft, event: CheckCompleted, outcome: Outcome) -> None:
     takedown = draft.takedown
-    asked_meanwhile = takedown.check_asked_at is not None and takedown.check_asked_at > event.started_at
+    # Not one asked for in the future: the clock was set back since, and the check would be due again and again.
+    asked_meanwhile = takedown.check_asked_at is not None and event.started_at < takedown.check_asked_at <= draft.now
     draft.check_ended = True
     if not asked_meanwhile:
         draft.no_check()
@@ -262,6 +263,10 @@ def _said_nothing(draft: Draft, event: CheckCompleted) -> None:
 
 
 def _site_dead(draft: Draft, event: CheckCompleted) -> bool:
+    # Of a page that answers without being clear nobody knows what it shows.
+    page_answers = event.page_outcome is Outcome.BLOCKED or event.page_status is not None
+    if page_answers and event.page_outcome not in (Outcome.GONE, Outcome.MISMATCH):
+        return False
     since = draft.takedown.unanswered_since
     return since is not None and event.started_at - since >= draft.policy.scaled(draft.policy.site_dead_after)
 
@@ -308,7 +313,10 @@ def may_be_written_to(draft: Draft, demand: Demand) -> bool:
     if organisation is None or organisation.posture is Posture.HOSTILE:
         return False
     listed = draft.around.terms.do_not_contact if draft.around.terms is not None else ()
-    return not excluded(organisation, demand.recipient_domain or None, listed)
+    host = demand.recipient_domain or None
+    if draft.takedown.target is not None:
+        host = operated(draft.around.routes, organisation, draft.takedown.target.host) or host
+    return not excluded(organisation, host, listed)
 
 
 def _watch(draft: Draft) -> None:

@@ -12,16 +12,17 @@ from services.notifier.events import (
     TimerFired,
     TimerKind,
 )
-from services.notifier.ladder import Posture, excluded
+from services.notifier.ladder import Posture, excluded, operated
 from services.notifier.machine.asking import (
     clock_of,
     expire_overdue,
+    law_holds,
     seen_lately,
     start_clock,
     undeliverable,
 )
 from services.notifier.machine.draft import ANSWERABLE, ASKING, ENDED, Draft
-from services.notifier.machine.ending import told_at_the_end
+from services.notifier.machine.ending import take_back, told_at_the_end
 from services.notifier.states import Demand, DemandState, MessageKind, Rung, TakedownState, TaskKind
 from shared.contracts.content import ContentState
 
@@ -50,7 +51,7 @@ def _still_wanted(draft: Draft, demand: Demand, kind: MessageKind) -> bool:
     state = draft.state
     match kind:
         case MessageKind.RETRACTED:
-            return state in ENDED and demand.state is DemandState.RETRACTED
+            return demand.state is DemandState.RETRACTED
         case MessageKind.CLOSED:
             return state not in ENDED and demand.state is DemandState.CLOSED
         case MessageKind.ISSUED | MessageKind.REAPPEARED:
@@ -68,9 +69,9 @@ def _recipient_refusal(draft: Draft, demand: Demand) -> Refusal | None:
         return Refusal.UNKNOWN_RECIPIENT
     if organisation.posture is Posture.HOSTILE:
         return Refusal.HOSTILE
-    host = None
-    if demand.rung is Rung.SITE_OPERATOR:
-        host = draft.takedown.target.host if draft.takedown.target else demand.recipient_domain
+    host = demand.recipient_domain if demand.rung is Rung.SITE_OPERATOR else None
+    if draft.takedown.target is not None:
+        host = operated(draft.around.routes, organisation, draft.takedown.target.host) or host
     if terms is not None and excluded(organisation, host, terms.do_not_contact):
         return Refusal.DO_NOT_CONTACT
     if organisation.posture is Posture.UNKNOWN and organisation.key not in draft.takedown.postures_cleared:
@@ -95,6 +96,8 @@ def _moment_refusal(draft: Draft, demand: Demand, kind: MessageKind) -> Refusal 
         return Refusal.NOT_BEFORE
     if draft.around.content.new_demands_held and demand.attempted_at is None:
         return Refusal.DISPUTED
+    if demand.attempted_at is None and not law_holds(draft, demand):
+        return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
     return None if seen_lately(draft) else Refusal.STALE_OBSERVATION
 
 
@@ -105,8 +108,8 @@ def refused(draft: Draft, event: OutboundRefused) -> None:
         return
     draft.note("message.refused", demand_id=str(event.demand_id), message=event.kind.value, reason=event.refusal.value)
     if event.kind not in FIRST or demand.state is not DemandState.DUE:
-        if event.refusal is Refusal.UNKNOWN_POSTURE and event.kind is MessageKind.RETRACTED:
-            draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
+        if event.kind is MessageKind.RETRACTED:
+            _retraction_refused(draft, event)
         return
     match event.refusal:
         case Refusal.DO_NOT_CONTACT | Refusal.HOSTILE:
@@ -124,6 +127,14 @@ def refused(draft: Draft, event: OutboundRefused) -> None:
         draft.check(draft.now, "before_demand")
     elif event.refusal is Refusal.NOT_BEFORE and draft.around.terms is not None:
         draft.check(max(draft.now, draft.around.terms.demands_not_before or draft.now), "not_before")
+
+
+def _retraction_refused(draft: Draft, event: OutboundRefused) -> None:
+    """Somebody still believes that we ask for a removal: a person has to choose, or to tell them."""
+    if event.refusal is Refusal.UNKNOWN_POSTURE:
+        draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
+    elif event.refusal in (Refusal.NO_CHANNEL, Refusal.UNKNOWN_RECIPIENT):
+        draft.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=event.demand_id)
 
 
 # After an attempt
@@ -157,7 +168,7 @@ def _first_message(draft: Draft, demand: Demand, event: AttemptCompleted) -> Non
         return
     if demand.state is not DemandState.DUE or draft.state in ENDED:
         draft.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
-        if event.outcome is AttemptOutcome.UNKNOWN:
+        if event.outcome is not AttemptOutcome.PERMANENT:  # a time-out, a lost connection: it may have been read
             _settle_late(draft, demand)
         return
     if event.outcome is AttemptOutcome.PERMANENT:
@@ -191,10 +202,8 @@ def _delivered(draft: Draft, demand: Demand, event: AttemptCompleted) -> None:
 
 def _settle_late(draft: Draft, demand: Demand) -> None:
     """It (perhaps) arrived although all was settled or taken back meanwhile: its recipient has to hear that too."""
-    if draft.state in ENDED:
-        demand = draft.move_demand(demand.demand_id, DemandState.RETRACTED)
-        if told_at_the_end(draft, demand):
-            draft.send(demand, MessageKind.RETRACTED)
+    if draft.state in ENDED or demand.state is DemandState.RETRACTED:
+        take_back(draft, demand)
     elif draft.settled or demand.state is DemandState.CLOSED:
         demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
         if told_at_the_end(draft, demand):
