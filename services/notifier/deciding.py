@@ -53,12 +53,20 @@ async def apply_decision(scope: Scope, decided: DecisionTaken, *, by_operations:
         recipient=decided.recipient,
     )
     refusal = await _on_takedowns(scope, takedown_ids, made)
-    if refusal is None and task is not None:
-        if task.kind is TaskKind.DISPUTE and decided.kind in LIFTS_DISPUTE and scope.content.new_demands_held:
-            await store_content.hold_new_demands(scope.tx, scope.content_id, None)
-            await scope.content_changed()
-        await tasks.close_task(scope.tx, task.task_id, decided.kind)
+    if refusal is None:
+        if task is not None:
+            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+        await _let_go_on(scope, decided.kind)
     return refusal
+
+
+async def _let_go_on(scope: Scope, kind: DecisionKind) -> None:
+    """What a dispute of the content held goes on when a person has settled the last one, by its task or by ending its takedown."""
+    if kind not in LIFTS_DISPUTE or not scope.content.new_demands_held:
+        return
+    if not await tasks.is_open(scope.tx, scope.content_id, TaskKind.DISPUTE):
+        await store_content.hold_new_demands(scope.tx, scope.content_id, None)
+        await scope.content_changed()
 
 
 async def _on_content(scope: Scope, decided: DecisionTaken, *, by_operations: bool) -> str | None:

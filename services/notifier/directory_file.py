@@ -38,7 +38,9 @@ COLUMNS = (
 MAX_ROWS = 100_000
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+"""RFC 5322, 3.4.1: a dot-atom on both sides; what is quoted or in another script is not taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

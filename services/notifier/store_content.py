@@ -25,11 +25,15 @@ SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, new_de
 FROM notifier.content WHERE content_id = %s FOR {strength}
 """
 
-# A suspension decided here ends when `content` itself has said suspended.
+# A suspension decided here ends when `content` itself has said suspended; a possible minor's only when it says so for that
+# reason, since a suspension for another, from before intake knew, may end by itself.
 _APPLY = """
 UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspended_for = %(suspended_for)s,
     withdrawn_for = %(withdrawn_for)s, fingerprints = %(fingerprints)s::jsonb, changed_at = now(),
-    suspended_here_for = CASE WHEN %(state)s IN ('suspended', 'withdrawn') THEN NULL ELSE suspended_here_for END,
+    suspended_here_for = CASE
+        WHEN %(state)s = 'withdrawn' THEN NULL
+        WHEN %(state)s = 'suspended' AND (suspended_here_for <> 'possible_minor' OR %(suspended_for)s = 'possible_minor') THEN NULL
+        ELSE suspended_here_for END,
     new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
 WHERE content_id = %(content_id)s
 """

@@ -108,6 +108,15 @@ async def task_of(tx: Tx, task_id: UUID) -> Task | None:
     return None if row is None else _task(row)
 
 
+async def is_open(tx: Tx, content_id: UUID, kind: TaskKind) -> bool:
+    """Whether a task of this kind about the whole content waits for a person."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM notifier.tasks WHERE content_id = %s AND kind = %s AND scope = 'content' AND closed_at IS NULL LIMIT 1",
+        (content_id, kind),
+    )
+    return await cursor.fetchone() is not None
+
+
 async def takedowns_of_task(tx: Tx, task_id: UUID) -> tuple[UUID, ...]:
     """The takedowns that wait for this task, in the order in which they are locked."""
     rows = await (await tx.execute(_TOGETHER, {"task_id": task_id})).fetchall()

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -70,3 +70,31 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, NOW) == seconds
+
+
+_DATE_WORDS = [
+    "Mon,",
+    "01",
+    "Jan",
+    "2020",
+    "00:00:00",
+    "GMT",
+    "9" * 20,
+    "-",
+    "+",
+    ":",
+    "1:2:3:4",
+    "+" + "9" * 20,
+    ",",
+    "(",
+    "\x00",
+]
+
+
+@given(st.lists(st.sampled_from(_DATE_WORDS), max_size=7).map(" ".join) | st.text(max_size=30))
+@example("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
+@example("Mon, 01 Jan 2020 00:00:00 +99999999999999999999")
+@example("-5")
+def test_a_retry_after_without_sense_is_none_or_within_a_day(header: str) -> None:
+    seconds = retry_after_seconds(header, datetime(2026, 11, 26, tzinfo=UTC))
+    assert seconds is None or 0 <= seconds <= 86_400

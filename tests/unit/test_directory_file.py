@@ -88,3 +88,12 @@ def test_suffixes() -> None:
     assert suffixes("A.b.Example.") == ("a.b.example", "b.example", "example")
     assert suffixes("127.0.0.1") == ("127.0.0.1",)
     assert suffixes("2001:db8::1") == ("2001:db8::1",)
+
+
+@pytest.mark.parametrize(
+    "email", ["a..b@x.example", ".a@x.example", "a@x..example", "a@.", "a(b)@x.example", "a@b@c.example"]
+)
+def test_an_address_that_no_mail_can_carry_is_refused(email: str) -> None:
+    with pytest.raises(BadDirectory) as refused:
+        parse_csv(f"organisation,domains,email\na,x.example,{email}\n")
+    assert [(error.line, error.column) for error in refused.value.errors] == [(2, "email")]

@@ -49,7 +49,7 @@ class MailServer:
 def compose(
     *, server: MailServer, sender_name: str, recipient: str, subject: str, text: str, message_id: UUID, now: datetime
 ) -> EmailMessage:
-    """The mail. Raises ValueError where an address or a header is not one line of mail."""
+    """The mail. Raises ValueError or email.errors.MessageError where an address or a header is not one line of mail."""
     _, _, domain = server.sender.rpartition("@")
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(display_name=sender_name, addr_spec=server.sender)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.errors import MessageError
 from uuid import UUID
 
 from services.notifier.channels import email, webhook
@@ -32,13 +33,16 @@ async def send(
     server = email.MailServer.of(runtime.settings)
     if server is None or endpoint.email is None:
         return Attempted(outcome=AttemptOutcome.PERMANENT, reason="no_mail")
-    mail = email.compose(
-        server=server,
-        sender_name=runtime.settings.organisation_name,
-        recipient=endpoint.email,
-        subject=letter.mail.subject,
-        text=letter.mail.text,
-        message_id=message_id,
-        now=runtime.clock(),
-    )
+    try:
+        mail = email.compose(
+            server=server,
+            sender_name=runtime.settings.organisation_name,
+            recipient=endpoint.email,
+            subject=letter.mail.subject,
+            text=letter.mail.text,
+            message_id=message_id,
+            now=runtime.clock(),
+        )
+    except (ValueError, MessageError):  # an address from before addresses were checked
+        return Attempted(outcome=AttemptOutcome.PERMANENT, reason="bad_address")
     return await email.send(server, mail, timeout_seconds=policy.webhook_timeout_seconds)

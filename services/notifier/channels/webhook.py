@@ -115,7 +115,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
         return min(float(header[:9]), RETRY_AFTER_MAX_SECONDS)
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):  # numbers beyond any date
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
