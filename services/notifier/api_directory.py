@@ -11,6 +11,7 @@ from services.notifier.apply import Applier
 from services.notifier.channels.outcome import AttemptOutcome
 from services.notifier.channels.sending import send
 from services.notifier.directory_file import BadDirectory
+from services.notifier.ladder import Posture, is_same_or_under
 from services.notifier.outbound import tell_of_directory
 from shared import audit
 from shared.auth import Operations
@@ -74,6 +75,7 @@ def router(applier: Applier) -> APIRouter:
             endpoint = await directory.endpoint_of(tx, runtime.keys, organisation)
             if not found or endpoint is None:
                 raise NotFound("no organisation of the directory has this key")
+            _may_be_tested(found[0], await outbound.holds(tx))
             await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
         # A disabled endpoint is what a test is for.
         channel: directory.Channel = "webhook" if endpoint.webhook_url else "email"
@@ -126,6 +128,14 @@ def router(applier: Applier) -> APIRouter:
     return routes
 
 
+def _may_be_tested(host: directory.Host, held: list[str]) -> None:
+    """Rules 5 and 7: a test is a message too. Raises Conflict."""
+    if host.posture == Posture.HOSTILE:
+        raise Conflict("a hostile organisation hears nothing of us", reason="hostile")
+    if any(is_same_or_under(domain, one) for domain in host.domains for one in held):
+        raise Conflict("this organisation is on hold", reason="held")
+
+
 def _shown(host: directory.Host, held: list[str]) -> dict[str, Any]:
     return {
         "organisation": host.organisation,
@@ -139,7 +149,7 @@ def _shown(host: directory.Host, held: list[str]) -> dict[str, Any]:
         "next_rung": host.next_rung,
         "posture": host.posture,
         "bound_by": list(host.bound_by),
-        "held": any(domain in held for domain in host.domains),
+        "held": any(is_same_or_under(domain, one) for domain in host.domains for one in held),
         "updated_at": host.updated_at,
     }
 

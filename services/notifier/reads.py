@@ -16,7 +16,7 @@ from services.notifier.store_content import LIVE_CLAIMS
 from shared.auth import Principal, Role
 from shared.db.pool import Row, Tx
 from shared.ids import content_alias, timestamp
-from shared.web.problems import Invalid
+from shared.web.problems import Forbidden, Invalid
 
 _IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t.takedown_id AND {OVERDUE_WHERE})"
 
@@ -130,7 +130,9 @@ async def content_behind(tx: Tx, principal: Principal, shown: UUID) -> UUID | No
 
 
 async def takedowns(tx: Tx, principal: Principal, asked: Asked, page: PageAsked) -> dict[str, Any]:
-    """`{items, next}`, newest first."""
+    """`{items, next}`, newest first. Raises Forbidden where a reader, who is shown no host, asks for one."""
+    if asked.host is not None and principal.role is Role.READER:
+        raise Forbidden("a reader does not see where takedowns are")
     content_id = None
     if asked.content_id is not None:
         content_id = await content_behind(tx, principal, asked.content_id)

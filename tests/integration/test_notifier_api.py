@@ -85,6 +85,7 @@ async def test_roles_see_what_they_may(fresh_database: str) -> None:
 
             for path in ("/v1/takedowns", f"/v1/takedowns/{takedown}", "/v1/tasks"):
                 status, shown = await reader.get(path)
+                assert (await reader.get("/v1/takedowns", host="site.test"))[0] == 403, "a filter tells it too"
                 assert status == 200
                 assert "site.test" not in str(shown)
                 assert "127.0.1." not in str(shown)
@@ -372,6 +373,9 @@ async def test_the_directory_is_imported_whole_or_not_at_all(fresh_database: str
         assert await operations.post("/v1/hosts", text=good) == (200, {"added": 1, "changed": 0, "unchanged": 0})
         assert await operations.post("/v1/hosts", text=good) == (200, {"added": 0, "changed": 0, "unchanged": 1})
         assert (await operations.post("/v1/hosts", text=good.replace("normal", "hostile")))[1]["changed"] == 1
+        status, refused = await operations.post("/v1/hosts/site/test")
+        assert (status, refused["reason"]) == (409, "hostile")
+        assert site.kinds() == [], "rule 5: who may be the perpetrator hears nothing of us"
         (shown,) = (await operations.get("/v1/hosts"))[1]["items"]
         assert shown["posture"] == "hostile"
         assert shown["webhook_secrets"] == 2
@@ -379,6 +383,11 @@ async def test_the_directory_is_imported_whole_or_not_at_all(fresh_database: str
         stored = await world.value("SELECT webhook_secrets FROM notifier.hosts")
         assert all(site.secret.encode() not in bytes(one) for one in stored)
 
+        await operations.post("/v1/hosts", text=good)
+        assert (await operations.post("/v1/hosts/test/hold"))[0] == 200
+        status, refused = await operations.post("/v1/hosts/site/test")
+        assert (status, refused["reason"]) == (409, "held")
+        assert (await operations.post("/v1/hosts/test/release"))[0] == 200
         status, tested = await operations.post("/v1/hosts/site/test")
         assert (status, tested["outcome"], tested["status"]) == (200, "accepted", 204)
         assert site.kinds() == ["host.test"]

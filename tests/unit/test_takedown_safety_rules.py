@@ -23,6 +23,7 @@ from services.notifier.events import (
     AttemptOutcome,
     ContentView,
     DirectoryChanged,
+    FloodHeld,
     MatchReceived,
     Refusal,
     ResponseReason,
@@ -664,3 +665,29 @@ def test_rule_6_a_law_that_no_longer_binds_is_not_named_in_a_demand_nobody_has_r
     assert story.attempt() == [MessageKind.ISSUED]
     assert (story.demand.regime, story.demand.respond_within_seconds) == ("voluntary", None)
     assert story.demand.requested_by == story.now + timedelta(hours=72)
+
+
+# What a person has not released
+
+
+def test_rule_7_another_look_is_no_release_of_another_picture_at_a_rejected_target() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.REJECT)
+    story.tell(MatchReceived(match=replace(MATCH, fingerprint_ref="cd" * 32), target=TARGET))
+    story.attempt()
+    story.decides(DecisionKind.RECHECK)
+    assert story.happened("decision.refused")[-1].facts["reason"] == "needs_release"
+    assert (story.state(), story.check_at) == (TakedownState.HELD, None)
+    story.decides(DecisionKind.RELEASE)
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.ISSUED]
+
+
+def test_another_look_is_no_release_from_the_flood_guard() -> None:
+    story = Story.matched()
+    story.tell(FloodHeld(hosts=21))
+    story.decides(DecisionKind.RECHECK)
+    assert (story.state(), story.open_tasks()) == (TakedownState.HELD, {"flood"})
+    story.decides(DecisionKind.RELEASE)
+    story.look(Outcome.PRESENT)
+    assert story.state() is TakedownState.OPEN

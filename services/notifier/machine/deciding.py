@@ -14,6 +14,8 @@ from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
 
 ASKABLE = ASKING | {TakedownState.VERIFYING}
+FOR_A_PERSON_ALONE = frozenset({HoldReason.FLOOD, HoldReason.REJECTED_BEFORE})
+"""Holds that no look of ours settles: another look would let a demand out that nobody released."""
 
 
 def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
@@ -32,6 +34,8 @@ def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
         case DecisionKind.RESUME:
             return None if "person" in takedown.suspended_by else "not_suspended"
         case DecisionKind.RECHECK:
+            if state is TakedownState.HELD and takedown.held_for in FOR_A_PERSON_ALONE:
+                return "needs_release"
             return "not_checked" if state in (TakedownState.SUSPENDED, TakedownState.REJECTED) else None
         case DecisionKind.REROUTE:
             if decision.recipient is None:
