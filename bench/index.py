@@ -4,7 +4,7 @@
     make bench-index ARGS=--full   10,000,000 too
 
 Entries are random values; half of the queries are an entry with 0 to 31 bits changed, half are random. Everything on one thread. Writes
-`docs/performance.md` and its plot. The peers live in an environment of their own under the cache directory.
+the section `index` of `docs/performance.md` and its plot. The peers live in an environment of their own under the cache directory.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.document import DOCUMENT, ROOT, replace_section
 from services.matcher.index import Hashes
 from services.matcher.pdq_index import ChunkedPdqIndex
 from services.matcher.reference import BruteForceIndex
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "performance-index.svg"
 PEERS = ("threatexchange==1.2.17", "faiss-cpu==1.15.1")
 QUERIES = 20_000
@@ -238,8 +237,6 @@ def plot(results: dict[int, list[Figures]]) -> str:
 def document(results: dict[int, list[Figures]]) -> str:
     load = os.getloadavg()[0]
     lines = [
-        "# Performance",
-        "",
         "## The index of PDQ values",
         "",
         f"Made by `make bench-index` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores, "
@@ -279,7 +276,7 @@ def main() -> int:
             results[size].extend(measure_peers(python, values, queries, near))
         print("\n".join(table(size, results[size])), flush=True)
     if python is not None and not arguments.sizes:
-        DOCUMENT.write_text(document(results))
+        replace_section("index", document(results))
         PLOT.write_text(plot(results))
         print(f"{DOCUMENT.relative_to(ROOT)} written")
     return 0

@@ -154,7 +154,7 @@ class ExactTable(TieredTable[SortedValues, ValueHead]):
             (row, there)
             for row, value in enumerate(values)
             for there in view.head.rows_of.get(value.tobytes(), ())
-            if there < view.count and there not in view.removed
+            if there < view.count and not view.marks[there]
         ]
         found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return found[:, 0], view.head.ids[found[:, 1]]

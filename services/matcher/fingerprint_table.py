@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from services.matcher.index import Hashes, Hits, PdqIndex, as_hashes
-from services.matcher.reference import BruteForceIndex
+from services.matcher.exact_table import ExactTable
+from services.matcher.index import Hashes, Hits, Numbers
+from services.matcher.index_file import BadIndexFile, Stored, digest_of, read_stored, write_stored
+from services.matcher.pdq_index import ChunkedPdqIndex
 from shared.fingerprints import Algorithm, Fingerprint
 
-MakeIndex = Callable[[], PdqIndex]
+_KIND = "fingerprints"
+_LIST = "list"
+_PIECE = 1_024
+"""Fewer than start a merge in the thread that adds: `add` is called where nothing may wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,66 +31,116 @@ class Hit:
 
 
 class FingerprintTable:
-    """`search` changes nothing, so it may run in a thread while nobody adds or removes."""
+    """A number stands for one fingerprint of an algorithm. Any method may be called from any thread, also beside a search.
 
-    def __init__(self, make_index: MakeIndex = BruteForceIndex) -> None:
-        self._index = make_index()
-        self._exact: dict[tuple[Algorithm, bytes], set[int]] = {}
-        self._sizes = dict.fromkeys(Algorithm, 0)
+    What is merged is merged in a thread of its own; `settle` waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._tables: dict[Algorithm, ChunkedPdqIndex | ExactTable] = {
+            algorithm: ExactTable(algorithm.size_bytes) if algorithm.exact else ChunkedPdqIndex()
+            for algorithm in Algorithm
+        }
 
     def sizes(self) -> dict[Algorithm, int]:
         """How many fingerprints there are of each algorithm."""
-        return dict(self._sizes)
+        return {algorithm: len(table) for algorithm, table in self._tables.items()}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory, those that are mapped from files among them."""
+        return sum(table.nbytes for table in self._tables.values())
 
     def add(self, numbered: Iterable[tuple[int, Fingerprint]]) -> None:
-        """Raises AlreadyIndexed for a PDQ number that is there already."""
-        perceptual: list[tuple[int, bytes]] = []
-        for number, fingerprint in numbered:
-            self._sizes[fingerprint.algorithm] += 1
-            if fingerprint.algorithm.exact:
-                self._exact.setdefault((fingerprint.algorithm, fingerprint.value), set()).add(number)
-            else:
-                perceptual.append((number, fingerprint.value))
-        if perceptual:
-            numbers = np.array([number for number, _ in perceptual], dtype=np.int64)
-            self._index.add_many(numbers, as_hashes([value for _, value in perceptual]))
+        """Found by the next search; never waits for a merge or a compiler. Raises AlreadyIndexed."""
+        for algorithm, some in _by_algorithm(numbered).items():
+            for start in range(0, len(some), _PIECE):
+                piece = some[start : start + _PIECE]
+                numbers = np.array([number for number, _ in piece], dtype=np.int64)
+                self._tables[algorithm].add_many(numbers, _values(algorithm, [one for _, one in piece]))
+
+    def add_values(self, algorithm: Algorithm, numbers: Numbers, values: Hashes) -> None:
+        """`numbers` int64[n], `values` uint8[n, size]. Many at once are frozen before it returns, and it may wait for a merge.
+
+        Raises AlreadyIndexed (then nothing is added) and ValueError for a wrong shape.
+        """
+        self._tables[algorithm].add_many(numbers, values)
 
     def remove(self, number: int, fingerprint: Fingerprint) -> None:
-        self._sizes[fingerprint.algorithm] -= 1
-        if not fingerprint.algorithm.exact:
-            self._index.remove(number)
-            return
-        key = (fingerprint.algorithm, fingerprint.value)
-        left = self._exact[key]
-        left.discard(number)
-        if not left:
-            del self._exact[key]
+        """Nothing happens when it is not there."""
+        self._tables[fingerprint.algorithm].remove(number)
 
-    def search_values(self, algorithm: Algorithm, values: Hashes) -> Hits:
-        """(row int64[m], number int64[m], distance uint8[m]) of all that agree with `values`, uint8[n, size of the algorithm]."""
-        if not algorithm.exact:
-            return self._index.query(values)
-        found = [
-            (row, number)
-            for row, value in enumerate(values)
-            for number in self._exact.get((algorithm, value.tobytes()), ())
-        ]
-        pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=np.uint8)
+    def remove_many(self, algorithm: Algorithm, numbers: Numbers) -> int:
+        """Those that are there go; how many they were."""
+        return self._tables[algorithm].remove_many(numbers)
 
     def search(self, wanted: Sequence[Fingerprint]) -> list[Hit]:
-        """Everything that agrees; one query of the index for all PDQ values."""
-        hits = [
-            Hit(row=row, number=number, distance=0)
-            for row, fingerprint in enumerate(wanted)
-            if fingerprint.algorithm.exact
-            for number in self._exact.get((fingerprint.algorithm, fingerprint.value), ())
-        ]
-        rows = [row for row, fingerprint in enumerate(wanted) if not fingerprint.algorithm.exact]
-        if rows and len(self._index):
-            found, numbers, distances = self._index.query(as_hashes([wanted[row].value for row in rows]))
+        """Everything that agrees; one query for all values of an algorithm."""
+        hits: list[Hit] = []
+        for algorithm, some in _by_algorithm(enumerate(wanted)).items():
+            if not len(self._tables[algorithm]):
+                continue
+            found = self.search_values(algorithm, _values(algorithm, [fingerprint for _, fingerprint in some]))
             hits.extend(
-                Hit(row=rows[position], number=number, distance=distance)
-                for position, number, distance in zip(found.tolist(), numbers.tolist(), distances.tolist(), strict=True)
+                Hit(row=some[place][0], number=number, distance=distance)
+                for place, number, distance in zip(*(column.tolist() for column in found), strict=True)
             )
         return hits
+
+    def search_values(self, algorithm: Algorithm, values: Hashes) -> Hits:
+        """(row int64[m], number int64[m], distance uint8[m]) of everything that agrees with `values`, uint8[n, size]."""
+        return self._tables[algorithm].query(values)
+
+    def settle(self) -> None:
+        """Wait for merges under way. Raises what one has failed with; nothing is lost by it."""
+        for table in self._tables.values():
+            table.settle()
+
+    # Files
+
+    def save(self, directory: Path) -> None:
+        """Write what is there now, and nothing removed, to files in `directory`, which is made where there is none (0700).
+
+        The list of the files comes last: broken off, it leaves what `load` refuses, or what was there before. Raises OSError.
+        """
+        directory.mkdir(mode=0o700, exist_ok=True)
+        words = []
+        for algorithm, table in self._tables.items():
+            path = directory / algorithm.value
+            if len(table):
+                table.save(path)
+                words.append(f"{algorithm}:{digest_of(path).hex()}")
+            else:
+                path.unlink(missing_ok=True)
+        write_stored(directory / _LIST, Stored(kind=_KIND, words=tuple(words), arrays={}))
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """The table that was saved there, mapped into memory. Raises BadIndexFile and OSError (FileNotFoundError: nothing was saved)."""
+        listed = read_stored(directory / _LIST)
+        if listed.kind != _KIND:
+            raise BadIndexFile(f"{_LIST} is of kind {listed.kind!r}, not {_KIND!r}")
+        table = cls()
+        for word in listed.words:
+            name, _, digest = word.partition(":")
+            if name not in set(Algorithm):
+                raise BadIndexFile(f"algorithm {name!r} is not known")
+            path, algorithm = directory / name, Algorithm(name)
+            if not path.exists() or digest_of(path).hex() != digest:
+                raise BadIndexFile(f"{name} is not the file that was listed")
+            table._tables[algorithm] = (
+                ExactTable.load(path, algorithm.size_bytes) if algorithm.exact else ChunkedPdqIndex.load(path)
+            )
+        return table
+
+
+def _by_algorithm(numbered: Iterable[tuple[int, Fingerprint]]) -> dict[Algorithm, list[tuple[int, Fingerprint]]]:
+    groups: dict[Algorithm, list[tuple[int, Fingerprint]]] = {}
+    for number, fingerprint in numbered:
+        groups.setdefault(fingerprint.algorithm, []).append((number, fingerprint))
+    return groups
+
+
+def _values(algorithm: Algorithm, fingerprints: Sequence[Fingerprint]) -> Hashes:
+    joined = b"".join(fingerprint.value for fingerprint in fingerprints)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, algorithm.size_bytes)

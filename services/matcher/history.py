@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from services.matcher.fingerprint_table import FingerprintTable, Hit, MakeIndex
-from services.matcher.reference import BruteForceIndex
+from services.matcher.fingerprint_table import FingerprintTable, Hit
 from services.matcher.seen import Remembered, Seen, Url, url_digest
 from shared.fingerprints import Algorithm, Fingerprint
 
@@ -20,11 +19,11 @@ _Key = tuple[Url, Algorithm, bytes]
 class History:
     """`position`: everything of the partition below it is in here (what has expired or was erased left out)."""
 
-    def __init__(self, *, log_id: str, position: int, kept: timedelta, make_index: MakeIndex = BruteForceIndex) -> None:
+    def __init__(self, *, log_id: str, position: int, kept: timedelta) -> None:
         self.log_id = log_id
         self.position = position
         self._kept = kept
-        self._table = FingerprintTable(make_index)
+        self._table = FingerprintTable()
         self._numbers: dict[_Key, int] = {}
         self._entries: dict[int, Remembered] = {}  # in order of the last sighting
         self._of_url: dict[Url, set[int]] = {}

@@ -137,9 +137,9 @@ class ChunkedPdqIndex(TieredTable[ChunkedValues, Head]):
     def _search_head(self, view: HeadView[Head], wanted: Words, loops: ModuleType | None) -> Hits:
         ids, words = view.head.ids, _as_words(view.head.values[: view.count])
         if loops is not None:
-            hits = loops.scan(wanted, words, view.gone(), np.uint64(self.max_distance))
+            hits = loops.scan(wanted, words, view.gone, np.uint64(self.max_distance))
             return hits[0], ids[hits[1]], hits[2].astype(np.uint8)
-        return self._scan(wanted, words, ids, view.gone())
+        return self._scan(wanted, words, ids, view.gone)
 
     def _scan(self, wanted: Words, words: Words, ids: Numbers, gone: npt.NDArray[np.bool_]) -> Hits:
         step = max(1, _PAIRS_AT_ONCE // max(1, len(words)))

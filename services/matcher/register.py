@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.matcher.fingerprint_table import FingerprintTable, Hit, MakeIndex
+from services.matcher.fingerprint_table import FingerprintTable, Hit
 from services.matcher.index import Hashes, Hits
-from services.matcher.reference import BruteForceIndex
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
 
@@ -45,13 +44,13 @@ class _Content:
 class Register:
     """`position`: everything of the content log below it is applied. `at_end_at`: when it was last known to be at the log's end."""
 
-    def __init__(self, *, log_id: str, started_at: datetime, make_index: MakeIndex = BruteForceIndex) -> None:
+    def __init__(self, *, log_id: str, started_at: datetime) -> None:
         self.log_id = log_id
         self.position = 0
         self.at_end_at = started_at
         self.refused = 0
         """Fingerprints that could not be used: malformed or degenerate, and never to be matched."""
-        self._table = FingerprintTable(make_index)
+        self._table = FingerprintTable()
         self._contents: dict[UUID, _Content] = {}
         self._entries: dict[int, Entry] = {}  # numbers rise with offsets, so this is in order of both
         self._next_number = 0

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
+import structlog
 from fastapi import APIRouter
 
+from services.matcher.compiling import keep_compiled_in
 from services.matcher.join import SOURCE
 from services.matcher.owned import GROUP, Surroundings
 from services.matcher.worker import Matcher, leaves
 from shared.contracts.topics import SIGHTINGS
 from shared.log.replays import append_again_replays
 from shared.runtime import Runtime, Service
+
+log = structlog.get_logger(__name__)
 
 
 class MatcherService:
@@ -38,6 +43,7 @@ class MatcherService:
             source=SOURCE,
             clock=runtime.clock,
         )
+        self._compiled = runtime.settings.data_dir / "compiled"
         self._running = False
 
     def routers(self) -> Sequence[APIRouter]:
@@ -45,6 +51,7 @@ class MatcherService:
 
     async def run(self) -> None:
         """Match, and answer replays, until cancelled. An unexpected error of either ends both with that error."""
+        _keep_compiled(self._compiled)
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -57,6 +64,14 @@ class MatcherService:
 
     def not_ready(self) -> Sequence[str]:
         return self._matcher.not_ready() if self._running else ("the matcher is not running",)
+
+
+def _keep_compiled(folder: Path) -> None:
+    """Raises UnsafeCache. Where nothing can be written, loops are compiled anew in each process: slower to start, not wrong."""
+    try:
+        keep_compiled_in(folder)
+    except OSError as error:
+        log.warning("matcher.compiled_not_kept", error=type(error).__name__)
 
 
 def create(runtime: Runtime) -> Service:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _TAKE_IN_UP_TO = 4
 """A merge takes in the part before it unless that is more than this many times larger."""
 
 Bits = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 Task = Callable[[], None]
 RunMerge = Callable[[Task], None]
 
@@ -59,25 +61,21 @@ class Part(Generic[ContentT]):
     def nbytes(self) -> int:
         return self.ids.nbytes + self.alive.nbytes + self.content.nbytes
 
-    def slot_of(self, id: int) -> int | None:
-        slot = int(np.searchsorted(self.ids, id))
-        if slot < len(self.ids) and self.ids[slot] == id and self.alive[slot >> 3] >> (slot & 7) & 1:
-            return slot
-        return None
-
-    def holds_any(self, ids: Numbers) -> bool:
+    def slots_of(self, ids: Numbers) -> Numbers:
+        """Of those that are there, in no order of `ids`."""
         if not len(self.ids):
-            return False
-        slots = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        return bool(((self.ids[slots] == ids) & ((self.alive[slots >> 3] >> (slots & 7)) & 1 == 1)).any())
+            return np.empty(0, dtype=np.int64)
+        slots: Numbers = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        there: Mask = (self.ids[slots] == ids) & ((self.alive[slots >> 3] >> (slots & 7)) & 1 == 1)
+        return slots[there]
 
-    def without(self, slots: Sequence[int]) -> Part[ContentT]:
+    def without(self, slots: Numbers) -> Part[ContentT]:
+        """Each slot is there, and named once."""
         alive = self.alive.copy()
-        for slot in slots:
-            alive[slot >> 3] &= ~np.uint8(1 << (slot & 7))
+        np.bitwise_and.at(alive, slots >> 3, ~(np.uint8(1) << (slots & 7).astype(np.uint8)))
         return replace(self, alive=alive, removed=self.removed + len(slots))
 
-    def living(self) -> npt.NDArray[np.bool_]:
+    def living(self) -> Mask:
         """bool[n], by slot."""
         return np.unpackbits(self.alive, count=len(self.ids), bitorder="little").astype(np.bool_)
 
@@ -125,24 +123,38 @@ HeadT = TypeVar("HeadT", bound=Head)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadView(Generic[HeadT]):
-    """The first `count` rows of a head but for `removed`, whose numbers are rows."""
+    """The first `count` rows of a head but for the `removed` ones that `marks` (bool, at least `count`) marks. Never changed."""
 
     head: HeadT
     count: int
-    removed: frozenset[int] = frozenset()
+    marks: Mask
+    removed: int = 0
 
     def __len__(self) -> int:
-        return self.count - len(self.removed)
+        return self.count - self.removed
 
-    def gone(self) -> npt.NDArray[np.bool_]:
+    @property
+    def gone(self) -> Mask:
         """bool[count]"""
-        gone = np.zeros(self.count, dtype=np.bool_)
-        gone[list(self.removed)] = True
-        return gone
+        return self.marks[: self.count]
 
     def entries(self) -> tuple[Numbers, Hashes]:
-        there = ~self.gone()
+        there = ~self.gone
         return self.head.ids[: self.count][there], self.head.values[: self.count][there]
+
+    def longer(self, count: int) -> HeadView[HeadT]:
+        """`count` rows have been appended."""
+        end = self.count + count
+        marks = self.marks
+        if end > len(marks):
+            marks = np.zeros(max(end, 2 * len(marks)), dtype=np.bool_)
+            marks[: self.count] = self.gone
+        return replace(self, count=end, marks=marks)
+
+    def without(self, rows: Sequence[int]) -> HeadView[HeadT]:
+        marks = self.marks.copy()  # a search may be under way in the old one
+        marks[list(rows)] = True
+        return replace(self, marks=marks, removed=self.removed + len(rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +197,19 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
         self._changing = threading.Condition()
         self._merge: _Merge | None = None
         self._failure: Exception | None = None
-        self._state: State[ContentT, HeadT] = State(
-            parts=(), sealed=None, head=HeadView(head=self._new_head(), count=0)
-        )
+        self._state: State[ContentT, HeadT] = State(parts=(), sealed=None, head=self._fresh_head())
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Another table with the same entries: frozen parts never change and are shared, what is new is copied."""
+        with self._changing:
+            other = copy(self)
+            state = self._state
+        other._changing = threading.Condition()
+        other._merge = None
+        other._state = replace(state, sealed=None)
+        pieces = [view.entries() for view in state.heads()]
+        other._begin_head(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+        return other
 
     # What a kind of table says
 
@@ -243,22 +265,27 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
                 return
             view = self._state.head
             view.head.append(view.count, ids, values)
-            self._state = replace(self._state, head=replace(view, count=view.count + len(ids)))
+            self._state = replace(self._state, head=view.longer(len(ids)))
             task = self._due_merge()
         if task is not None:
             self._run_merge(task)
 
     def remove(self, id: int) -> bool:
         """False when it was not there. The next query does not find it; its value is gone from memory with the next merge."""
+        return self.remove_many(np.array([id], dtype=np.int64)) == 1
+
+    def remove_many(self, ids: Numbers) -> int:
+        """Those of `ids` (int64[n]) that are there go at once; how many they were."""
         with self._changing:
-            task = None
-            if not self._remove_from_head(id):
-                if not self._remove_from_part(id):
-                    return False
-                task = self._due_merge()
+            before = len(self._state)
+            left = self._remove_from_heads(ids.tolist())
+            if left:
+                self._remove_from_parts(np.unique(np.array(left, dtype=np.int64)))
+            removed = before - len(self._state)
+            task = self._due_merge() if left else None
         if task is not None:
             self._run_merge(task)
-        return True
+        return removed
 
     def compact(self) -> None:
         """Merge everything into one part here and now: afterwards nothing removed is left in memory."""
@@ -291,37 +318,35 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
         numbers: list[int] = ids.tolist()
         present = len(numbers) > 1 and len(set(numbers)) != len(numbers)
         present = present or any(not view.head.rows.keys().isdisjoint(numbers) for view in self._state.heads())
-        if present or any(part.holds_any(ids) for part in self._state.parts):
+        if present or any(len(part.slots_of(ids)) for part in self._state.parts):
             raise AlreadyIndexed("an id is present already")
 
-    def _remove_from_head(self, id: int) -> bool:
+    def _remove_from_heads(self, ids: Sequence[int]) -> Sequence[int]:
+        """Those that were in neither head."""
         for view in self._state.heads():
-            row = view.head.rows.pop(id, None)
-            if row is None:
+            rows = {id: row for id in ids if (row := view.head.rows.pop(id, None)) is not None}
+            if not rows:
                 continue
-            changed = replace(view, removed=view.removed | {row})
+            changed = view.without(list(rows.values()))
             if view is self._state.head:
                 self._state = replace(self._state, head=changed)
             else:
                 assert self._merge is not None
-                self._merge.removed.append(id)
+                self._merge.removed.extend(rows)
                 self._state = replace(self._state, sealed=changed)
-            return True
-        return False
+            ids = [id for id in ids if id not in rows]
+        return ids
 
-    def _remove_from_part(self, id: int) -> bool:
-        parts = self._state.parts
+    def _remove_from_parts(self, ids: Numbers) -> None:
+        parts, merge = list(self._state.parts), self._merge
         for place, part in enumerate(parts):
-            slot = part.slot_of(id)
-            if slot is None:
+            slots = part.slots_of(ids)
+            if not len(slots):
                 continue
-            merge = self._merge
             if merge is not None and merge.first <= place < merge.first + merge.count:
-                merge.removed.append(id)
-            changed = part.without([slot])
-            self._state = replace(self._state, parts=(*parts[:place], changed, *parts[place + 1 :]))
-            return True
-        return False
+                merge.removed.extend(part.ids[slots].tolist())
+            parts[place] = part.without(slots)
+        self._state = replace(self._state, parts=tuple(parts))
 
     def _add_part(self, ids: Numbers, values: Hashes) -> None:
         first = self._first_taken_in(len(ids))
@@ -344,10 +369,13 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
             return None
         return self._begin_merge(min([self._first_taken_in(state.head.count), *hollow]))
 
+    def _fresh_head(self) -> HeadView[HeadT]:
+        return HeadView(head=self._new_head(), count=0, marks=np.zeros(64, dtype=np.bool_))
+
     def _begin_head(self, ids: Numbers, values: Hashes) -> None:
-        head = self._new_head()
-        head.append(0, ids, values)
-        self._state = replace(self._state, head=HeadView(head=head, count=len(ids)))
+        view = self._fresh_head()
+        view.head.append(0, ids, values)
+        self._state = replace(self._state, head=view.longer(len(ids)))
 
     def _first_taken_in(self, count: int) -> int:
         parts = self._state.parts
@@ -360,8 +388,7 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
     def _begin_merge(self, first: int) -> Task:
         state = self._state
         merge = self._merge = _Merge(first, len(state.parts) - first, [])
-        fresh = HeadView(head=self._new_head(), count=0)
-        self._state = sealed = replace(state, sealed=state.head, head=fresh)
+        self._state = sealed = replace(state, sealed=state.head, head=self._fresh_head())
         return lambda: self._run(merge, sealed)
 
     def _run(self, merge: _Merge, state: State[ContentT, HeadT]) -> None:
@@ -371,9 +398,8 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
             self._give_up(error)
             return
         with self._changing:
-            gone = [slot for slot in map(built.slot_of, merge.removed) if slot is not None]
-            if gone:
-                built = built.without(gone)
+            if merge.removed:
+                built = built.without(built.slots_of(np.array(merge.removed, dtype=np.int64)))
             parts = self._state.parts
             after = parts[merge.first + merge.count :]
             merged = (built,) if len(built.ids) else ()

@@ -29,7 +29,7 @@ VALUES = tuple(bytes([place]) * 20 for place in range(6))
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(-20, 20), st.integers(0, 5)),
-        st.tuples(st.just("remove"), st.integers(-20, 20), st.just(0)),
+        st.tuples(st.sampled_from(["remove", "remove many"]), st.integers(-20, 20), st.just(0)),
         st.tuples(st.sampled_from(["merge", "compact", "reload", "bulk"]), st.just(0), st.integers(0, 5)),
     ),
     max_size=40,
@@ -56,6 +56,9 @@ def test_any_sequence_of_changes_answers_as_a_list_does(
                 expected[id] = VALUES[value]
         elif what == "remove":
             assert table.remove(id) == (expected.pop(id, None) is not None)
+        elif what == "remove many":
+            gone = [there for there in range(id, id + 9) if expected.pop(there, None) is not None]
+            assert table.remove_many(np.arange(id, id + 9)) == len(gone)
         else:
             while waiting:
                 waiting.pop(0)()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,11 @@ class SameAsReference(RuleBasedStateMachine):
         assert self.reference.remove(id)
         assert not self.index.remove(id)
 
+    @rule(some=st.lists(consumes(ids), max_size=8, unique=True))
+    def remove_many(self, some: list[int]) -> None:
+        gone = sum(self.reference.remove(id) for id in some)
+        assert self.index.remove_many(np.array([*some, *some[:2], 5], dtype=np.int64)) == gone == len(some)
+
     @rule(id=ids, seed=st.integers(0, 10_000))
     def move(self, id: int, seed: int) -> None:
         value = self.near(seed).tobytes()
@@ -174,6 +180,15 @@ class SameAsReference(RuleBasedStateMachine):
     def compact(self) -> None:
         self.merge()
         self.index.compact()
+
+    @rule(seed=st.integers(0, 10_000))
+    def copied(self, seed: int) -> None:
+        """What becomes of a table is nothing to one that was copied from it, nor the other way round."""
+        before, self.index = self.index, deepcopy(self.index)
+        self.waiting.clear()
+        before.add(-1, self.values[0].tobytes())
+        before.remove_many(np.array(before.query(self.values[1:])[1]))
+        self.same()
 
     @rule()
     def save_and_load(self) -> None:
@@ -334,6 +349,49 @@ def test_threads_see_what_was_added_before_they_ask() -> None:
     assert wrong == []
     assert len(index) == 1_500
     assert sorted(index.query(values)[1].tolist()) == list(range(1_500, 3_000))
+
+
+def test_many_removals_at_once_beside_a_merge() -> None:
+    """From the head, from what is being merged and from a part that is not, with names that are not there and names given twice."""
+    waiting: list[Task] = []
+    index, values = small_index(waiting.append), random_values(60)
+    index.add_many(numbered(40), values[:40])  # a part
+    index.add_many(numbered(3, 40), values[40:43])
+    index.add(43, values[43].tobytes())  # starts a merge of 40 to 43 alone: the part is much larger
+    assert waiting
+    index.add_many(numbered(3, 44), values[44:47])
+    assert index.remove_many(np.array([0, 0, 7, 41, 41, 45, 45, 99], dtype=np.int64)) == 4
+    left = [id for id in range(47) if id not in {0, 7, 41, 45}]
+    assert sorted(index.query(values)[1].tolist()) == left
+    waiting.pop()()
+    assert sorted(index.query(values)[1].tolist()) == left
+    assert len(index) == len(left)
+    task = threading.Thread(target=index.compact)
+    task.start()
+    task.join()
+    assert sorted(index.query(values)[1].tolist()) == left
+
+
+def test_removals_from_a_part_that_is_being_merged_are_kept() -> None:
+    waiting: list[Task] = []
+    index, values = small_index(waiting.append), random_values(60)
+    index.add_many(numbered(8), values[:8])
+    index.add_many(numbered(3, 8), values[8:11])
+    index.add(11, values[11].tobytes())  # takes in the part, which is no larger than four times this
+    assert index.remove_many(np.array([3, 9], dtype=np.int64)) == 2
+    index.add(3, values[50].tobytes())
+    waiting.pop()()
+    assert sorted(index.query(values)[1].tolist()) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11]
+    assert index.query(values[3:4])[1].tolist() == []
+
+
+def test_what_came_and_went_in_a_small_table_stays_gone_when_it_grows() -> None:
+    index, values = ChunkedPdqIndex(scan_below=1_000), random_values(300)
+    for id in range(200):
+        index.add(id, values[id].tobytes())
+        if id % 3 == 0:
+            index.remove(id)
+    assert sorted(index.query(values)[1].tolist()) == [id for id in range(200) if id % 3]
 
 
 def test_bad_shapes_and_distances_are_refused() -> None:
