@@ -1,4 +1,4 @@
-"""The guarded client against real sockets: servers that lie, drip, redirect inward, and bombs."""
+"""Rule 11: the guarded client against real sockets: servers that lie, drip, redirect inward, and bombs."""
 
 from __future__ import annotations
 

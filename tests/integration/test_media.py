@@ -1,4 +1,4 @@
-"""Fingerprinting in confined child processes: bombs, broken files, killed children, and a parent that dies."""
+"""Rule 10, no image is kept: fingerprinting in confined child processes: bombs, broken files, killed children, and a parent that dies."""
 
 from __future__ import annotations
 

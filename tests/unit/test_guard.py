@@ -1,4 +1,4 @@
-"""Which addresses may be dialled."""
+"""Rule 11, outbound cannot be turned inward: which addresses may be dialled."""
 
 from __future__ import annotations
 
