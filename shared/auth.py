@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from shared.keyring import token_hash
 from shared.web.problems import Forbidden, Unauthenticated
 
 KEY_PREFIX = "tdk_"
+_OPAQUE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class Role(StrEnum):
@@ -55,8 +57,21 @@ class Key:
     revoked_at: datetime | None
 
 
+def parse_opaque_id(text: str) -> str:
+    """The id of a person or an organisation. Raises ValueError.
+
+    One way to write it: were `P-1` or `p-1 ` taken beside `p-1`, one person could be two, and the four eyes two. Nor can it be
+    a host's (`host:…`) or hold an address (`@`).
+    """
+    if _OPAQUE_ID.fullmatch(text) is None:
+        raise ValueError("an id has 1 to 64 lower-case letters, digits, dots, underscores and hyphens")
+    return text
+
+
 async def create_key(tx: Tx, *, person_id: str, organisation_id: str, role: Role, label: str = "") -> tuple[Key, str]:
-    """A new key and its secret, which is shown here once and never again."""
+    """A new key and its secret, which is shown here once and never again. Raises ValueError for an id that is none."""
+    parse_opaque_id(person_id)
+    parse_opaque_id(organisation_id)
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     cursor = tx.cursor(row_factory=class_row(Key))
     await cursor.execute(

@@ -81,7 +81,7 @@ def router(runtime: Runtime) -> APIRouter:
                 before_id=page.before_id,
                 limit=page.limit + 1,
             )
-            for row in rows[: page.limit] if case_ref else ():
+            for row in rows[: page.limit] if case_ref is not None else ():
                 await audit.record(tx, principal, action="case.read", object_kind="report", object_id=row["report_id"])
         return page_of(rows, [view(row, with_case=case_ref is not None) for row in rows], page, "report_id")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from shared.contracts.topics import MATCHES
 from shared.db.pool import Tx
 from shared.db.wake import notify
 
@@ -34,6 +35,26 @@ WHERE m.content_id = %(content_id)s
                     AND o.content_id <> m.content_id AND k.state <> 'withdrawn')
 """
 
+# What was found out of a report of such a URL is kept no longer than the URL itself. One that is still followed goes on: it may
+# be of another content.
+_REPORTS_OF_URLS = """
+DELETE FROM intake.reports r USING intake.matched_urls m
+WHERE m.content_id = %(content_id)s AND r.url_key = m.url_key AND r.key_version = m.key_version
+  AND r.state NOT IN ('queued', 'fetched')
+  AND NOT EXISTS (SELECT 1 FROM intake.content k WHERE k.content_id = r.content_id AND k.content_id <> m.content_id
+                    AND k.state <> 'withdrawn')
+  AND NOT EXISTS (SELECT 1 FROM intake.matched_urls o JOIN intake.content k ON k.content_id = o.content_id
+                  WHERE md5(o.url_key) = md5(m.url_key) AND o.url_key = m.url_key AND o.key_version = m.key_version
+                    AND o.content_id <> m.content_id AND k.state <> 'withdrawn')
+"""
+
+# A person's match that was not sent, or could not be: it names the URL.
+_UNSENT_MATCHES = """
+DELETE FROM intake.outbox
+WHERE topic = %(topic)s AND data IS NOT NULL AND convert_from(data, 'UTF8')::json ->> 'content_id' = %(content_id)s::text
+"""
+
+_LATE_REPORT = "DELETE FROM intake.reports WHERE report_id = %s AND state = 'no_match'"
 
 _ORDER_LATE = """
 INSERT INTO intake.erasures (content_id, url_key, key_version)
@@ -52,6 +73,8 @@ async def erase_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
 async def order(tx: Tx, content_id: UUID) -> None:
     """Erase the content's reports here, and order the erasure of its URLs and match records on the log."""
     await tx.execute(_REPORTS_OF_CONTENT, {"content_id": content_id})
+    await tx.execute(_REPORTS_OF_URLS, {"content_id": content_id})
+    await tx.execute(_UNSENT_MATCHES, {"topic": MATCHES.name, "content_id": content_id})
     await tx.execute(_ORDER_URLS, {"content_id": content_id})
     await tx.execute("DELETE FROM intake.matched_urls WHERE content_id = %s", (content_id,))
     await tx.execute("INSERT INTO intake.erasures (content_id) VALUES (%s)", (content_id,))
@@ -64,3 +87,8 @@ async def order_late(tx: Tx, content_id: UUID, url_key: str, key_version: int) -
     await tx.execute(_ORDER_LATE, values)
     await tx.execute("INSERT INTO intake.erasures (content_id) VALUES (%s)", (content_id,))
     await notify(tx, CHANNEL)
+
+
+async def erase_late_report(tx: Tx, report_id: UUID) -> None:
+    """Erase a report that came to nothing but content withdrawn meanwhile: its URL is that content's."""
+    await tx.execute(_LATE_REPORT, (report_id,))

@@ -14,12 +14,13 @@ from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
 from shared.db.pool import Database, Tx
 
-# Content whose confirmed claims were all declared or confirmed by this key, or that has variants which count and which this
-# key added or confirmed. In a fixed order: two at once never deadlock.
+# Content whose confirmed claims were all declared or confirmed by this key (one being withdrawn may be confirmed again in a
+# moment), or that has variants which count and which this key added or confirmed. In a fixed order: two at once never deadlock.
 _RESTS_ON = """
-SELECT c.content_id FROM intake.claims c WHERE c.state = 'confirmed'
+SELECT c.content_id FROM intake.claims c WHERE c.state IN ('confirmed', 'withdrawing')
 GROUP BY c.content_id
-HAVING bool_and(c.declared_key = %(key)s OR c.confirmed_key = %(key)s)
+HAVING bool_or(%(key)s IN (c.declared_key, c.confirmed_key))
+    AND coalesce(bool_and(%(key)s IN (c.declared_key, c.confirmed_key)) FILTER (WHERE c.state = 'confirmed'), true)
     OR bool_or(EXISTS (
         SELECT 1 FROM intake.variants v
         WHERE v.claim_id = c.claim_id AND v.confirmed_by IS NOT NULL AND %(key)s IN (v.added_key, v.confirmed_key)

@@ -39,7 +39,8 @@ class MatchesHandler:
         settled = None
         async with self._database.transaction() as tx:
             content = await (await tx.execute(_CONTENT, (found.content_id,))).fetchone()
-            if content is None or content["state"] == ContentState.WITHDRAWN:
+            withdrawn = content is None or content["state"] == ContentState.WITHDRAWN
+            if withdrawn:
                 # A match that was under way when its content was withdrawn: what it carries is erased after it.
                 await erasure.order_late(tx, found.content_id, found.url_key, found.key_version)
             else:
@@ -50,6 +51,8 @@ class MatchesHandler:
                 if found.sighting_id is not None:
                     await report_store.answered(tx, found.report_id, found.sighting_id)
                 settled = await report_store.settle(tx, found.report_id)
+                if withdrawn:
+                    await erasure.erase_late_report(tx, found.report_id)
         _count(settled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from shared.fingerprints import PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
 from shared.urls import BadUrl, canonical, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No moment anybody tells us is before it. In UTC the year 1 of another zone has no year, and a row that holds it is never read."""
 
 MAX_SEEN_FINGERPRINTS = 20
 """Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
@@ -36,6 +40,12 @@ def _checked_url(url: str) -> str:
     return url
 
 
+def _known_to_calendars(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        raise ValueError(f"before {EARLIEST.year}")
+    return moment
+
+
 def _true(value: bool) -> bool:
     if not value:
         raise ValueError("must be declared true")
@@ -56,6 +66,7 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Domain = Annotated[str, AfterValidator(parse_domain)]
 Jurisdiction = Annotated[str, AfterValidator(parse_jurisdiction)]
 MediaUrl = Annotated[str, AfterValidator(_checked_url)]
+Moment = Annotated[AwareDatetime, AfterValidator(_known_to_calendars)]
 DeclaredTrue = Annotated[bool, AfterValidator(_true)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -114,7 +125,7 @@ class Declaration(Request):
     synthetic: bool
     declared_as: Literal["subject", "authorised_representative", "legal_guardian"]
     authority_recorded: bool = False
-    declared_at: AwareDatetime
+    declared_at: Moment
     text_version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
     @model_validator(mode="after")
@@ -133,7 +144,7 @@ class ClaimRequest(Request):
     assurance: Assurance
     subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20), AfterValidator(_each_once)] = ()
     do_not_contact: Annotated[tuple[Domain, ...], Field(max_length=200), AfterValidator(_each_once)] = ()
-    demands_not_before: AwareDatetime | None = None
+    demands_not_before: Moment | None = None
 
 
 class ConfirmationRequest(Request):
@@ -167,7 +178,7 @@ class SightingRequest(Request):
 
     media_url: MediaUrl
     page_url: MediaUrl | None = None
-    seen_at: AwareDatetime
+    seen_at: Moment
     source: Word
     fingerprints: Annotated[
         tuple[SeenFingerprintGiven, ...], Field(max_length=MAX_SEEN_FINGERPRINTS), AfterValidator(_some)

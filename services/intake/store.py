@@ -47,13 +47,15 @@ SET revision = revision + %(published)s::int, state = %(state)s, suspended_for =
 WHERE content_id = %(content_id)s
 """
 
-# The oldest content that is not withdrawn and has one of these fingerprints.
+# The oldest content that is not withdrawn and has one of these fingerprints. A variant nobody confirmed makes nothing known: one
+# person alone would tie another's claim to a content they have a say over.
 _KNOWN = """
 SELECT k.content_id FROM unnest(%s::text[], %s::bytea[]) AS asked (algorithm, value)
 JOIN intake.fingerprints f ON f.algorithm = asked.algorithm AND f.value = asked.value
 JOIN intake.claims c ON c.claim_id = f.claim_id
 JOIN intake.content k ON k.content_id = c.content_id
-WHERE k.state <> 'withdrawn'
+LEFT JOIN intake.variants v ON v.variant_id = f.variant_id
+WHERE k.state <> 'withdrawn' AND (f.variant_id IS NULL OR v.confirmed_by IS NOT NULL)
 ORDER BY k.created_at, k.content_id LIMIT 1
 """
 

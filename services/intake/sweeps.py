@@ -13,6 +13,7 @@ import structlog
 from services.intake import claim_steps, erasure, store
 from services.intake.actors import SYSTEM
 from shared import audit
+from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, Topic
 from shared.db import outbox
@@ -137,8 +138,10 @@ class Sweeps:
                 return
             await erasure.erase_reports_of_claim(tx, claim_id)
             await tx.execute("DELETE FROM intake.claims WHERE claim_id = %s", (claim_id,))
-            if len(before.claims) == 1 and before.revision == 0:
+            others = [one for one in before.claims if one.claim_id != claim_id]
+            if all(one.state is ClaimState.WITHDRAWN for one in others):
                 await erasure.order(tx, content_id)
+            if not others and before.revision == 0:
                 await tx.execute("DELETE FROM intake.content WHERE content_id = %s", (content_id,))
             else:
                 await store.settle(tx, before)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 keys = typer.Typer(help="Keys of people and programs: create, list, revoke.", no_args_is_help=True)
 
 
+def _opaque_id(text: str) -> str:
+    from shared.auth import parse_opaque_id
+
+    try:
+        return parse_opaque_id(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 class NoSuchKey(Permanent):
     """There is no such key."""
 
@@ -30,8 +39,10 @@ def add_to(app: typer.Typer) -> None:
 @keys.command("create")
 def create(
     role: Annotated[Literal["helpline", "crawler", "operations", "reader"], typer.Option(help="What it may do.")],
-    person: Annotated[str, typer.Option(help="An opaque id of the person, never a name or address.")],
-    organisation: Annotated[str, typer.Option(help="An id of the person's organisation.")],
+    person: Annotated[
+        str, typer.Option(help="An opaque id of the person, never a name or address.", callback=_opaque_id)
+    ],
+    organisation: Annotated[str, typer.Option(help="An id of the person's organisation.", callback=_opaque_id)],
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     as_json: AsJson = False,
 ) -> None:

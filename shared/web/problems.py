@@ -128,7 +128,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [{"pointer": pointer_of(item["loc"]), "detail": str(item["msg"])} for item in error.errors()]
+        found = error.errors()
+        for item in found:
+            if item["type"] == "json_invalid":  # its place is a character's number, no field
+                return problem_response(422, Invalid("").title, kind=Invalid.kind, detail="the body is not JSON")
+        errors = [{"pointer": pointer_of(item["loc"]), "detail": str(item["msg"])} for item in found]
         return problem_response(422, Invalid("").title, kind=Invalid.kind, errors=errors)
 
     @app.exception_handler(HTTPException)

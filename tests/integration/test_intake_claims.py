@@ -115,6 +115,8 @@ BAD_CLAIMS: list[tuple[str, dict[str, Any]]] = [
     ("#/declaration/declared_as", {"declaration": {"declared_as": "friend"}}),
     ("#/declaration/declared_at", {"declaration": {"declared_at": "2026-01-01T00:00:00"}}),
     ("#/declaration/declared_at", {"declaration": {"declared_at": "2126-01-01T00:00:00Z"}}),
+    ("#/declaration/declared_at", {"declaration": {"declared_at": "0001-01-01T00:00:00+14:00"}}),
+    ("#/demands_not_before", {"demands_not_before": "0001-01-01T00:00:00+14:00"}),
     ("#/assurance", {"assurance": "certain"}),
     ("#/subject_jurisdictions/0", {"subject_jurisdictions": ["UK"]}),
     ("#/do_not_contact/0", {"do_not_contact": ["https://host.example/"]}),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-from uuid import uuid4
+import json
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
 
+from services.intake.matches import MatchesHandler
 from shared.auth import Role
 from shared.contracts.content import Assurance, ContentState
+from shared.contracts.event import Envelope
 from shared.contracts.matches import MatchFound
 from shared.contracts.sightings import SightingsBatch, UrlErased
 from shared.contracts.topics import MATCHES, SIGHTINGS
 from shared.ids import takedown_id
+from shared.log.port import Record
 from shared.log.postgres import PostgresLog
 from shared.policy import Policy
 from shared.urls import canonical
@@ -46,9 +50,9 @@ async def post_sightings(intake: Intake, crawler: Member, *urls: str) -> None:
     assert all("sighting_id" in item for item in response.json()["items"]), response.text
 
 
-async def match(intake: Intake, content_id: Any, url: str) -> None:
+def match_of(content_id: Any, url: str, seen_at: datetime) -> MatchFound:
     key = canonical(url).url_key
-    found = MatchFound(
+    return MatchFound(
         takedown_id=takedown_id(content_id, "media", key),
         content_id=content_id,
         content_revision=1,
@@ -57,13 +61,38 @@ async def match(intake: Intake, content_id: Any, url: str) -> None:
         url=url,
         url_key=key,
         sighting_id=uuid4(),
-        seen_at=intake.runtime.clock(),
+        seen_at=seen_at,
         observed_by="crawler-1",
         algorithm="md5",
         distance=0,
         assurance=Assurance.VIEWED,
     )
+
+
+async def match(intake: Intake, content_id: Any, url: str) -> None:
+    found = match_of(content_id, url, intake.runtime.clock())
     await intake.append(MATCHES.name, str(found.takedown_id), found)
+
+
+async def unmatched_report(intake: Intake, by: Member) -> None:
+    """A report of the URL, of no case and content, that came to nothing."""
+    response = await intake.post("/v1/reports", {"url": URL}, by=by)
+    report_id = response.json()["report_id"]
+    await intake.rows(
+        "UPDATE intake.reports SET state = 'unreachable', attempts = attempts + 1 WHERE report_id = %s RETURNING 1",
+        report_id,
+    )
+
+
+async def unsent_match(intake: Intake, content_id: Any) -> None:
+    """A person's match that the relay has parked."""
+    await intake.relay_idle()
+    data = json.dumps({"content_id": str(content_id), "url": URL}).encode()
+    await intake.rows(
+        "INSERT INTO intake.outbox (outbox_id, topic, key, type, data, parked_at)"
+        " VALUES (gen_random_uuid(), 'takedown.matches', 'k', 'takedown.match.v1', %s, now()) RETURNING 1",
+        data,
+    )
 
 
 async def remembered(intake: Intake, count: int) -> None:
@@ -101,13 +130,15 @@ async def test_nothing_is_left_of_a_withdrawn_content(fresh_database: str, capsy
         assert report.status_code == 202
         await match(intake, content_id, URL)
         await remembered(intake, 1)
-        await intake.relay_idle()
+        await unmatched_report(intake, ann)
+        await unsent_match(intake, content_id)
         needles = ["secret-picture", pdq(1), md5(1), "HL-77777777"]
         assert await where_found(intake, needles) == [
             "eventlog.record",
             "intake.claims",
             "intake.fingerprints",
             "intake.matched_urls",
+            "intake.outbox",
             "intake.reports",
         ]
 
@@ -171,3 +202,24 @@ async def test_a_match_that_was_under_way_is_erased_after_its_content(fresh_data
 
         await until(gone)
         assert await intake.rows("SELECT 1 FROM intake.matched_urls") == []
+
+
+async def test_a_report_that_came_to_nothing_but_withdrawn_content_is_erased(fresh_database: str) -> None:
+    async with running_intake(fresh_database, workers=False) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        claim = await intake.confirmed(by=ann, confirmer=ben)
+        content_id = await intake.real_content_id(claim["content_id"])
+        report_id = UUID((await intake.post("/v1/reports", {"url": URL}, by=ann)).json()["report_id"])
+        found = match_of(content_id, URL, intake.runtime.clock()).model_copy(update={"report_id": report_id})
+        await intake.rows("UPDATE intake.reports SET state = 'fetched' RETURNING 1")
+        await intake.rows(
+            "INSERT INTO intake.report_sightings (report_id, sighting_id) VALUES (%s, %s) RETURNING 1",
+            report_id,
+            found.sighting_id,
+        )
+        await withdraw(intake, claim, ann, ben)
+        envelope = Envelope(
+            id="e", source="test", type=MatchFound.TYPE, time=intake.runtime.clock(), traceparent=None, event=found
+        )
+        await MatchesHandler(intake.database)(envelope, cast(Record, None))
+        assert await intake.rows("SELECT 1 FROM intake.reports") == []

@@ -55,6 +55,7 @@ async def test_each_sighting_is_refused_or_accepted_by_itself(intake: Intake) ->
         sighting_body(3, fingerprints=[{"algorithm": "pdq", "value": "00" * 32}]),
         sighting_body(4, fingerprints=[{"algorithm": "md5", "value": "d41d8cd98f00b204e9800998ecf8427e"}]),
         sighting_body(5, seen_at="2026-01-01T00:00:00"),
+        sighting_body(6, seen_at="0001-01-01T00:00:00+14:00"),  # in UTC it has no year
         {"media_url": "https://host.example/secret-name.jpg"},
         "no object",
     ]
@@ -68,6 +69,7 @@ async def test_each_sighting_is_refused_or_accepted_by_itself(intake: Intake) ->
         "#/seen_at",
         "#/fingerprints/0",
         "#/fingerprints/0",
+        "#/seen_at",
         "#/seen_at",
         "#/seen_at",
         "#/",

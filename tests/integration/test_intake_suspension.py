@@ -193,6 +193,39 @@ async def test_revoking_a_key_suspends_content_with_variants_of_it(
     assert (await intake.get(f"/v1/content/{claim['content_id']}", by=ann)).json()["suspended_for"] == "key"
 
 
+async def test_revoking_a_key_suspends_what_an_undone_withdrawal_would_bring_back(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    withdrawal = f"/v1/claims/{claim['claim_id']}/withdrawal"
+    assert (await intake.post(withdrawal, {"reason": "subject_request"}, by=ben)).status_code == 200
+    assert len(await revoke_key_and_suspend(intake.database, ann.key_id)) == 1
+    assert (await intake.post(f"{withdrawal}/undo", by=ben)).status_code == 200
+    content = (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()
+    assert (content["state"], content["suspended_for"]) == ("suspended", "key")
+
+
+async def test_a_variant_nobody_confirmed_ties_no_other_claim_to_its_content(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    zoe, yan = (
+        await intake.member("zoe", organisation="helpline-z"),
+        await intake.member("yan", organisation="helpline-z"),
+    )
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    path = f"/v1/content/{claim['content_id']}"
+    other = [{"algorithm": "md5", "value": md5(7)}]
+    assert (
+        await intake.post(f"{path}/fingerprints", {"fingerprints": other, "assurance": "viewed"}, by=ann)
+    ).is_success
+    theirs = await intake.confirmed(by=zoe, confirmer=yan, fingerprints=other)
+    assert (await intake.post(f"{path}/suspension", by=ann)).status_code == 200
+    content = (await intake.get(f"/v1/content/{theirs['content_id']}", by=zoe)).json()
+    assert content["state"] == "active"
+
+
 async def test_variants_count_once_another_person_has_confirmed_them(
     intake: Intake, pair: tuple[Member, Member]
 ) -> None:

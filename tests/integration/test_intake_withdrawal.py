@@ -242,6 +242,21 @@ async def test_unconfirmed_claims_are_erased_after_their_time(intake: Intake, pa
     assert await intake.rows("SELECT 1 FROM intake.fingerprints WHERE algorithm = 'pdq'") == []
 
 
+async def test_the_last_unconfirmed_claim_takes_the_reports_of_its_content_with_it(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    first, last = await intake.declare(by=ann), await intake.declare(by=ben)
+    asked = {"url": "https://uploads.invalid/1.jpg", "content_id": last["content_id"]}
+    assert (await intake.post("/v1/reports", asked, by=ben)).status_code == 202
+    withdrawal = f"/v1/claims/{first['claim_id']}/withdrawal"
+    assert (await intake.post(withdrawal, {"reason": "subject_request"}, by=ann)).status_code == 200
+    assert len(await intake.rows("SELECT 1 FROM intake.reports")) == 1
+    await intake.rows("UPDATE intake.claims SET created_at = now() - interval '14 days 1 minute' RETURNING 1")
+    await Sweeps(intake.database, Policy()).end_retention()
+    assert await intake.rows("SELECT 1 FROM intake.reports") == []
+
+
 async def test_withdrawn_content_is_buried_after_ninety_days(intake: Intake, pair: tuple[Member, Member]) -> None:
     ann, _ = pair
     claim = await intake.confirmed(by=ann, confirmer=pair[1])
