@@ -101,18 +101,25 @@ def canonical(url: str) -> UrlKey:
     Raises as `parse_url`.
     """
     parsed = _parse(url, None)
-    del parsed.hash
-    if parsed.host_type is HostType.DEFAULT and parsed.hostname.endswith("."):
-        bare = parsed.hostname.rstrip(".")
+    href, hostname = parsed.href, parsed.hostname
+    if "#" in href:
+        del parsed.hash
+        href = parsed.href
+    if hostname.endswith(".") and parsed.host_type is HostType.DEFAULT:
+        bare = hostname.rstrip(".")
         if not bare:
             raise MalformedUrl()
         parsed.hostname = bare
-    # Decoding may make a dot segment (`/a/.%2E`); parsing again removes it.
-    again = _parse(_percent_normalised(parsed.href), None)
+        href, hostname = parsed.href, parsed.hostname  # what is left may be an address (`0x7f.1..`)
+    normalised = _percent_normalised(href) if "%" in href else href
+    if normalised != href:
+        # Decoding may make a dot segment (`/a/.%2E`); parsing again removes it.
+        again = _parse(normalised, None)
+        href, hostname = again.href, again.hostname
     return UrlKey(
-        url_key=_limited(again.href),
+        url_key=_limited(href),
         key_version=KEY_VERSION,
-        host=again.hostname.removeprefix("[").removesuffix("]"),
+        host=hostname.removeprefix("[").removesuffix("]"),
     )
 
 
@@ -145,12 +152,11 @@ def _parse(url: str, base: str | None) -> URL:
         parsed = URL(url, base)
     except ValueError:  # invalid by the standard, or a lone surrogate
         raise MalformedUrl() from None
-    if parsed.protocol not in ("http:", "https:"):
+    href = parsed.href  # each attribute is a call into the parser: most URLs need no other
+    if not href.startswith(("http://", "https://")):
         raise UnsupportedScheme()
-    if parsed.username or parsed.password:
+    if "@" in href and (parsed.username or parsed.password):
         raise CredentialsInUrl()
-    if not parsed.hostname:
-        raise MalformedUrl()
     return parsed
 
 

@@ -39,6 +39,7 @@ from services.notifier.ladder import Routes
 from services.notifier.states import Takedown
 from services.notifier.store_content import ContentRow
 from services.notifier.takedown import decide
+from services.notifier.worker import soon
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.db import outbox
@@ -174,14 +175,17 @@ class Scope:
         if new or after.check_due_at != before.check_due_at or after.target != before.target:
             reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
             await store.keep_due_check(self.tx, after, reason)
-            self._woken.add(store.CHECKS_CHANNEL if after.check_due_at is not None else store.STOPPED_CHANNEL)
+            if after.check_due_at is None:
+                self._woken.add(store.STOPPED_CHANNEL)
+            elif soon(after.check_due_at, self.now):
+                self._woken.add(store.CHECKS_CHANNEL)
         entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
         if entries:
             await store_effects.write_time_line(self.tx, after, entries)
             self.happened += [(after.takedown_id, entry) for entry in entries]
         for effect in effects:
             await store_effects.write(self.tx, after, effect)
-        self._woken |= store_effects.channels_of(effects)
+        self._woken |= store_effects.channels_of(effects, self.now)
 
     async def wake(self) -> None:
         """Just before the commit: whoever has something to do now is woken by it."""
@@ -200,8 +204,12 @@ class Scope:
                 await self.apply(takedown, event)
 
     async def content_changed(self, *, but: UUID | None = None) -> None:
-        """The content's row was changed in this transaction: tell its takedowns."""
+        """The content's row was changed in this transaction: read it again and tell its takedowns."""
         await self.reread()
+        await self.tell_content_changed(but=but)
+
+    async def tell_content_changed(self, *, but: UUID | None = None) -> None:
+        """Tell the takedowns what the content is now; it was read again after the change."""
         await self.apply_to_all(ContentChanged(), but=but)
 
     async def _reach_further(self, takedown: Takedown, event: Event, effect: Effect) -> None:

@@ -71,7 +71,7 @@ class Consumer:
             await store_content.apply_content(scope.tx, event)
             await scope.reread()
             if scope.content.view != before:
-                await scope.content_changed()
+                await scope.tell_content_changed()
             await self._let_waiting_go_on(scope)
 
     async def on_claim(self, envelope: Envelope, record: Record) -> None:

@@ -23,6 +23,9 @@ from shared.runtime import Runtime
 
 __all__ = ["SCHEMA", "Notifier", "create"]
 
+TOGETHER = 8
+"""Records of one partition handled at once: `takedown.content` has one partition, and each handler waits for the database."""
+
 
 class Notifier:
     """See `shared.runtime.Service`."""
@@ -93,6 +96,7 @@ class Notifier:
                 member_id=f"{group}.{self._runtime.settings.member}",
                 source="notifier",
                 clock=self._runtime.clock,
+                together=TOGETHER,
             )
             for group, topic in GROUPS.items()
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
@@ -23,6 +24,7 @@ from services.notifier.effects import (
     SendMessage,
 )
 from services.notifier.states import Takedown
+from services.notifier.worker import soon
 from shared.contracts.event import data_of
 from shared.contracts.lifecycle import TakedownHappened
 from shared.contracts.topics import LIFECYCLE, TARGETS
@@ -158,13 +160,13 @@ def _event_id(takedown: Takedown, entry: Lifecycle) -> UUID:
     return deterministic_id((str(takedown.takedown_id), "lifecycle", str(entry.sequence)))
 
 
-def channels_of(effects: Sequence[Effect]) -> set[str]:
+def channels_of(effects: Sequence[Effect], now: datetime) -> set[str]:
     """Who has to be woken when these are committed."""
     woken = set()
     for effect in effects:
-        if isinstance(effect, SendMessage):
+        if isinstance(effect, SendMessage) and soon(effect.due, now):
             woken.add(store.MESSAGES_CHANNEL)
-        elif isinstance(effect, ScheduleTimer):
+        elif isinstance(effect, ScheduleTimer) and soon(effect.at, now):
             woken.add(store.TIMERS_CHANNEL)
         elif isinstance(effect, Lifecycle):
             woken.add(outbox.channel(SCHEMA))

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import structlog
@@ -25,6 +26,11 @@ RETRY_SECONDS = 0.5
 FAILED_SECONDS = 10.0
 
 Job = TypeVar("Job")
+
+
+def soon(due_at: datetime, now: datetime) -> bool:
+    """Whether a row of this time is worth a wake-up: what is due later is met by the next poll in time."""
+    return due_at <= now + timedelta(seconds=POLL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,19 +169,21 @@ class CheckWorker:
                 look.cancel()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueCheck]:
-        cursor = await tx.execute(
-            _CLAIM,
-            {
-                "full": room.full,
-                "per_place": room.per_place,
-                "busy": Jsonb(room.busy),
-                "free": room.free,
-                "owner": self._member,
-                "lease": timedelta(seconds=LEASE_FACTOR * self._checker.longest_seconds),
-            },
-        )
+        async with tx.pipeline():
+            cursor = await tx.execute(
+                _CLAIM,
+                {
+                    "full": room.full,
+                    "per_place": room.per_place,
+                    "busy": Jsonb(room.busy),
+                    "free": room.free,
+                    "owner": self._member,
+                    "lease": timedelta(seconds=LEASE_FACTOR * self._checker.longest_seconds),
+                },
+            )
+            next_cursor = await tx.execute(_NEXT)
         jobs = [DueCheck(**row) for row in await cursor.fetchall()]
-        row = await (await tx.execute(_NEXT)).fetchone()
+        row = await next_cursor.fetchone()
         return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def check(self, due: DueCheck) -> None:

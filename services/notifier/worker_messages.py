@@ -166,19 +166,21 @@ class MessageWorker:
         await self._worker.run()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueMessage]:
-        cursor = await tx.execute(
-            _CLAIM,
-            {
-                "full": room.full,
-                "per_place": room.per_place,
-                "busy": Jsonb(room.busy),
-                "free": room.free,
-                "owner": self._member,
-                "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
-            },
-        )
+        async with tx.pipeline():
+            cursor = await tx.execute(
+                _CLAIM,
+                {
+                    "full": room.full,
+                    "per_place": room.per_place,
+                    "busy": Jsonb(room.busy),
+                    "free": room.free,
+                    "owner": self._member,
+                    "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
+                },
+            )
+            next_cursor = await tx.execute(_NEXT)
         jobs = [DueMessage(**row) for row in await cursor.fetchall()]
-        row = await (await tx.execute(_NEXT)).fetchone()
+        row = await next_cursor.fetchone()
         return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def deliver(self, due: DueMessage) -> None:

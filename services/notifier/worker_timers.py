@@ -66,11 +66,14 @@ class TimerWorker:
         await self._worker.run()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueTimer]:
-        rows = await (await tx.execute(_DUE, (room.full, room.free))).fetchall()
+        async with tx.pipeline():
+            cursor = await tx.execute(_DUE, (room.full, room.free))
+            next_cursor = await tx.execute(_NEXT)
+        rows = await cursor.fetchall()
         # One of a takedown at a time: the first may cancel the others.
         first = {row["takedown_id"]: row for row in reversed(rows)}
         jobs = [DueTimer(**row) for row in first.values()]
-        row = await (await tx.execute(_NEXT)).fetchone()
+        row = await next_cursor.fetchone()
         return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
 
     async def fire(self, due: DueTimer) -> None:

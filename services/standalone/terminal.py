@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -39,7 +39,7 @@ def settings_of_client() -> Settings:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(coroutine)
+    return uvloop.run(coroutine)
 
 
 def intake(settings: Settings) -> ApiClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,6 @@ class Database:
             min_size=1,
             max_size=max_connections,
             open=False,
-            check=AsyncConnectionPool.check_connection,
             timeout=30,
         )
 
@@ -62,10 +61,26 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """One transaction. Raises DatabaseUnavailable when the server is gone (the outcome of a commit is then unknown)."""
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                yield connection
+            async with AsyncExitStack() as stack:
+                yield await self._begin(stack)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise DatabaseUnavailable(type(error).__name__) from error
+
+    async def _begin(self, stack: AsyncExitStack) -> Tx:
+        """A connection that has begun a transaction. One that died while it lay idle is found out by its BEGIN: nothing was
+        done yet, so another is taken. (Asking each before its use would be one more way to the server and back.)"""
+        for left in reversed(range(self._pool.max_size + 1)):
+            async with AsyncExitStack() as trial:
+                connection = await trial.enter_async_context(self._pool.connection())
+                try:
+                    await trial.enter_async_context(connection.transaction())
+                except psycopg.OperationalError:
+                    if left:
+                        continue
+                    raise
+                await stack.enter_async_context(trial.pop_all())
+                return connection
+        raise AssertionError("the last trial returns or raises")
 
     async def dedicated(self) -> Tx:
         """A connection outside the pool (LISTEN, advisory locks held for long). The caller closes it."""

@@ -209,6 +209,8 @@ class Relay:
 
     async def _publish_batch(self, connection: Tx, topic: str, publisher: Publisher, *, limit: int) -> bool:
         async with connection.transaction():
+            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
+            await connection.execute("SET LOCAL lock_timeout = '100ms'")
             rows = await self._rows(connection, topic, limit)
             ready, parked = await self._make_ready(connection, topic, rows)
             if ready:
@@ -270,8 +272,6 @@ class Relay:
         if renderer is None:
             raise Poison(f"no renderer for {topic}")
         async with connection.transaction():  # a savepoint: giving way to one writer keeps what is rendered
-            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
-            await connection.execute("SET LOCAL lock_timeout = '100ms'")
             event = await renderer(connection, row["key"])
         if event is None:
             return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None)

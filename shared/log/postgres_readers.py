@@ -294,8 +294,9 @@ class PostgresGroupReader:
         self._paused.update(p for p in partitions if p in self._epochs)
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
-        self._paused.difference_update(partitions)
-        self._subscription.wake()
+        if not self._paused.isdisjoint(partitions):  # a wake-up is a query: not for nothing
+            self._paused.difference_update(partitions)
+            self._subscription.wake()
 
     # Commits
 

@@ -1,6 +1,7 @@
 """Decode, handle, commit: how a service consumes as a member of a group.
 
-- Each owned partition has a lane that handles its records one after the other; lanes go on beside one another.
+- Each owned partition has a lane that handles its records one after the other; lanes go on beside one another. With `together` a
+  lane handles so many next records at once, as long as no key comes twice: the order of each key is kept.
 - A transient failure is tried again, for ever, with backoff and jitter: its lane waits, the others go on.
 - A poison record, a permanent failure, or an unexpected one after `ATTEMPTS` tries is referenced once in the dead letters.
 - A position is committed when everything below it has had its effect (or is referenced in the dead letters), several at once.
@@ -15,8 +16,9 @@ import asyncio
 import random
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 
@@ -98,7 +100,9 @@ class Runner:
         attempts: int = ATTEMPTS,
         retry_first_seconds: float = 0.1,
         answers_replays: bool = True,
+        together: int = 1,
     ) -> None:
+        self._together = together
         self._log = log_
         self._group = group
         self._topics = tuple(topics)
@@ -221,11 +225,32 @@ class Runner:
                 lane.filled.clear()
                 reader.resume([lane.partition])
                 await lane.filled.wait()
-            record = lane.waiting[0]
-            await self._handle(record)
-            lane.waiting.popleft()
-            lane.done = record.offset + 1
+            records = self._next_records(lane)
+            await self._handle_all(records)
+            for _ in records:
+                lane.waiting.popleft()
+            lane.done = records[-1].offset + 1
             self._dirty.set()
+
+    def _next_records(self, lane: _Lane) -> list[Record]:
+        """The first that wait: `together` at most, and none behind a record without a key or of a key that is among them."""
+        records = [lane.waiting[0]]
+        keys = {records[0].key}
+        for record in islice(lane.waiting, 1, self._together):
+            if None in keys or record.key is None or record.key in keys:
+                break
+            records.append(record)
+            keys.add(record.key)
+        return records
+
+    async def _handle_all(self, records: Sequence[Record]) -> None:
+        if len(records) == 1:
+            return await self._handle(records[0])
+        handling = [asyncio.create_task(self._handle(record)) for record in records]
+        try:
+            await asyncio.gather(*handling)
+        finally:
+            await _end(handling)
 
     async def _handle(self, record: Record) -> None:
         """Handle one record to its end: done, or referenced in the dead letters."""

@@ -27,7 +27,7 @@ from tests.contract.log_harness import Harness, PostgresHarness, a_group, owns, 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def a_decision(reason: str, *, partition: int = 0, traceparent: str | None = None) -> OutgoingRecord:
+def a_decision(reason: str, *, partition: int = 0, traceparent: str | None = None, key: bytes = b"k") -> OutgoingRecord:
     decision = DecisionTaken(
         decision_id=uuid4(),
         kind=DecisionKind.DISMISS,
@@ -37,7 +37,7 @@ def a_decision(reason: str, *, partition: int = 0, traceparent: str | None = Non
         decided_at=NOW,
     )
     headers = headers_of(DecisionTaken, event_id=decision.decision_id, source="test", time=NOW, traceparent=traceparent)
-    return OutgoingRecord(topic=DECISIONS.name, key=b"k", value=data_of(decision), headers=headers, partition=partition)
+    return OutgoingRecord(topic=DECISIONS.name, key=key, value=data_of(decision), headers=headers, partition=partition)
 
 
 def poison(*, partition: int = 0) -> OutgoingRecord:
@@ -73,7 +73,7 @@ class Group:
                 await reader.commit({where: Commit(offset=await log.end(where)) for where in partitions})
 
     @asynccontextmanager
-    async def running(self, handler: Handler, *, attempts: int = 5) -> AsyncIterator[Runner]:
+    async def running(self, handler: Handler, *, attempts: int = 5, together: int = 1) -> AsyncIterator[Runner]:
         runner = Runner(
             self.harness.log,
             self.name,
@@ -84,6 +84,7 @@ class Group:
             clock=lambda: NOW,
             retry_first_seconds=0.01,
             attempts=attempts,
+            together=together,
         )
         task = asyncio.create_task(runner.run())
         try:
@@ -201,6 +202,30 @@ async def test_a_transient_failure_keeps_its_partition_waiting_and_no_other(grou
         await until(holds(lambda: len(handled) == 7))
     assert handled[5:] == [(0, "stuck"), (0, "behind")]
     assert await group.letters() == []
+
+
+async def test_together_records_of_other_keys_go_on_and_each_key_keeps_its_order(group: Group) -> None:
+    begun: list[str] = []
+    healed = asyncio.Event()
+
+    async def handler(envelope: Envelope, record: Record) -> None:
+        begun.append(reason_of(envelope))
+        if reason_of(envelope) == "a1":
+            await healed.wait()
+
+    async with group.running(handler, together=3):
+        offsets = await publish(
+            group.harness.log,
+            *(a_decision(name, key=name[:1].encode()) for name in ("a1", "b1", "a2", "c1", "d1", "e1", "f1")),
+        )
+        await until(holds(lambda: begun == ["a1", "b1"]))  # no third: the next one is of a key that is under way
+    assert await group.committed() == offsets[0], "what is above a record under way is handled again"
+    begun.clear()
+    healed.set()
+    async with group.running(handler, together=3):
+        await until(holds(lambda: len(begun) == 7))
+    assert begun.index("a1") < begun.index("a2")
+    assert await group.committed() == offsets[-1] + 1
 
 
 async def test_a_poison_record_is_referenced_once_and_the_next_is_handled(group: Group) -> None:

@@ -57,7 +57,7 @@ def test_any_text_is_read_or_refused_by_name(text: str) -> None:
             read(text)
         except BadUrl as error:
             refusal = str(error)
-        assert len(text) < 12 or text not in refusal
+        assert text not in refusal or "://" not in text  # the words a refusal is made of may be generated too
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_any_text_is_read_or_refused_by_name(text: str) -> None:
         ("  http://exa\tmple.com/a\nb ", "http://example.com/ab"),
         ("http:\\\\example.com\\a", "http://example.com/a"),
         ("http://0x7f.1/", "http://127.0.0.1/"),
+        ("http://0x7f.1../", "http://127.0.0.1/"),
         ("http://2130706433/", "http://127.0.0.1/"),
         ("http://[0:0::1]/", "http://[::1]/"),
         ("http://example.com/100%", "http://example.com/100%25"),
