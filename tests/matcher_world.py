@@ -15,7 +15,7 @@ from services.matcher.batch import SeenBatch
 from services.matcher.owned import Memory, Surroundings
 from services.matcher.seen import Seen
 from services.matcher.worker import Matcher
-from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.contracts.event import Event, data_of, decode, headers_of
 from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingData, SightingsBatch, UrlErased
@@ -114,6 +114,16 @@ def record_of(event: Event, *, topic: str, key: str | None, partition: int | Non
 
 def content_record(event: ContentChanged) -> OutgoingRecord:
     return record_of(event, topic=CONTENT.name, key=str(event.content_id))
+
+
+def negative_entry(value: bytes, algorithm: str = "pdq") -> NegativeEntry:
+    return NegativeEntry.model_validate(
+        {"entry_id": uuid4(), "algorithm": algorithm, "value": value.hex(), "confirmed_at": NOW}
+    )
+
+
+def negative_record(event: NegativeEntry) -> OutgoingRecord:
+    return record_of(event, topic=CONTENT.name, key=str(event.entry_id))
 
 
 def partition_of_url(url: str) -> int:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from services.intake import erasure, store
+from services.intake import erasure, negative_list, store
 from services.intake.claims import (
     SamePerson,
     TooLateAStart,
@@ -74,8 +74,10 @@ class Declared:
 
 
 async def declare(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared:
-    """A new claim, which waits for another person."""
+    """A new claim, which waits for another person. Raises Invalid for a fingerprint near a known harmless one."""
     fingerprints = [one.parsed() for one in asked.fingerprints]
+    await store.one_at_a_time(tx)
+    await negative_list.check_claimable(tx, fingerprints)
     content_id = await store.known_or_new_content(tx, fingerprints)
     claim_id = uuid4()
     declaration = asked.declaration.model_dump(mode="json")
@@ -95,7 +97,7 @@ async def declare(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared
             asked.demands_not_before,
         ),
     )
-    await store.add_fingerprints(tx, claim_id, fingerprints)
+    await store.add_fingerprints(tx, claim_id, asked.fingerprints)
     await audit.record(tx, principal, action="claim.declared", object_kind="claim", object_id=claim_id)
     return Declared(claim_id=claim_id, content_id=await store.make_alias(tx, content_id, principal.organisation_id))
 

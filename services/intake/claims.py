@@ -49,6 +49,8 @@ class ClaimFingerprint:
     origin: str
     orientation: str
     assurance: Assurance | None
+    max_distance: int | None = None
+    """None: as far as the algorithm allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,8 @@ def derive(claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
 
 
 def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:
-    """The fingerprints of confirmed claims, each value once: the strongest assurance, the best quality, `original` first.
+    """The fingerprints of confirmed claims, each value once: the strongest assurance, the best quality, `original` first,
+    the widest `max_distance` (one claim's limit never narrows another's).
 
     Sorted, so that equal registers are equal values.
     """
@@ -126,6 +129,7 @@ def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:
             origin="original" if one.origin == "original" else "variant",
             orientation=one.orientation,
             assurance=one.assurance,
+            max_distance=one.max_distance,
         )
         for _, one in sorted(best.items())
         if one.assurance is not None
@@ -192,6 +196,7 @@ def _strongest(assurances: Iterable[Assurance | None]) -> Assurance | None:
 
 
 def _combined(one: ClaimFingerprint, other: ClaimFingerprint) -> ClaimFingerprint:
+    limits = (one.max_distance, other.max_distance)
     qualities = [quality for quality in (one.quality, other.quality) if quality is not None]
     return ClaimFingerprint(
         algorithm=one.algorithm,
@@ -200,6 +205,7 @@ def _combined(one: ClaimFingerprint, other: ClaimFingerprint) -> ClaimFingerprin
         origin="original" if "original" in (one.origin, other.origin) else "variant",
         orientation=min(one.orientation, other.orientation),
         assurance=_strongest((one.assurance, other.assurance)),
+        max_distance=None if None in limits else max(one.max_distance or 0, other.max_distance or 0),
     )
 
 

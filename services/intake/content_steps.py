@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from services.intake import store
+from services.intake import negative_list, store
 from services.intake.claims import (
     ClaimFacts,
     Hold,
@@ -98,8 +98,11 @@ async def add_variants(
 ) -> tuple[UUID, UUID]:
     """Fingerprints for a confirmed claim, which wait for another person; (variant id, claim id).
 
-    Raises NotFound, Conflict (the claim is not confirmed, or has them all), Invalid (too many).
+    Raises NotFound, Conflict (the claim is not confirmed, or has them all), Invalid (too many, or near a known
+    harmless one).
     """
+    await store.one_at_a_time(tx)
+    await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
     content = await store.lock_content(tx, content_id)
     if content is None or content.facts.state is ContentState.WITHDRAWN:
         raise NotFound("there is no such content for you")
@@ -112,8 +115,7 @@ async def add_variants(
         " VALUES (%s, %s, %s, %s, %s)",
         (variant_id, claim.claim_id, principal.person_id, principal.key_id, asked.assurance.value),
     )
-    parsed = [one.parsed() for one in asked.fingerprints]
-    if not await store.add_fingerprints(tx, claim.claim_id, parsed, variant_id=variant_id):
+    if not await store.add_fingerprints(tx, claim.claim_id, asked.fingerprints, variant_id=variant_id):
         raise Conflict("the claim has these fingerprints already")
     await audit.record(tx, principal, action="variant.added", object_kind="claim", object_id=claim.claim_id)
     return variant_id, claim.claim_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from services.intake import content_steps
+from services.intake import content_steps, negative_list
 from services.intake.actors import COMMAND_LINE
 from services.intake.claims import Hold
 from shared import audit
@@ -30,13 +30,15 @@ ORDER BY c.content_id
 
 
 async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
-    """Revoke a key and suspend the content that rests on it alone; returns those content ids.
+    """Revoke a key, suspend the content that rests on it alone, and take off the negative list what it declared or confirmed;
+    returns those content ids.
 
     One transaction: a key is not revoked while its content stays active.
     """
     async with database.transaction() as tx:
         await revoke_key(tx, key_id)
         await audit.record(tx, COMMAND_LINE, action="key.revoked", object_kind="key", object_id=key_id)
+        await negative_list.remove_of_key(tx, COMMAND_LINE, key_id)
         return await suspend_content_of_key(tx, key_id, now=now)
 
 

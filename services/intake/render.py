@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from services.intake import negative_list
 from services.intake.claims import Hold, derive
 from services.intake.store import claim_facts
 from shared.contracts.claims import ClaimChanged
@@ -21,10 +22,10 @@ FROM intake.claims WHERE claim_id = %s FOR SHARE
 
 
 async def render_content(tx: Tx, key: str) -> Event | None:
-    """The content's event of `takedown.content`."""
+    """The event of `takedown.content` for a content or an entry of the negative list."""
     row = await (await tx.execute(_CONTENT, (UUID(key),))).fetchone()
     if row is None:
-        return None
+        return await negative_list.render(tx, UUID(key))
     facts = derive(await claim_facts(tx, row["content_id"]), Hold(row["hold"]) if row["hold"] else None)
     return ContentChanged(
         content_id=row["content_id"],

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from services.intake.jurisdictions import parse_jurisdiction
 from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance
-from shared.fingerprints import PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
+from shared.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
 from shared.urls import BadUrl, canonical, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
@@ -84,10 +84,14 @@ class GivenFingerprint(Request):
     value: Annotated[str, StringConstraints(max_length=128)]
     quality: Annotated[int, Field(ge=0, le=100)] | None = None
     origin: Literal["original", "variant"] = "original"
+    max_distance: Annotated[int, Field(ge=0, le=PDQ_MAX_DISTANCE)] | None = None
+    """PDQ alone: what is further away is told, and not acted on. None: 31 bits."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         self.parsed()
+        if self.max_distance is not None and self.algorithm != "pdq":
+            raise ValueError(f"only pdq has a max_distance, {self.algorithm} agrees when equal")
         return self
 
     def parsed(self) -> Fingerprint:
@@ -171,6 +175,23 @@ class VariantsRequest(Request):
     fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
     assurance: Assurance
     claim_id: UUID | None = None
+
+
+class NegativeEntryRequest(Request):
+    """`POST /v1/negative-list`. A blank image has a low quality, so none is asked for. `reason`: what it is of, without a URL."""
+
+    algorithm: Literal["pdq", "md5", "sha1", "sha256"]
+    value: Annotated[str, StringConstraints(max_length=128)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.parsed()
+        return self
+
+    def parsed(self) -> Fingerprint:
+        """Raises BadFingerprint (a ValueError)."""
+        return parse_fingerprint(self.algorithm, self.value)
 
 
 class SightingRequest(Request):

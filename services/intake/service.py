@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.intake import api_claims, api_content, api_reports, api_sightings
+from services.intake import api_claims, api_content, api_negative_list, api_reports, api_sightings
 from services.intake.content_steps import DECISIONS_GROUP
 from services.intake.decisions import DecisionsHandler
 from services.intake.erasing import ErasureWorker
@@ -54,6 +54,7 @@ class IntakeService:
             api_content.router(self._runtime),
             api_sightings.router(self._runtime, self._writer),
             api_reports.router(self._runtime),
+            api_negative_list.router(self._runtime),
         )
 
     async def run(self) -> None:

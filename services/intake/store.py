@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 from services.intake.claims import ClaimFacts, ClaimFingerprint, ContentFacts, Hold, derive
+from services.intake.requests import GivenFingerprint
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.topics import CLAIMS, CONTENT
@@ -31,7 +32,7 @@ WHERE content_id = %s ORDER BY created_at, claim_id
 
 # A variant's fingerprints have the assurance of its own two steps; unconfirmed ones have none, and are in no union.
 _FINGERPRINT_FACTS = """
-SELECT f.claim_id, f.algorithm, f.value, f.quality, f.origin, f.orientation,
+SELECT f.claim_id, f.algorithm, f.value, f.quality, f.origin, f.orientation, f.max_distance,
        CASE WHEN f.variant_id IS NULL THEN c.assurance ELSE v.assurance END AS assurance
 FROM intake.fingerprints f
 JOIN intake.claims c USING (claim_id)
@@ -59,12 +60,11 @@ WHERE k.state <> 'withdrawn' AND (f.variant_id IS NULL OR v.confirmed_by IS NOT 
 ORDER BY k.created_at, k.content_id LIMIT 1
 """
 
-# One claim at a time looks whether its fingerprints are known: two at once would each make a content of the same image.
-_ONE_CLAIM_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('intake claims', 0))"
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('intake claims', 0))"
 
 _ADD_FINGERPRINT = """
-INSERT INTO intake.fingerprints (claim_id, variant_id, algorithm, value, quality, origin, orientation)
-VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+INSERT INTO intake.fingerprints (claim_id, variant_id, algorithm, value, quality, origin, orientation, max_distance)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 
 
@@ -155,6 +155,7 @@ async def claim_facts(tx: Tx, content_id: UUID) -> tuple[ClaimFacts, ...]:
                 origin=row["origin"],
                 orientation=row["orientation"],
                 assurance=Assurance(row["assurance"]) if row["assurance"] else None,
+                max_distance=row["max_distance"],
             )
         )
     rows = await (await tx.execute(_CLAIM_FACTS, (content_id,))).fetchall()
@@ -171,9 +172,16 @@ async def claim_facts(tx: Tx, content_id: UUID) -> tuple[ClaimFacts, ...]:
     )
 
 
+async def one_at_a_time(tx: Tx) -> None:
+    """Hold off, until the commit, all who add fingerprints to a claim or to the negative list. Taken before any row's lock.
+
+    Two claims at once would each make a content of the same image; a claim and an entry at once would not see each other.
+    """
+    await tx.execute(_ONE_AT_A_TIME)
+
+
 async def known_or_new_content(tx: Tx, fingerprints: Sequence[Fingerprint]) -> UUID:
-    """The oldest live content with one of these fingerprints, else a new one. Holds off other claims until the commit."""
-    await tx.execute(_ONE_CLAIM_AT_A_TIME)
+    """The oldest live content with one of these fingerprints, else a new one. Call it under `one_at_a_time`."""
     found = await (
         await tx.execute(_KNOWN, ([f.algorithm.value for f in fingerprints], [f.value for f in fingerprints]))
     ).fetchone()
@@ -217,11 +225,12 @@ async def move_to_new_content(tx: Tx, content_id: UUID, claim_ids: Sequence[UUID
 
 
 async def add_fingerprints(
-    tx: Tx, claim_id: UUID, fingerprints: Sequence[Fingerprint], *, variant_id: UUID | None = None
+    tx: Tx, claim_id: UUID, fingerprints: Sequence[GivenFingerprint], *, variant_id: UUID | None = None
 ) -> int:
     """Add to a claim; a value it has already is left as it is. Returns how many were new."""
     added = 0
-    for one in fingerprints:
+    for given in fingerprints:
+        one = given.parsed()
         cursor = await tx.execute(
             _ADD_FINGERPRINT,
             (
@@ -232,6 +241,7 @@ async def add_fingerprints(
                 one.quality,
                 one.origin.value,
                 one.orientation.value,
+                given.max_distance,
             ),
         )
         added += cursor.rowcount

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from services.intake import claim_steps, erasure, store
+from services.intake import claim_steps, erasure, negative_list, store
 from services.intake.actors import SYSTEM
 from shared import audit
 from shared.contracts.claims import ClaimState
@@ -111,6 +111,7 @@ class Sweeps:
             await self._bury_claim(claim)
         async with self._database.transaction() as tx:
             await tx.execute(_OLD_VARIANTS, (unconfirmed,))
+            await negative_list.erase_unconfirmed(tx, SYSTEM, unconfirmed)
             await tx.execute(_OLD_KEYS, (policy.scaled(policy.idempotency_kept),))
             await tx.execute(_OLD_REPORTS, (policy.scaled(policy.history_kept),))
             await tx.execute(_OLD_MARKS, (DECISIONS.retention,))

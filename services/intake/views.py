@@ -12,7 +12,7 @@ from shared.db.pool import Row, Tx
 from shared.ids import timestamp
 
 _FINGERPRINTS = """
-SELECT algorithm, quality, origin, variant_id FROM intake.fingerprints WHERE claim_id = %s ORDER BY fingerprint_id
+SELECT algorithm, quality, origin, max_distance, variant_id FROM intake.fingerprints WHERE claim_id = %s ORDER BY fingerprint_id
 """
 _VARIANTS = """
 SELECT variant_id, assurance, confirmed_at, created_at FROM intake.variants WHERE claim_id = %s ORDER BY created_at
@@ -76,13 +76,19 @@ def content_view(shown_id: UUID, own_claims: Iterable[ClaimFacts], hold: Hold | 
         "claims": [{"claim_id": str(claim.claim_id), "state": claim.state.value} for claim in own_claims],
         "fingerprint_count": len(fingerprints),
         "fingerprints": [
-            {"algorithm": one.algorithm, "quality": one.quality, "origin": one.origin} for one in fingerprints
+            {
+                "algorithm": one.algorithm,
+                "quality": one.quality,
+                "origin": one.origin,
+                "max_distance": one.max_distance,
+            }
+            for one in fingerprints
         ],
     }
 
 
 def _fingerprint(row: Row) -> dict[str, Any]:
-    return {"algorithm": row["algorithm"], "quality": row["quality"], "origin": row["origin"]}
+    return {name: row[name] for name in ("algorithm", "quality", "origin", "max_distance")}
 
 
 def _moment(moment: Any) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 from uuid import UUID
@@ -18,6 +18,7 @@ import numpy as np
 from services.matcher.batch import SeenBatch
 from services.matcher.derived import DerivedOf
 from services.matcher.history import History
+from services.matcher.negative_list import NegativeList
 from services.matcher.register import Entry, Register
 from services.matcher.seen import Seen, Url
 from shared.contracts.event import Event, data_of, headers_of
@@ -156,6 +157,20 @@ def _agreement(
     )
 
 
+def with_negative_list(agreements: Sequence[Agreement], negative_list: NegativeList) -> list[Agreement]:
+    """The same, each with the guard `negative_list` where its fingerprint is nearer to a known harmless hash than to the content."""
+    if not len(negative_list):
+        return list(agreements)
+    nearest = negative_list.nearest([agreement.fingerprint for agreement in agreements])
+    return [_guarded(one, nearest.get(one.fingerprint)) for one in agreements]
+
+
+def _guarded(agreement: Agreement, harmless_distance: int | None) -> Agreement:
+    if harmless_distance is None or harmless_distance >= agreement.distance:
+        return agreement  # as near to the content: a copy of it must not be hidden
+    return replace(agreement, guards=(*agreement.guards, Guard.NEGATIVE_LIST))
+
+
 def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreement]:
     """One agreement for each (takedown, sighting): exact first, then the least distance.
 
@@ -229,6 +244,9 @@ def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes,
         guards=agreement.guards,
     )
     event_id = match_event_id(takedown, seen.sighting_id)
+    if Guard.NEGATIVE_LIST in agreement.guards:
+        # An id of its own: told again once the entry is removed, it must not count as known.
+        event_id = deterministic_id((str(takedown), str(seen.sighting_id), Guard.NEGATIVE_LIST))
     return _record(found, key=takedown, event_id=event_id, now=now, traceparent=agreement.traceparent)
 
 

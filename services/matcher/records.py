@@ -8,7 +8,7 @@ from services.matcher.batch import SeenBatch
 from services.matcher.history import History
 from services.matcher.register import Entry, Register
 from shared.contracts.content import MODELS as CONTENT_MODELS
-from shared.contracts.content import ContentChanged
+from shared.contracts.content import ContentChanged, NegativeEntry
 from shared.contracts.event import Envelope, MalformedEvent, attributes_of, decode, read_event
 from shared.contracts.sightings import MODELS as SIGHTINGS_MODELS
 from shared.contracts.sightings import UrlErased, read_sightings
@@ -56,10 +56,14 @@ def apply_content(register: Register, record: Record) -> tuple[Entry, ...]:
 def _apply(register: Register, record: Record, envelope: Envelope) -> tuple[Entry, ...]:
     if isinstance(envelope.event, ContentChanged):
         return register.apply(record.offset, envelope.event, traceparent=envelope.traceparent)
+    if isinstance(envelope.event, NegativeEntry):
+        register.negative_list.apply(envelope.event)
+        return ()
     content_id = _content_id(record.key)
     if content_id is None:
         raise MalformedEvent("a tombstone whose key is no content id")
-    register.apply_tombstone(content_id)
+    if not register.negative_list.remove(content_id):
+        register.apply_tombstone(content_id)
     return ()
 
 

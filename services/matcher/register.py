@@ -13,6 +13,7 @@ from uuid import UUID
 
 from services.matcher.fingerprint_table import FingerprintTable, Hit
 from services.matcher.index import Hashes, Hits
+from services.matcher.negative_list import NegativeList
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
 
@@ -50,6 +51,7 @@ class Register:
         self.at_end_at = started_at
         self.refused = 0
         """Fingerprints that could not be used: malformed or degenerate, and never to be matched."""
+        self.negative_list = NegativeList()
         self._table = FingerprintTable()
         self._contents: dict[UUID, _Content] = {}
         self._entries: dict[int, Entry] = {}  # numbers rise with offsets, so this is in order of both

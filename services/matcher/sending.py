@@ -14,6 +14,7 @@ from services.matcher.join import (
     not_to_be_sent,
     one_for_each,
     unmatched_record,
+    with_negative_list,
 )
 from services.matcher.owned import Owned, StartOver, Surroundings
 from services.matcher.register import Register
@@ -58,7 +59,8 @@ class Sender:
         while pending:
             # All that still stands, then one of it for each: were the choice made first, a choice that fell would hide the rest.
             pending = self._standing(pending)
-            chosen = one_for_each([agreement for _, agreement in pending], self._surroundings.policy)[:BATCH]
+            agreements = with_negative_list([agreement for _, agreement in pending], self._register.negative_list)
+            chosen = one_for_each(agreements, self._surroundings.policy)[:BATCH]
             try:
                 await self._publish([self._record(agreement) for agreement in chosen])
             except LogUnavailable as error:

@@ -13,7 +13,7 @@ from services.notifier.states import MatchFacts, Target
 from services.notifier.store import SCHEMA, content_of
 from services.notifier.takedown import acts_on, begin
 from shared.contracts.claims import ClaimChanged
-from shared.contracts.content import ContentChanged, ContentState
+from shared.contracts.content import ContentChanged, ContentState, NegativeEntry
 from shared.contracts.decisions import DecisionTaken
 from shared.contracts.event import Envelope
 from shared.contracts.matches import MatchFound
@@ -53,6 +53,8 @@ class Consumer:
     async def on_content(self, envelope: Envelope, record: Record) -> None:
         """Apply a content's state if it is newer; tell its takedowns; let waiting matches go on. A tombstone: withdrawn."""
         event = envelope.event
+        if isinstance(event, NegativeEntry):
+            return  # the matcher's
         content_id = event.content_id if isinstance(event, ContentChanged) else _key(record)
         async with self._applier.scope(content_id, exclusive=True) as scope:
             if event is None:

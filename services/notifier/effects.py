@@ -136,7 +136,7 @@ class HoldNewDemands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRejection:
-    """(content, `fingerprint_ref`) goes on the negative list; every other takedown it made gets the same decision."""
+    """(content, `fingerprint_ref`) is rejected for good; every other takedown it made gets the same decision."""
 
     content_id: UUID
     fingerprint_ref: str

@@ -53,7 +53,7 @@ class Sender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
-    match) is on the negative list. `jitter` is a fresh random fraction in [0, 1)."""
+    match) was rejected by a person. `jitter` is a fresh random fraction in [0, 1)."""
 
     content: ContentView
     terms: Terms | None

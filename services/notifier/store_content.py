@@ -1,5 +1,5 @@
 """What the notifier knows of content and claims: one row per content for ever, the claims' terms, matches that came too early,
-the negative list."""
+what a person rejected."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> bool:
 
 
 async def reject(tx: Tx, content_id: UUID, fingerprint_ref: str) -> tuple[UUID, ...]:
-    """Put a pair on the negative list; gives the takedowns it made. The content is locked exclusively."""
+    """Keep a pair as rejected; gives the takedowns it made. The content is locked exclusively."""
     await tx.execute(
         "INSERT INTO notifier.rejections (content_id, fingerprint_ref) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         (content_id, fingerprint_ref),

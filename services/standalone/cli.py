@@ -12,6 +12,7 @@ from services.standalone import (
     commands_cases,
     commands_hosts,
     commands_log,
+    commands_negative_list,
     commands_run,
 )
 from services.standalone.terminal import complain
@@ -34,6 +35,7 @@ commands_run.add_to(app)
 commands_cases.add_to(app)
 commands_hosts.add_to(app)
 commands_access.add_to(app)
+commands_negative_list.add_to(app)
 commands_log.add_to(app)
 
 

@@ -1,4 +1,7 @@
-"""`takedown.content`: one record a content, compacted. The only place the register's fingerprints travel."""
+"""`takedown.content`: one record a content, compacted. The only place the register's fingerprints travel.
+
+Beside them one record an entry of the negative list: every matcher has read both when it has read the topic to its end.
+"""
 
 from __future__ import annotations
 
@@ -72,4 +75,15 @@ class ContentChanged(Event):
     changed_at: Moment
 
 
-MODELS = {ContentChanged.TYPE: ContentChanged}
+class NegativeEntry(Event):
+    """A confirmed entry of the negative list (known harmless hashes). It never changes; its tombstone says that it was removed."""
+
+    TYPE: ClassVar[str] = "takedown.negative_entry.v1"
+
+    entry_id: UUID
+    algorithm: Algorithm
+    value: Hex
+    confirmed_at: Moment
+
+
+MODELS: dict[str, type[Event]] = {ContentChanged.TYPE: ContentChanged, NegativeEntry.TYPE: NegativeEntry}

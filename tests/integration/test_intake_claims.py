@@ -219,7 +219,8 @@ async def test_reading_a_case_is_audited_and_shows_no_fingerprint(intake: Intake
     claim_id = declared["claim_id"]
     one = await intake.get(f"/v1/claims/{claim_id}", by=ann)
     assert one.json()["case_ref"] == "HL-20260001"
-    assert one.json()["fingerprints"] == [{"algorithm": "pdq", "quality": 100, "origin": "original"}]
+    shown = {"algorithm": "pdq", "quality": 100, "origin": "original", "max_distance": None}
+    assert one.json()["fingerprints"] == [shown]
     found = await intake.get("/v1/claims", by=ann, case_ref="HL-20260001")
     assert [claim["claim_id"] for claim in found.json()["items"]] == [claim_id]
     everything = await intake.get("/v1/claims", by=ann)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -22,10 +22,13 @@ from shared.log.port import OutgoingRecord, Publisher
 from shared.policy import Policy
 from tests.contract.log_harness import Harness, kafka_harness, postgres_harness, read_all
 from tests.matcher_world import (
+    MatchesSeen,
     content,
     content_record,
     erasure_record,
     near,
+    negative_entry,
+    negative_record,
     registered,
     running_matcher,
     seen_value,
@@ -182,6 +185,52 @@ async def test_guards_and_the_best_of_several(harness: Harness, publisher: Publi
         "nearest": ("pdq", 2, ()),
     }
     assert told["over"].assurance is Assurance.UNSEEN
+
+
+async def test_the_negative_list_guards_until_an_entry_is_removed(harness: Harness, publisher: Publisher) -> None:
+    """What is nearer to a harmless hash than to the content: in both orders, through a rebuild, and no more once it is removed."""
+    picture, content_id = random.randbytes(32), uuid4()
+    bits = random.sample(range(256), 32)
+
+    def between(of_picture: int) -> bytes:
+        """So many bits from the content, on the straight way to the harmless value 32 bits away."""
+        return (int.from_bytes(picture) ^ sum(1 << bit for bit in bits[:of_picture])).to_bytes(32)
+
+    entry = negative_entry(between(32))
+    before, middle, near_content, after, later = (
+        sighting(a_url(), seen_value(between(distance))) for distance in (20, 16, 15, 31, 31)
+    )
+
+    def guards_of(seen: MatchesSeen, sighting_id: UUID) -> set[tuple[Guard, ...]]:
+        return {match.guards for match in seen.matches if match.sighting_id == sighting_id}
+
+    async with watch_matches(harness.log) as seen:
+        async with running_matcher(harness.log):
+            await publisher.publish([negative_record(entry), sightings_record(before)])
+            await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
+            await publisher.publish([sightings_record(one) for one in (middle, near_content)])
+            three = {before.sighting_id, middle.sighting_id, near_content.sighting_id}
+            await until(lambda: three <= seen.sightings_of(content_id), what="the first three")
+        async with running_matcher(harness.log):  # it has read the list from the log anew
+            await publisher.publish([sightings_record(after)])
+            await until(lambda: after.sighting_id in seen.sightings_of(content_id), what="after the rebuild")
+            guarded = (before, after)
+            for one in (*guarded, middle, near_content):
+                expected = (Guard.NEGATIVE_LIST,) if one in guarded else ()
+                assert guards_of(seen, one.sighting_id) == {expected}
+
+            await publisher.publish([OutgoingRecord(topic=CONTENT.name, key=str(entry.entry_id).encode(), value=None)])
+            marker, mark = uuid4(), random.randbytes(32)
+            await publisher.publish([content_record(content(marker, 1, registered(mark)))])
+            marked = sighting(a_url(), seen_value(mark))
+            await publisher.publish([sightings_record(marked)])
+            await until(lambda: marker in {match.content_id for match in seen.matches}, what="the register is so far")
+            await publisher.publish([sightings_record(after), sightings_record(later)])
+            await until(lambda: () in guards_of(seen, after.sighting_id), what="the same sighting, sent again")
+            await until(lambda: later.sighting_id in seen.sightings_of(content_id), what="another sighting")
+    assert guards_of(seen, later.sighting_id) == {()}
+    told = [event_id for event_id, event in seen.events if getattr(event, "sighting_id", None) == after.sighting_id]
+    assert len(set(told)) == 2  # the guarded telling has not used up the id of the other
 
 
 async def test_a_reported_sighting_is_always_answered(harness: Harness, publisher: Publisher) -> None:
