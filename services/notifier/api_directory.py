@@ -75,7 +75,7 @@ def router(applier: Applier) -> APIRouter:
             endpoint = await directory.endpoint_of(tx, runtime.keys, organisation)
             if not found or endpoint is None:
                 raise NotFound("no organisation of the directory has this key")
-            _may_be_tested(found[0], await outbound.holds(tx))
+            _may_be_tested(found[0], await outbound.holds(tx), is_on=await outbound.is_on(tx))
             await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
         # A disabled endpoint is what a test is for.
         channel: directory.Channel = "webhook" if endpoint.webhook_url else "email"
@@ -128,8 +128,10 @@ def router(applier: Applier) -> APIRouter:
     return routes
 
 
-def _may_be_tested(host: directory.Host, held: list[str]) -> None:
+def _may_be_tested(host: directory.Host, held: list[str], *, is_on: bool) -> None:
     """Rules 5 and 7: a test is a message too. Raises Conflict."""
+    if not is_on:
+        raise Conflict("outbound is off: nothing leaves, a test neither", reason="outbound_off")
     if host.posture == Posture.HOSTILE:
         raise Conflict("a hostile organisation hears nothing of us", reason="hostile")
     if any(is_same_or_under(domain, one) for domain in host.domains for one in held):

@@ -374,6 +374,9 @@ async def test_the_directory_is_imported_whole_or_not_at_all(fresh_database: str
         assert await operations.post("/v1/hosts", text=good) == (200, {"added": 0, "changed": 0, "unchanged": 1})
         assert (await operations.post("/v1/hosts", text=good.replace("normal", "hostile")))[1]["changed"] == 1
         status, refused = await operations.post("/v1/hosts/site/test")
+        assert (status, refused["reason"]) == (409, "outbound_off")
+        assert (await operations.post("/v1/outbound", {"on": True}))[0] == 200
+        status, refused = await operations.post("/v1/hosts/site/test")
         assert (status, refused["reason"]) == (409, "hostile")
         assert site.kinds() == [], "rule 5: who may be the perpetrator hears nothing of us"
         (shown,) = (await operations.get("/v1/hosts"))[1]["items"]
