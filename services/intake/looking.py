@@ -15,7 +15,7 @@ from shared.errors import Permanent
 from shared.fingerprints import Algorithm, Fingerprint
 from shared.policy import Policy
 from shared.urls import BadUrl, canonical
-from shared.web.fetch import Fetched, Fetcher
+from shared.web.fetch import Fetched, Fetcher, RedirectRefused
 from shared.web.guard import AddressRefused, OutboundError
 from shared.web.media import Fingerprinter, Undecodable, find_media, is_page
 from shared.web.transport import TooLarge
@@ -118,7 +118,10 @@ class Looker:
                 max_bytes=self.policy.fetch_max_bytes,
                 timeout_seconds=self.policy.fetch_timeout_seconds,
                 max_redirects=self.policy.fetch_max_redirects,
+                may_follow=self._may_follow,
             )
+        except RedirectRefused:
+            return Looked(state="refused", why="possible_minor")
         except BadUrl:
             return Looked(state="refused", why="bad_url")
         except AddressRefused as error:
@@ -132,6 +135,9 @@ class Looker:
         again = fetched.status >= 500 or fetched.status in _RETRIED_STATUS
         why = "gone" if fetched.status in _GONE_STATUS else f"status_{fetched.status}"
         return Looked(state="unreachable", why=why, again=again)
+
+    async def _may_follow(self, url: str) -> bool:
+        return not await self.forbidden([canonical(url).url_key])
 
     async def _fingerprints(self, body: bytes) -> tuple[Fingerprint, ...]:
         """Of a picture all; of other media (a video, a format without a decoder) the exact ones. Raises Undecodable."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 
 import httpx
 
-from shared.errors import Transient
+from shared.errors import Permanent, Transient
 from shared.urls import BadUrl, WebUrl, parse_url
 from shared.web.body import read_prefix, read_whole
 from shared.web.guard import AddressRefused, Endpoint, Guard, OutboundError
@@ -54,6 +54,16 @@ class TooManyRedirects(OutboundError, Transient):
     """The answer redirects too often."""
 
     code = "too_many_redirects"
+
+
+class RedirectRefused(OutboundError, Permanent):
+    """The answer redirects to a URL that must not be fetched."""
+
+    code = "redirect_refused"
+
+
+MayFollow = Callable[[str], Awaitable[bool]]
+"""Whether a redirect to this URL may be followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +131,12 @@ class Fetcher:
         timeout_seconds: float = 20.0,
         max_redirects: int = 5,
         headers: Mapping[str, str] | None = None,
+        may_follow: MayFollow | None = None,
     ) -> Fetched:
-        """GET a URL, following redirects, each address checked.
+        """GET a URL, following redirects, each address checked and each URL asked of `may_follow`.
 
         Raises BadUrl (before anything is sent) and OutboundErrors: AddressRefused, DnsFailure, ConnectFailure, TlsFailure,
-        ConnectionLost, MalformedResponse, TooLarge, TooManyRedirects, TimedOut, HostBusy.
+        ConnectionLost, MalformedResponse, TooLarge, TooManyRedirects, RedirectRefused, TimedOut, HostBusy.
         """
         target = parse_url(url)
         started = time.monotonic()
@@ -147,6 +158,8 @@ class Fetcher:
                             redirects=redirects,
                         )
                     target = _redirected(target, response)
+                if may_follow is not None and not await may_follow(target.href):
+                    raise RedirectRefused()
             raise TooManyRedirects(f"more than {max_redirects}.")
         raise AssertionError("the deadline swallows nothing")
 

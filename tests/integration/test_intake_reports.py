@@ -50,6 +50,8 @@ class Site:
         self.asked[request.path] += 1
         if request.path == "/inward":
             raise web.HTTPFound("http://169.254.169.254/latest/meta-data/")
+        if request.path == "/short":
+            raise web.HTTPFound("/a.jpg")
         status, kind, body = self.pages.get(request.path, (404, "text/plain", b"no"))
         return web.Response(status=status, headers={"Content-Type": kind}, body=body)
 
@@ -274,12 +276,13 @@ async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: 
     named = await report(intake, ann, site.url("/c.jpg"), content_id=claim["content_id"])
     asserted = await report(intake, ann, site.url("/c.jpg"), content_id=claim["content_id"], asserted=True)
     known_url = await report(intake, ann, site.url("/a.jpg"))
+    redirected = await report(intake, ann, site.url("/short"))
     page = await report(intake, ann, site.url("/page"))
-    for report_id in (named, asserted, known_url):
+    for report_id in (named, asserted, known_url, redirected):
         shown = await in_state(intake, ann, report_id, "refused")
         assert shown["why"] == "possible_minor"
     await in_state(intake, ann, page, "fetched")
-    assert site.asked == {"/page": 1, "/b.jpg": 1}
+    assert site.asked == {"/page": 1, "/b.jpg": 1, "/short": 1}
     assert await person_matches(intake) == []
 
 
