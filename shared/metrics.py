@@ -33,6 +33,10 @@ REGISTER_SIZE = Gauge(
     "takedown_register_fingerprints", "Fingerprints of active content in the register", ("algorithm",)
 )
 REGISTER_AGE = Gauge("takedown_register_age_seconds", "Since the register was last at the log's end")
+HISTORY_BYTES = Gauge("takedown_history_bytes", "Bytes of what is remembered", ("partition", "where"))
+"""where: memory, disk"""
+SNAPSHOT_AGE = Gauge("takedown_snapshot_age_seconds", "Since what is in the file was taken", ("what",))
+SNAPSHOT_SECONDS = Histogram("takedown_snapshot_seconds", "Time to write a file of it", ("what",), buckets=_LATENCY)
 HISTORY_SIZE = Gauge("takedown_history_entries", "Sightings remembered, by partition", ("partition",))
 MATCHES = Counter("takedown_matches", "Matches published", ("algorithm", "guarded"))
 MATCH_DROPPED = Counter("takedown_matches_dropped", "Matches dropped just before sending", ("reason",))

@@ -67,6 +67,10 @@ class Policy(BaseModel):
 
     # Matcher
     history_kept: timedelta = 180 * DAY
+    snapshot_every: timedelta = 15 * MINUTE
+    """Of register and histories, to files. An erasure leaves them within this and half an hour more."""
+    snapshot_sightings: int = 100_000
+    """Of a partition, after which its history is written sooner: they are read again when the process dies."""
     derived_orientations_of: tuple[str, ...] = ()
     """Sources of sightings (`"*"`: all) whose PDQ values are also looked up as they would roughly be of the picture turned or
     mirrored, where they do not send those values themselves. Up to eight queries for one, hence of none by default."""

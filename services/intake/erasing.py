@@ -1,7 +1,7 @@
 """The erasure worker: does on the log what `erasure.py` ordered, and forgets the order when the log has acknowledged.
 
 First every URL is told to the matchers (`takedown.url_erased.v1`, in the order of its sightings) and what the log itself can
-clear is cleared: sightings of the URL, match records of the content. `TOLD_FOR` later the telling is cleared too, for it names
+clear is cleared: sightings of the URL, match records of the content. `ERASURE_TOLD_FOR` later the telling is cleared too, for it names
 the URL. Kafka cannot clear records: there retention alone ends them.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -18,7 +17,7 @@ import structlog
 from services.intake import erasure
 from services.intake.log_writer import LogWriter
 from shared.contracts.event import data_of, headers_of, json_bytes
-from shared.contracts.sightings import UrlErased
+from shared.contracts.sightings import ERASURE_TOLD_FOR, UrlErased
 from shared.contracts.topics import MATCHES, SIGHTINGS
 from shared.db.pool import Row
 from shared.errors import Transient
@@ -28,8 +27,6 @@ from shared.runtime import Runtime
 
 log = structlog.get_logger()
 
-TOLD_FOR = timedelta(hours=12)
-"""How long the telling stays on the log. A matcher that was away for longer reads a log without the URL's sightings."""
 _BATCH = 200
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
@@ -80,7 +77,7 @@ class ErasureWorker:
 
     async def _forget(self) -> int:
         """Clear the tellings that every matcher has had time to read. Returns how many orders are over."""
-        rows = await self._rows(_OVER, self._runtime.policy.scaled(TOLD_FOR), _BATCH)
+        rows = await self._rows(_OVER, self._runtime.policy.scaled(ERASURE_TOLD_FOR), _BATCH)
         if not rows:
             return 0
         url_keys = {row["url_key"] for row in rows}

@@ -55,8 +55,8 @@ class DerivedOf:
 
     def counts(self, remembered: Remembered, turned: Orientation) -> bool:
         """Whether this orientation would have been derived from what was seen."""
-        seen = remembered.seen
-        return self.wants(seen.source) and _derivable(remembered.fingerprint) and turned in missing_orientations(seen)
+        wanted = self.wants(remembered.seen.source) and turned not in remembered.given
+        return wanted and _derivable(remembered.fingerprint) and turned in missing_orientations(remembered.seen)
 
     def wants(self, source: str) -> bool:
         return source in self.sources or ALL_SOURCES in self.sources

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from services.matcher.commits import Logs
+from services.matcher.commits import Logs, Pair
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
 from services.matcher.reading import current_logs
 from services.matcher.register import Register
 from shared.contracts.topics import CONTENT
 from shared.log.port import TopicPartition, UnknownTopic
-from shared.metrics import HISTORY_SIZE, LAG, REGISTER_AGE, REGISTER_SIZE
+from shared.metrics import HISTORY_BYTES, HISTORY_SIZE, LAG, REGISTER_AGE, REGISTER_SIZE
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +22,12 @@ HOUSEKEEPING_SECONDS = 1.0
 LOGS_LOOKED_AT = timedelta(seconds=10)
 EXPIRED = timedelta(minutes=1)
 MEASURED = timedelta(seconds=5)
-REVOKED_KEPT = timedelta(hours=24)
-"""A revoked history is not told of erasures: it is kept only so long as an erasure may take."""
+REVOKED_KEPT = timedelta(hours=12)
+"""A revoked history, or the files of one that is not assigned here, is not told of erasures: it is kept for less than one may take."""
+
+
+Relearn = Callable[[Owned, Pair], Awaitable[None]]
+"""`TakeOver.learn_erasures`"""
 
 
 class Housekeeping:
@@ -67,10 +72,39 @@ class Housekeeping:
         for one in list(owned.values()):
             async with one.shared.lock:
                 one.history.expire(now)
-        here = {partition.partition for partition in owned}
-        for partition in [number for number in self._memory.histories if number not in here]:
+                one.history.upkeep(now)
+            for error in one.history.take_failures():
+                log.error("history.not_built", partition=one.partition.partition, error=type(error).__name__)
+        await self._forget_revoked({partition.partition for partition in owned}, now)
+
+    async def _forget_revoked(self, here: Collection[int], now: datetime) -> None:
+        state = self._surroundings.state
+        on_disk = frozenset() if state is None else await self._surroundings.disk(state.partitions)
+        for partition in (on_disk | self._memory.histories.keys()) - set(here):
             if now - self._memory.revoked_at.setdefault(partition, now) > REVOKED_KEPT:
-                del self._memory.histories[partition], self._memory.revoked_at[partition]
+                self._memory.histories.pop(partition, None)
+                del self._memory.revoked_at[partition]
+                if state is not None:
+                    await self._surroundings.disk(partial(state.discard_history, partition))
+
+    async def look_at_histories(self, owned: Mapping[TopicPartition, Owned], relearn: Relearn) -> None:
+        """Note of each history whether it is at its partition's end, and so has heard of every erasure; one that lags hears of them ahead.
+
+        Raises StartOver when one has missed hearing of them for too long.
+        """
+        most = self._surroundings.history_max_age
+        for partition, one in list(owned.items()):
+            if not one.ready:
+                continue
+            asked_at = self._surroundings.clock()
+            if asked_at - one.history.told_at < min(most / 4, MEASURED):
+                continue
+            if asked_at - one.history.told_at > most:
+                raise StartOver("a history has not heard of erasures for too long")
+            if one.handled_to >= await self._surroundings.log.end(partition):
+                one.history.told_at = max(asked_at, one.history.told_at)
+            elif asked_at - one.history.told_at > most / 2:
+                await relearn(one, Pair(sightings=one.handled_to, content=0))
 
     async def measure(self, owned: Mapping[TopicPartition, Owned]) -> None:
         now = self._surroundings.clock()
@@ -81,6 +115,8 @@ class Housekeeping:
             REGISTER_SIZE.labels(algorithm.value).set(size)
         for partition, one in list(owned.items()):
             HISTORY_SIZE.labels(str(partition.partition)).set(len(one.history))
+            HISTORY_BYTES.labels(str(partition.partition), "memory").set(one.history.memory_bytes)
+            HISTORY_BYTES.labels(str(partition.partition), "disk").set(one.history.disk_bytes)
             if one.ready:
                 end = await self._surroundings.log.end(partition)
                 LAG.labels(GROUP, partition.topic, str(partition.partition)).set(max(0, end - one.handled_to))

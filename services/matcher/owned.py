@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from services.matcher.commits import Pair
-from services.matcher.history import History
+from services.matcher.history import HEAD_ENTRIES, History, RunTask
 from services.matcher.register import Register
+from services.matcher.state_files import StateFiles
 from shared.clock import Clock, system_clock
 from shared.contracts.topics import CONTENT
 from shared.errors import Transient
@@ -38,9 +40,22 @@ async def in_thread(function: Callable[[], Result], /) -> Result:
     return await asyncio.to_thread(function)
 
 
+_builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+"""One for all histories: building is work for one core, and nothing waits for it."""
+
+
+def in_background(task: Callable[[], None]) -> None:
+    _builder.submit(task)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the matcher is given. `inline_pairs`: up to so many comparisons a query is not worth a thread."""
+    """What the matcher is given. `inline_pairs`: up to so many comparisons a query is not worth a thread.
+
+    `background` runs what builds the histories' segments, beside everything; `head_entries` are not in a segment yet. `disk` runs what
+    reads and writes `state`, the files of register and histories; None: they live in memory alone. A history that has not
+    heard of erasures for longer than `history_max_age` is not used.
+    """
 
     log: EventLog
     policy: Policy
@@ -49,22 +64,35 @@ class Surroundings:
     clock: Clock = system_clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     offload: Offload = in_thread
+    background: RunTask = in_background
+    disk: Offload = in_thread
+    state: StateFiles | None = None
+    history_max_age: timedelta = timedelta(days=60)
     inline_pairs: int = 100_000
+    head_entries: int = HEAD_ENTRIES
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class SharedHistory:
-    """A history, and the lock that keeps a query in a thread apart from changes."""
+    """A history, and the lock that keeps a query in a thread apart from changes. `written_at`: when it was last taken for its files,
+    or came to be; `written_admitted`: what it had admitted then."""
 
     history: History
+    written_at: datetime
+    written_admitted: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Memory:
-    """What outlives a session: the register, and the histories of partitions revoked (since when). No offset C is kept."""
+    """What outlives a session: the register, and the histories of partitions revoked (since when). No offset C is kept.
+
+    `register_written`: changes and position of the register as it is in its file, taken at `register_written_at`.
+    """
 
     register: Register | None = None
+    register_written: tuple[int, int] | None = None
+    register_written_at: datetime | None = None
     histories: dict[int, SharedHistory] = field(default_factory=dict)
     revoked_at: dict[int, datetime] = field(default_factory=dict)
 
@@ -88,6 +116,8 @@ class Owned:
     committed: Pair | None = None
     matching: int = 0
     task: asyncio.Task[None] | None = None
+    reading: tuple[int, int] | None = None
+    """While it is restored: where, and up to where."""
 
     @property
     def history(self) -> History:

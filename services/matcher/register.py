@@ -6,17 +6,21 @@ event that comes late cannot bring it back; its fingerprints do not stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.matcher.columns import ALGORITHMS
 from services.matcher.fingerprint_table import FingerprintTable, Hit
 from services.matcher.index import Hashes, Hits
 from services.matcher.negative_list import NegativeList
-from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
+from services.matcher.register_rows import BURIED, NONE, Array, Contents, Entries, tidied
+from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
 
+_TIDIED_FROM = 1_024
+"""Dropped entries leave their rows until there are so many, and more than those that are there."""
 MAX_AGE = timedelta(days=60)
 """A register further behind may have missed a tombstone: `delete.retention.ms` is 90 days."""
 
@@ -34,16 +38,11 @@ class Entry:
     traceparent: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Content:
-    """`revision` None: only a tombstone was seen, which no revision is above."""
-
-    revision: int | None
-    numbers: dict[RegisteredFingerprint, int] = field(default_factory=dict)
-
-
 class Register:
-    """`position`: everything of the content log below it is applied. `at_end_at`: when it was last known to be at the log's end."""
+    """`position`: everything of the content log below it is applied. `at_end_at`: when it was last known to be at the log's end.
+
+    `changes`: how often what it holds has changed; with `position` it tells whether a file of it is still the same.
+    """
 
     def __init__(self, *, log_id: str, started_at: datetime) -> None:
         self.log_id = log_id
@@ -52,76 +51,89 @@ class Register:
         self.refused = 0
         """Fingerprints that could not be used: malformed or degenerate, and never to be matched."""
         self.negative_list = NegativeList()
+        self.changes = 0
         self._table = FingerprintTable()
-        self._contents: dict[UUID, _Content] = {}
-        self._entries: dict[int, Entry] = {}  # numbers rise with offsets, so this is in order of both
+        self._contents = Contents()
+        self._entries = Entries()  # numbers rise with offsets, so this is in order of both
         self._next_number = 0
 
     # What the log says
 
     def apply(self, offset: int, event: ContentChanged, *, traceparent: str | None = None) -> tuple[Entry, ...]:
         """Take in an event; the entries that are new, or not as they were, and so must meet the histories."""
-        known = self._contents.get(event.content_id)
-        if not self._supersedes(event, known):
+        row = self._contents.row_of(event.content_id)
+        if not self._supersedes(event, None if row is None else self._contents.revision(row)):
             return ()
-        content = _Content(revision=event.revision, numbers=known.numbers if known is not None else {})
-        self._contents[event.content_id] = content
-        wanted = set(event.fingerprints) if event.state is ContentState.ACTIVE else set()
-        self._drop(content, [one for one in content.numbers if one not in wanted])
-        fresh = [one for one in dict.fromkeys(event.fingerprints) if one in wanted and one not in content.numbers]
-        return self._enter(event.content_id, content, offset, fresh, traceparent)
+        content = self._contents.note(event.content_id, event.revision)
+        wanted = dict.fromkeys(event.fingerprints) if event.state is ContentState.ACTIVE else {}
+        here = {self._entries.as_registered(one): one for one in self._rows_of(content)}
+        self._drop([row for one, row in here.items() if one not in wanted])
+        kept = [row for one, row in here.items() if one in wanted]
+        return self._enter(content, offset, kept, [one for one in wanted if one not in here], traceparent)
 
     def apply_tombstone(self, content_id: UUID) -> None:
         """A bare tombstone means withdrawn, for good: what was withdrawn never comes back."""
-        known = self._contents.get(content_id)
-        if known is not None:
-            self._drop(known, list(known.numbers))
-        self._contents[content_id] = _Content(revision=None)
+        self._drop_all(self._contents.note(content_id, BURIED))
 
     def apply_unreadable(self, content_id: UUID) -> None:
         """An event nobody here can read may be a withdrawal: the content does not match until a readable one comes."""
-        known = self._contents.get(content_id)
-        if known is not None:
-            self._drop(known, list(known.numbers))
+        content = self._contents.row_of(content_id)
+        if content is not None:
+            self._drop_all(content)
 
-    def _supersedes(self, event: ContentChanged, known: _Content | None) -> bool:
-        return known is None or (known.revision is not None and event.revision > known.revision)
+    def _supersedes(self, event: ContentChanged, known: int | None) -> bool:
+        """`known`: the revision applied last, None for content never met."""
+        return known is None or (known != BURIED and event.revision > known)
 
-    def _drop(self, content: _Content, gone: Iterable[RegisteredFingerprint]) -> None:
-        for one in gone:
-            entry = self._entries.pop(content.numbers.pop(one))
+    def _rows_of(self, content: int) -> list[int]:
+        return list(self._entries.chain(self._contents.first(content)))
+
+    def _drop_all(self, content: int) -> None:
+        self._drop(self._rows_of(content))
+        self._chain(content, [])
+
+    def _drop(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            entry = self._entries.at(row)
             self._table.remove(entry.number, entry.fingerprint)
+            self._entries.kill(row)
+
+    def _chain(self, content: int, rows: Sequence[int]) -> None:
+        """These are the content's entries now."""
+        for place, row in enumerate(rows):
+            self._entries.link(row, rows[place + 1] if place + 1 < len(rows) else NONE)
+        self._contents.set_first(content, rows[0] if rows else NONE)
+        self.changes += 1
+        if len(self._entries) > 2 * max(self._entries.living, _TIDIED_FROM):
+            self._restore(*tidied(self._entries.arrays(), self._contents.arrays()))
 
     def _enter(
         self,
-        content_id: UUID,
-        content: _Content,
+        content: int,
         offset: int,
+        kept: list[int],
         fingerprints: Sequence[RegisteredFingerprint],
         traceparent: str | None,
     ) -> tuple[Entry, ...]:
-        entries = []
+        usable = list(self._usable(fingerprints))
+        trace = self._entries.add_trace(traceparent) if usable else NONE
+        rows = []
+        for one, fingerprint in usable:
+            rows.append(self._entries.add(self._next_number, offset, content, one, fingerprint, trace))
+            self._next_number += 1
+        entries = tuple(map(self._entry, rows))
+        self._table.add((entry.number, entry.fingerprint) for entry in entries)
+        self._chain(content, kept + rows)
+        return entries
+
+    def _usable(
+        self, fingerprints: Iterable[RegisteredFingerprint]
+    ) -> Iterator[tuple[RegisteredFingerprint, Fingerprint]]:
         for one in fingerprints:
             try:
-                fingerprint = parse_fingerprint(one.algorithm, one.value, one.quality, orientation=one.orientation)
+                yield one, parse_fingerprint(one.algorithm, one.value, one.quality, orientation=one.orientation)
             except BadFingerprint:
                 self.refused += 1  # a degenerate value would agree with unrelated media
-                continue
-            entry = Entry(
-                number=self._next_number,
-                content_id=content_id,
-                offset=offset,
-                fingerprint=fingerprint,
-                assurance=one.assurance,
-                max_distance=fingerprint.algorithm.max_distance if one.max_distance is None else one.max_distance,
-                traceparent=traceparent,
-            )
-            self._next_number += 1
-            content.numbers[one] = entry.number
-            self._entries[entry.number] = entry
-            entries.append(entry)
-        self._table.add((entry.number, entry.fingerprint) for entry in entries)
-        return tuple(entries)
 
     # What is asked of it
 
@@ -134,24 +146,37 @@ class Register:
 
     def entry(self, number: int) -> Entry:
         """Raises KeyError."""
-        return self._entries[number]
+        row = self._entries.row_of(number)
+        if row is None:
+            raise KeyError(number)
+        return self._entry(row)
+
+    def _entry(self, row: int) -> Entry:
+        there = self._entries.at(row)
+        return Entry(
+            number=there.number,
+            content_id=self._contents.content_id(there.content),
+            offset=there.offset,
+            fingerprint=there.fingerprint,
+            assurance=there.assurance,
+            max_distance=there.max_distance,
+            traceparent=there.traceparent,
+        )
 
     def entries_from(self, offset: int) -> tuple[Entry, ...]:
         """Every entry brought at `offset` or later, whether just applied or long ago, in order."""
-        found = []
-        for entry in reversed(self._entries.values()):
-            if entry.offset < offset:
-                break
-            found.append(entry)
-        return tuple(reversed(found))
+        return tuple(map(self._entry, self._entries.rows_from(offset)))
 
     def holds(self, entry: Entry) -> bool:
         """The content is active here and still has this fingerprint, as it was."""
-        return entry.number in self._entries
+        return self._entries.row_of(entry.number) is not None
 
     def revision_of(self, content_id: UUID) -> int:
         """The revision applied last. Raises KeyError for content never met; 0 once tombstoned."""
-        return self._contents[content_id].revision or 0
+        row = self._contents.row_of(content_id)
+        if row is None:
+            raise KeyError(content_id)
+        return max(0, self._contents.revision(row))
 
     def sizes(self) -> dict[Algorithm, int]:
         return self._table.sizes()
@@ -159,3 +184,46 @@ class Register:
     def too_old(self, now: datetime) -> bool:
         """It was last at the log's end too long ago to be caught up: a tombstone may have come and gone since."""
         return now - self.at_end_at > MAX_AGE
+
+    # Its file
+
+    def freeze(self) -> FrozenRegister:
+        """It as it is now, whatever comes later."""
+        return FrozenRegister(
+            log_id=self.log_id,
+            position=self.position,
+            at_end_at=self.at_end_at,
+            next_number=self._next_number,
+            entries=self._entries.arrays(),
+            contents=self._contents.arrays(),
+            negative_list=self.negative_list.entries(),
+        )
+
+    @classmethod
+    def of(cls, frozen: FrozenRegister) -> Register:
+        """What was frozen. Builds the index of all values: about half a second for a million."""
+        register = cls(log_id=frozen.log_id, started_at=frozen.at_end_at)
+        register.position = frozen.position
+        register._next_number = frozen.next_number
+        register._restore(*tidied(frozen.entries, frozen.contents))
+        for code, numbers, values in register._entries.values():
+            register._table.add_values(ALGORITHMS[code], numbers, values)
+        for one in frozen.negative_list:
+            register.negative_list.apply(one)
+        return register
+
+    def _restore(self, entries: Mapping[str, Array], contents: Mapping[str, Array]) -> None:
+        self._entries, self._contents = Entries.of(entries), Contents.of(contents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenRegister:
+    """A register at one moment. `entries`, `contents`: as `Entries.arrays` and `Contents.arrays`; revisions and withdrawals are kept."""
+
+    log_id: str
+    position: int
+    at_end_at: datetime
+    next_number: int
+    entries: Mapping[str, Array]
+    contents: Mapping[str, Array]
+    negative_list: tuple[NegativeEntry, ...] = ()

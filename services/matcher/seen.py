@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.fingerprints import Fingerprint
+from shared.fingerprints import Fingerprint, Orientation
 
 Url = tuple[int, str]
 """(key_version, url_key)"""
@@ -38,12 +38,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A fingerprint at a URL, and its last sighting. Of the sighting's fingerprints `seen` has this one alone."""
+    """A fingerprint at a URL, and its last sighting. Of the sighting's fingerprints `seen` has this one alone.
+
+    `given`: the orientations of which the sighting had a PDQ value.
+    """
 
     fingerprint: Fingerprint
     seen: Seen
+    given: frozenset[Orientation] = frozenset()
 
 
 def url_digest(key_version: int, url_key: str) -> bytes:
     """16 bytes that stand for a URL and do not tell it. Nobody can find another URL for the digest of one that is given."""
-    return hashlib.blake2b(f"{key_version} {url_key}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{key_version} {url_key}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter
 
 from services.matcher.compiling import keep_compiled_in
 from services.matcher.join import SOURCE
-from services.matcher.owned import GROUP, Surroundings
+from services.matcher.owned import GROUP, Surroundings, in_background
+from services.matcher.register import MAX_AGE
+from services.matcher.state_files import StateFiles, StateInUse
 from services.matcher.worker import Matcher, leaves
+from shared.contracts.sightings import ERASURE_TOLD_FOR
 from shared.contracts.topics import SIGHTINGS
 from shared.log.replays import append_again_replays
 from shared.runtime import Runtime, Service
+
+_STATE_TRIED_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +34,11 @@ class MatcherService:
     name = "matcher"
 
     def __init__(self, runtime: Runtime) -> None:
+        self._state = StateFiles(
+            folder=runtime.settings.data_dir / "matcher" / quote(runtime.settings.member, safe="").replace(".", "%2E"),
+            kept=runtime.policy.history_kept,
+            run=in_background,
+        )
         self._matcher = Matcher(
             Surroundings(
                 log=runtime.log,
@@ -33,6 +46,8 @@ class MatcherService:
                 fingerprint_key=runtime.keys.fingerprint_ref,
                 member_id=f"matcher-{runtime.settings.member}",
                 clock=runtime.clock,
+                state=self._state,
+                history_max_age=history_max_age(runtime),
             )
         )
         self._replays = append_again_replays(
@@ -52,6 +67,7 @@ class MatcherService:
     async def run(self) -> None:
         """Match, and answer replays, until cancelled. An unexpected error of either ends both with that error."""
         _keep_compiled(self._compiled)
+        descriptor = await self._lock_state()
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -61,9 +77,28 @@ class MatcherService:
             raise leaves(failed)[0] from None
         finally:
             self._running = False
+            try:
+                await self._matcher.close()
+            finally:
+                os.close(descriptor)
+
+    async def _lock_state(self) -> int:
+        """Wait for a former process of this name to end. Raises OSError where the folder cannot be made."""
+        while True:
+            try:
+                return self._state.lock()
+            except StateInUse:
+                log.warning("state.in_use")
+                await asyncio.sleep(_STATE_TRIED_SECONDS)
 
     def not_ready(self) -> Sequence[str]:
         return self._matcher.not_ready() if self._running else ("the matcher is not running",)
+
+
+def history_max_age(runtime: Runtime) -> timedelta:
+    """For how long a history need not have heard of erasures: less than they are told for, and as a register is kept at most."""
+    told_for = runtime.policy.scaled(ERASURE_TOLD_FOR)
+    return min(MAX_AGE, 0.75 * told_for) if runtime.log.redacts else MAX_AGE
 
 
 def _keep_compiled(folder: Path) -> None:

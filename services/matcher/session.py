@@ -24,6 +24,7 @@ from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver,
 from services.matcher.records import admit_record, apply_content, decode_sightings
 from services.matcher.register import Entry, Register
 from services.matcher.sending import Found, Sender
+from services.matcher.snapshots import Snapshots
 from services.matcher.takeover import Moved, TakeOver, shared_history
 from shared.errors import Poison
 from shared.log.dead_letters import letter_of
@@ -74,6 +75,7 @@ class Session:
         self._content = content
         self._derived_of = DerivedOf(surroundings.policy.derived_orientations_of)
         self._chunk = CHUNK // self._derived_of.queries_for_one
+        self.snapshots = Snapshots(surroundings, memory, register)
         self._sender = Sender(surroundings, register, publisher)
         self._register_lock = asyncio.Lock()
         self._commit_lock = asyncio.Lock()
@@ -101,6 +103,7 @@ class Session:
             tasks.create_task(self.follow_content())
             tasks.create_task(self.follow_sightings())
             tasks.create_task(self.keep_house())
+            tasks.create_task(self.snapshots.keep())
 
     # Content
 
@@ -117,6 +120,7 @@ class Session:
             entries = await self.apply(records)
             await self.scan(entries, [owned for owned in self.owned.values() if owned.joined])
             self._scanned_to = self._register.position
+            self.snapshots.after_scan()
 
     async def apply(self, records: Sequence[Record]) -> list[Entry]:
         """Let content enter the register; what is new in it."""
@@ -258,12 +262,11 @@ class Session:
         async with self._commit_lock:
             pairs = {owned: self.pair_of(owned) for owned in candidates if self.may_commit(owned)}
             changed = {owned: pair for owned, pair in pairs.items() if pair != owned.committed}
-            if not changed:
-                return
             try:
-                await self._group.commit(
-                    {owned.partition: as_commit(pair, self._logs) for owned, pair in changed.items()}
-                )
+                if changed:
+                    await self._group.commit(
+                        {owned.partition: as_commit(pair, self._logs) for owned, pair in changed.items()}
+                    )
             except CommitRefused:
                 log.warning("matcher.commit_refused")  # the next poll tells what is lost
                 return
@@ -271,6 +274,8 @@ class Session:
                 owned.committed = pair
                 if not owned.matching:
                     owned.history.drop_marks(pair.sightings)
+        for owned in pairs:
+            self.snapshots.after_commit(owned)
 
     def may_commit(self, owned: Owned) -> bool:
         return owned.ready and not owned.lost
@@ -287,6 +292,7 @@ class Session:
         while True:
             self.at_end = await house.look_at_register() or self.at_end
             await house.look_at_logs()
+            await house.look_at_histories(self.owned, self._takeover.learn_erasures)
             await self.commit(list(self.owned.values()))
             await house.expire(self.owned)
             await house.measure(self.owned)
@@ -296,12 +302,13 @@ class Session:
         """Why matches may be missing yet."""
         reasons = []
         if self._moved.waiting or not self.at_end:
-            reasons.append("the register is being read")
+            reasons.append(f"the register is being read: at {self._register.position}")
         if not self.polled:
             reasons.append("the group is being joined")
-        restoring = sum(not owned.ready for owned in self.owned.values())
-        if restoring:
-            reasons.append(f"{restoring} partitions are being restored")
+        for partition, owned in sorted(self.owned.items()):
+            if not owned.ready:
+                at = "" if owned.reading is None else ": at {} of {}".format(*owned.reading)
+                reasons.append(f"partition {partition.partition} is being restored{at}")
         return reasons
 
     # Both

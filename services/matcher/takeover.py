@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -70,6 +71,7 @@ class TakeOver:
     async def run(self, owned: Owned) -> None:
         """Make an assigned, paused partition ready. Raises LogUnavailable."""
         async with self._places:
+            await self.recall(owned)
             pair = await self.resume_point(owned)
             await self.restore_history(owned, pair)
             await self.learn_erasures(owned, pair)
@@ -79,8 +81,26 @@ class TakeOver:
         await self.go_on(owned, pair)
         log.info("partition.taken_over", partition=owned.partition.partition, remembered=len(owned.history))
 
+    async def recall(self, owned: Owned) -> None:
+        """Of a partition that nothing is kept of in memory: the history in its files, else an empty one."""
+        state = self.surroundings.state
+        if state is None or owned.history.folder is not None:
+            return
+        found = await self.surroundings.disk(partial(state.read_history, owned.partition.partition))
+        if found is None:
+            found = await self._empty_history(owned)
+        else:
+            log.info("history.recalled", partition=found.partition, position=found.position, remembered=len(found))
+        owned.shared = SharedHistory(history=found, written_at=self.surroundings.clock())
+
+    async def _empty_history(self, owned: Owned) -> History:
+        state, partition, now = self.surroundings.state, owned.partition.partition, self.surroundings.clock()
+        if state is None:
+            return fresh_history(self.surroundings, self.logs, partition)
+        return await self.surroundings.disk(partial(state.new_history, self.logs.sightings, partition, now))
+
     async def resume_point(self, owned: Owned) -> Pair:
-        """S and C as committed. A kept history of another log, or ahead of this one's end, is not used.
+        """S and C as committed. A kept history of another log, ahead of this one's end, or too old is not used.
 
         Raises StartOver when the logs are not those the session reads.
         """
@@ -96,13 +116,20 @@ class TakeOver:
             end=end,
             content_end=await event_log.end(THE_CONTENT),
         )
-        if owned.history.log_id != self.logs.sightings or owned.history.position > end:
-            owned.shared = SharedHistory(history=fresh_history(self.surroundings, self.logs))
+        if not self.usable(owned.history, end):
+            log.warning("history.not_used", partition=owned.partition.partition)
+            owned.shared = SharedHistory(history=await self._empty_history(owned), written_at=self.surroundings.clock())
         return pair
+
+    def usable(self, history: History, end: int) -> bool:
+        """It is of this log, not ahead of its end, and has not missed an erasure that is told no more."""
+        too_old = self.surroundings.clock() - history.told_at > self.surroundings.history_max_age
+        return history.log_id == self.logs.sightings and history.position <= end and not too_old
 
     async def restore_history(self, owned: Owned, pair: Pair) -> None:
         """Bring the history to S: from what is kept of it, else from the first record. What is read here is not matched."""
         start = max(owned.history.position, await self.surroundings.log.beginning(owned.partition))
+        owned.reading = (start, pair.sightings)
 
         async def remember(records: Sequence[Record], position: int) -> None:
             async with owned.shared.lock:
@@ -112,6 +139,7 @@ class TakeOver:
                     except Poison:
                         continue  # it was referenced in the dead letters when it was first read
                 before, owned.history.position = owned.history.position, position
+                owned.reading = (position, pair.sightings)
             if before // _PROGRESS != position // _PROGRESS:
                 log.info("history.restoring", partition=owned.partition.partition, at=position, upto=pair.sightings)
             await self.surroundings.sleep(0)  # let the event loop go on
@@ -124,6 +152,7 @@ class TakeOver:
 
     async def learn_erasures(self, owned: Owned, pair: Pair) -> None:
         """Apply the erasures up to the partition's end, before anything remembered can lead to a match."""
+        asked_at = self.surroundings.clock()
         end = await self.surroundings.log.end(owned.partition)
 
         async def erase(records: Sequence[Record], position: int) -> None:
@@ -137,6 +166,7 @@ class TakeOver:
                         admit_record(owned.history, record.offset, decoded)
 
         await read_stretch(self.surroundings.log, owned.partition, start=pair.sightings, upto=end, take=erase)
+        owned.history.told_at = max(asked_at, owned.history.told_at)
 
     async def read_register_to_end(self) -> None:
         """Wait until the register has reached the end of the log, by position.
@@ -175,13 +205,22 @@ class TakeOver:
         self.group.resume([owned.partition])
 
 
-def fresh_history(surroundings: Surroundings, logs: Logs) -> History:
-    return History(log_id=logs.sightings, position=0, kept=surroundings.policy.history_kept)
+def fresh_history(surroundings: Surroundings, logs: Logs, partition: int) -> History:
+    return History(
+        log_id=logs.sightings,
+        position=0,
+        kept=surroundings.policy.history_kept,
+        told_at=surroundings.clock(),
+        partition=partition,
+        run=surroundings.background,
+        head_entries=surroundings.head_entries,
+    )
 
 
 def shared_history(memory: Memory, partition: int, surroundings: Surroundings, logs: Logs) -> SharedHistory:
     """What is kept of the partition, else an empty history."""
     memory.revoked_at.pop(partition, None)
     if partition not in memory.histories:
-        memory.histories[partition] = SharedHistory(history=fresh_history(surroundings, logs))
+        history = fresh_history(surroundings, logs, partition)
+        memory.histories[partition] = SharedHistory(history=history, written_at=surroundings.clock())
     return memory.histories[partition]

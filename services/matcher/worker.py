@@ -58,16 +58,28 @@ class Matcher:
 
     async def _register(self, logs: Logs) -> Register:
         """The register to go on with: the one there is, unless it is of another log, ahead of its end or too old to catch up."""
-        kept = self._memory.register
-        if kept is not None and await self._usable(kept, logs):
-            return kept
-        self._memory.register = Register(log_id=logs.content, started_at=self._surroundings.clock())
-        return self._memory.register
+        memory, state = self._memory, self._surroundings.state
+        if memory.register is None and state is not None:
+            memory.register = await self._surroundings.disk(state.read_register)
+            if memory.register is not None:
+                memory.register_written = (memory.register.changes, memory.register.position)
+                memory.register_written_at = self._surroundings.clock()
+                log.info("register.recalled", position=memory.register.position, sizes=memory.register.sizes())
+        if memory.register is not None and await self._usable(memory.register, logs):
+            return memory.register
+        memory.register = Register(log_id=logs.content, started_at=self._surroundings.clock())
+        memory.register_written = memory.register_written_at = None
+        return memory.register
 
     async def _usable(self, register: Register, logs: Logs) -> bool:
         if register.log_id != logs.content or register.too_old(self._surroundings.clock()):
             return False
         return register.position <= await self._surroundings.log.end(THE_CONTENT)
+
+    async def close(self) -> None:
+        """An orderly stop: once `run` was cancelled, write what is as committed. Raises nothing that a disk may do."""
+        if self._session is not None:
+            await self._session.snapshots.at_stop(list(self._session.owned.values()))
 
     def _was_ready(self) -> bool:
         return self._session is not None and not self._session.not_ready()

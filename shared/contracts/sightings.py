@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, ClassVar, NotRequired
 from uuid import UUID
 
@@ -42,6 +43,11 @@ class SightingsBatch(Event):
     TYPE: ClassVar[str] = "takedown.sightings.v1"
 
     sightings: tuple[Sighting, ...]
+
+
+ERASURE_TOLD_FOR = timedelta(hours=12)
+"""How long an erasure stays on a log that can be redacted: it names the URL. Whoever keeps sightings and has not read the log
+for longer must read it anew: the URL's sightings are gone from it."""
 
 
 class UrlErased(Event):

@@ -34,6 +34,10 @@ class KafkaLog:
         self._compacted: dict[str, bool] = {}
 
     @property
+    def redacts(self) -> bool:
+        return False
+
+    @property
     def needs_heartbeat(self) -> bool:
         return True
 

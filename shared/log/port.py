@@ -199,6 +199,11 @@ class EventLog(Protocol):
     """A log: Apache Kafka or PostgreSQL."""
 
     @property
+    def redacts(self) -> bool:
+        """Whether `redact` does anything: then what told of an erasure is itself gone from the log after a while."""
+        ...
+
+    @property
     def needs_heartbeat(self) -> bool:
         """Whether a quiet compacted partition must be written to now and then, else what it holds is never compacted."""
         ...

@@ -47,6 +47,10 @@ class PostgresLog:
         self._catalogue = Catalogue(self._session, schema)
 
     @property
+    def redacts(self) -> bool:
+        return True
+
+    @property
     def needs_heartbeat(self) -> bool:
         return False
 

@@ -7,6 +7,7 @@ case reference are looked for as text and as bytes. What is exempt is printed.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -62,12 +63,14 @@ def tables_with(conninfo: str, needles: set[str]) -> set[str]:
 
 
 def files_with(folder: Path, needles: set[str]) -> set[str]:
+    """Also where a hash is kept as its bytes."""
+    hashes = {bytes.fromhex(needle) for needle in needles if re.fullmatch("[0-9a-f]{32,64}", needle)}
     return {
         str(path.relative_to(folder))
         for path in folder.rglob("*")
         if path.is_file()
         and "cluster" not in path.relative_to(folder).parts
-        and found_in(path.read_bytes().decode("latin-1"), needles)
+        and (found_in((raw := path.read_bytes()).decode("latin-1"), needles) or any(one in raw for one in hashes))
     }
 
 
@@ -105,6 +108,15 @@ def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.
             assert conninfo is not None
             before = tables_with(conninfo, gone)
             assert {"intake.claims", "notifier.takedowns"} <= before, "the search finds what is there"
+
+            wait_for(
+                lambda: (
+                    {"register", "history"} <= {name.split("/")[2].split("-")[0] for name in files_with(data, gone)}
+                ),
+                seconds=60,
+                what="the matcher's files, where the search finds what is there",
+                every=0.5,
+            )
 
             story.claimant.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})
             story.confirmer.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})

@@ -202,6 +202,7 @@ class SimLog:
     """`EventLog` as one process sees it."""
 
     needs_heartbeat = False
+    redacts = True
 
     def __init__(self, storage: Storage, process: str) -> None:
         self._storage = storage

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
+
+import numpy as np
 
 from services.matcher import sending as sending_module
 from services.matcher import session as session_module
@@ -20,7 +22,8 @@ from services.matcher.join import one_for_each
 from services.matcher.owned import THE_CONTENT
 from services.matcher.records import decode_sightings
 from services.matcher.register import Register
-from services.matcher.seen import Remembered
+from services.matcher.register_rows import BURIED
+from services.matcher.seen import Seen
 from services.matcher.sending import Sender
 from services.matcher.session import Session
 from services.matcher.takeover import TakeOver
@@ -257,45 +260,66 @@ def go_on_at_kept_position(patch: Patch) -> None:
 # What is stored and what is matched
 
 
+def remembered(history: History) -> dict[object, Seen]:
+    """(URL, algorithm, value) -> its last sighting, of everything in a history."""
+    found: dict[object, Seen] = {}
+    for number, part in history._parts():
+        for row in np.flatnonzero(part.alive).tolist():
+            one = history.entry(number << 32 | row)
+            found[one.seen.url, one.fingerprint.algorithm, one.fingerprint.value] = one.seen
+    return found
+
+
+def known_of(seen: Seen, before: Mapping[object, Seen]) -> list[Seen]:
+    keys = [(seen.url, one.algorithm, one.value) for one in seen.fingerprints]
+    return [before[key] for key in keys if key in before]
+
+
+def only_new(batch: SeenBatch, before: Mapping[object, Seen]) -> SeenBatch:
+    """Without the sightings of which every fingerprint was there."""
+    pairs = zip(batch.data, batch, strict=True)
+    new = [data for data, seen in pairs if len(known_of(seen, before)) < len(seen.fingerprints)]
+    return SeenBatch(new, partition=batch.partition, offset=batch.offset, appended_at=batch.appended_at)
+
+
 def repeats_not_matched(patch: Patch) -> None:
     admit = Session.admit
 
-    async def only_new(self: Any, owned: Any, records: Any, position: int) -> Any:
-        before = set(owned.history._numbers)
-        batches = await admit(self, owned, records, position)
-        return [only(batch, before) for batch in batches]
+    async def new_alone(self: Any, owned: Any, records: Any, position: int) -> Any:
+        before = remembered(owned.history)
+        return [only_new(batch, before) for batch in await admit(self, owned, records, position)]
 
-    def only(batch: SeenBatch, before: Any) -> SeenBatch:
-        new = [
-            data
-            for data, seen in zip(batch.data, batch, strict=True)
-            if any((seen.url, one.algorithm, one.value) not in before for one in seen.fingerprints)
-        ]
-        return SeenBatch(new, partition=batch.partition, offset=batch.offset, appended_at=batch.appended_at)
-
-    patch(Session, "admit", only_new)
+    patch(Session, "admit", new_alone)
 
 
 def repeats_refresh_nothing(patch: Patch) -> None:
-    patch(History, "_refresh", lambda self, number, seen, fingerprint: None)
+    admit = History.admit
+
+    def new_alone(self: Any, sightings: Any) -> None:
+        for one in sightings:
+            if len(known_of(one, remembered(self))) < len(one.fingerprints):
+                admit(self, [one])
+
+    patch(History, "admit", new_alone)
 
 
-def repeats_refresh_time_alone(patch: Patch) -> None:
-    def refresh(self: Any, number: int, seen: Any, fingerprint: Any) -> None:
-        old = self._entries.pop(number)
-        kept = dataclasses.replace(seen, sighting_id=old.seen.sighting_id)
-        self._entries[number] = Remembered(fingerprint=fingerprint, seen=kept)
+def _refreshing_but_for(**names: str) -> Callable[[Patch], None]:
+    def leave_out(patch: Patch) -> None:
+        admit = History.admit
 
-    patch(History, "_refresh", refresh)
+        def keeping(self: Any, sightings: Any) -> None:
+            for one in sightings:
+                known = known_of(one, remembered(self))
+                kept = {name: getattr(known[0], name) for name in names.values()} if known else {}
+                admit(self, [dataclasses.replace(one, **kept)])
+
+        patch(History, "admit", keeping)
+
+    return leave_out
 
 
-def repeats_refresh_sighting_alone(patch: Patch) -> None:
-    def refresh(self: Any, number: int, seen: Any, fingerprint: Any) -> None:
-        old = self._entries[number]
-        kept = dataclasses.replace(seen, appended_at=old.seen.appended_at)
-        self._entries[number] = Remembered(fingerprint=fingerprint, seen=kept)
-
-    patch(History, "_refresh", refresh)
+repeats_refresh_time_alone = _refreshing_but_for(which="sighting_id")
+repeats_refresh_sighting_alone = _refreshing_but_for(when="appended_at")
 
 
 # Just before a match is sent
@@ -346,7 +370,7 @@ def marks_dropped_while_matching(patch: Patch) -> None:
 
 
 def any_revision(patch: Patch) -> None:
-    patch(Register, "_supersedes", lambda self, event, known: known is None or known.revision is not None)
+    patch(Register, "_supersedes", lambda self, event, known: known is None or known != BURIED)
 
 
 def withdrawals_forgotten(patch: Patch) -> None:
@@ -354,8 +378,8 @@ def withdrawals_forgotten(patch: Patch) -> None:
 
     def forgetting(self: Any, offset: int, event: Any, **more: Any) -> Any:
         entries = apply(self, offset, event, **more)
-        if event.state is not ContentState.ACTIVE and self._contents[event.content_id].revision == event.revision:
-            del self._contents[event.content_id]
+        if event.state is not ContentState.ACTIVE and self.revision_of(event.content_id) == event.revision:
+            del self._contents._rows[event.content_id.bytes]
         return entries
 
     patch(Register, "apply", forgetting)

@@ -16,8 +16,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from services.matcher.columns import empty, joined
+from services.matcher.history import History, at_once
 from services.matcher.owned import Memory, SharedHistory, Surroundings
-from services.matcher.register import MAX_AGE
+from services.matcher.register import MAX_AGE, Register
 from services.matcher.worker import Matcher
 from shared.contracts.content import ContentState
 from shared.contracts.event import data_of, decode
@@ -43,6 +45,10 @@ from tests.simulation.join_truth import (
 T = TypeVar("T")
 NAMES = ("A", "B")
 KEY = b"k" * 32
+
+
+HEAD_ENTRIES = 2
+"""Few, so that what is remembered is soon in segments."""
 
 
 class Violation(AssertionError):
@@ -117,7 +123,9 @@ class World:
             clock=lambda: self.storage.now,
             sleep=sleep,
             offload=offload,
+            background=at_once,
             inline_pairs=-1,
+            head_entries=HEAD_ENTRIES,
         )
         matcher = Matcher(surroundings, memory)
         self.processes[name] = Process(matcher, memory, asyncio.create_task(matcher.run()))
@@ -132,13 +140,16 @@ class World:
     def snapshot(self, name: str) -> Memory:
         """What a file of this moment would hold: register and histories with their positions."""
         memory = self.processes[name].memory
-        register = copy.deepcopy(memory.register)
+        register = None if memory.register is None else Register.of(memory.register.freeze())
+        if register is not None and memory.register is not None:
+            known_contents(register).update(known_contents(memory.register))
         if not self.flags.snapshots_keep_age and register is not None:
             register.at_end_at = self.storage.now
         return Memory(
             register=register,
             histories={
-                number: SharedHistory(history=copy.deepcopy(one.history)) for number, one in memory.histories.items()
+                number: SharedHistory(history=_copied(one.history), written_at=self.storage.now)
+                for number, one in memory.histories.items()
             },
         )
 
@@ -406,6 +417,23 @@ class World:
 
 def _key(content: Content) -> bytes:
     return str(content.content_id).encode()
+
+
+def _copied(history: History) -> History:
+    frozen = history.freeze()
+    copied = History(
+        log_id=history.log_id,
+        position=history.position,
+        kept=history.kept,
+        told_at=history.told_at,
+        partition=history.partition,
+        head_entries=history.head_entries,
+    )
+    pieces = [columns.only(alive) for columns, alive in frozen.recent] or [empty()]
+    copied.restore([], joined(pieces), frozen.next_number)
+    copied._erased = dict(history._erased)
+    known_erased(copied).update(known_erased(history))
+    return copied
 
 
 def _again(record: Record) -> OutgoingRecord:

@@ -52,7 +52,7 @@ def met(value: bytes, sighting: Seen, derived_of: DerivedOf) -> list[Agreement]:
     """What the register and the sighting make of each other, whichever comes first; both orders must say the same."""
     register = Register(log_id="l", started_at=NOW)
     entries = register.apply(0, content(UUID(int=1), 1, registered(value)))
-    history = History(log_id="l", position=0, kept=Policy().history_kept)
+    history = History(log_id="l", position=0, kept=Policy().history_kept, told_at=NOW)
     history.admit([sighting])
     one, other = meet_register(register, [as_batch(sighting)], derived_of), meet_history(history, entries, derived_of)
 
