@@ -8,7 +8,7 @@ ARGS   ?=
 # Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
 TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench bench-index kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index bench-stream kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench: install ## Content confirmed to signed demand received, on both logs (ARG
 
 bench-index: install ## Our PDQ index beside threatexchange and faiss (ARGS=--full for 10 million)
 	$(BIN)/python -m bench.index $(ARGS)
+
+bench-stream: install ## The whole matcher through Kafka: sightings per second on one core (ARGS=--help)
+	$(BIN)/python -m bench.stream $(ARGS)
 
 kafka: install ## A local Apache Kafka in the foreground
 	$(BIN)/python deploy/kafka-local/kafka_local.py $(ARGS)

@@ -38,6 +38,8 @@ HISTORY_BYTES = Gauge("takedown_history_bytes", "Bytes of what is remembered", (
 SNAPSHOT_AGE = Gauge("takedown_snapshot_age_seconds", "Since what is in the file was taken", ("what",))
 SNAPSHOT_SECONDS = Histogram("takedown_snapshot_seconds", "Time to write a file of it", ("what",), buckets=_LATENCY)
 HISTORY_SIZE = Gauge("takedown_history_entries", "Sightings remembered, by partition", ("partition",))
+SIGHTINGS_MATCHED = Counter("takedown_sightings_matched", "Sightings that met the register")
+SIGHTINGS_AT_ONCE = Gauge("takedown_sightings_records_at_once", "Records of sightings that are asked for at once")
 MATCHES = Counter("takedown_matches", "Matches published", ("algorithm", "guarded"))
 MATCH_DROPPED = Counter("takedown_matches_dropped", "Matches dropped just before sending", ("reason",))
 

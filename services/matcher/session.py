@@ -21,6 +21,7 @@ from services.matcher.derived import DerivedOf
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
+from services.matcher.pace import Pace
 from services.matcher.records import admit_record, apply_content, decode_sightings
 from services.matcher.register import Entry, Register
 from services.matcher.sending import Found, Sender
@@ -39,14 +40,13 @@ from shared.log.port import (
     TopicPartition,
     UnknownTopic,
 )
+from shared.metrics import SIGHTINGS_AT_ONCE, SIGHTINGS_MATCHED
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 2000
 """Fingerprints in one query: bounds how long the register or a history is not to be changed."""
 _POLL_SECONDS = 0.5
-_POLL_RECORDS = 64
-"""A record holds up to about 150 sightings."""
 _HURRY_SECONDS = 0.05
 """How long content is waited for while a partition waits for the register (its end may be a hole)."""
 
@@ -80,6 +80,7 @@ class Session:
         self._register_lock = asyncio.Lock()
         self._commit_lock = asyncio.Lock()
         self._moved = Moved()
+        self._pace = Pace()
         self._takeover = TakeOver(
             surroundings=surroundings,
             logs=logs,
@@ -163,14 +164,17 @@ class Session:
         """Take what the group gives, for ever."""
         while True:
             try:
-                polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=_POLL_RECORDS)
+                polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=self._pace.records)
             except (OffsetOutOfRange, UnknownTopic) as error:
                 log.error("matcher.position_lost", error=type(error).__name__)
                 raise StartOver("a sightings position is not there any more") from error
             self._change_ownership(polled)
             self.polled = True
             if polled.records:
+                began = self._surroundings.clock()
                 await self.handle(polled.records)
+                self._pace.took(len(polled.records), (self._surroundings.clock() - began).total_seconds())
+                SIGHTINGS_AT_ONCE.set(self._pace.records)
 
     def _change_ownership(self, polled: Polled) -> None:
         for partition in sorted(polled.revoked):
@@ -211,6 +215,7 @@ class Session:
         for owned, position in upto.items():
             owned.handled_to = position
         await self.commit(upto)
+        SIGHTINGS_MATCHED.inc(sum(len(batch) for _, batch in batches))
 
     def _is_ready(self, partition: TopicPartition) -> bool:
         return partition in self.owned and self.owned[partition].ready
@@ -235,6 +240,7 @@ class Session:
                 admit_record(owned.history, record.offset, decoded)
                 if isinstance(decoded, SeenBatch):
                     batches.append(decoded)
+                await self._surroundings.sleep(0)  # heartbeats go on beside many records
             owned.history.position = max(position, owned.history.position)
         for record, why in poison:
             await self._set_aside(record, why, self._logs.sightings)

@@ -1,0 +1,376 @@
+"""The matcher's stream through real Kafka: sightings per second on one core, where the time goes, and how soon confirmed content matches.
+
+    make bench-stream                            registers of 100,000, 1,000,000 and 3,000,000 PDQ entries; writes docs/performance.md
+    make bench-stream ARGS="--sizes 100000"      these sizes; nothing is written
+    make bench-stream ARGS=--json                one JSON object a measurement; nothing is written
+
+The whole matcher runs as a process of its own on core 0 (read, decode, remember, meet the register, publish the matches, commit both
+offsets), Kafka and whoever loads it on core 1. Sightings wait in the topic, about 150 in a record as intake makes them; one in 200 is
+near an entry of the register. Beside it, in the same run and on the same core: aiokafka reading the same records, and the same with their
+pydantic model. `1 PDQ` and `2 PDQ` (with that of the true mirror) are a sighting's fingerprints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import platform
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from bench.document import replace_section
+from bench.stream_load import (
+    IN_A_RECORD,
+    content_of,
+    contents,
+    make_topics,
+    publish_all,
+    sightings_record,
+    sightings_records,
+    values_of,
+)
+from services.matcher.index import Hashes
+from shared.contracts.event import decode
+from shared.contracts.matches import MODELS, MatchFound
+from shared.contracts.topics import MATCHES
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_local import start_kafka
+from shared.log.port import TopicPartition
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZES = (100_000, 1_000_000, 3_000_000)
+AIM_PER_SECOND = 20_000
+AIM_CONFIRMED_MS = 100
+CONFIRMED_PER_SECOND = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One measurement. Rates are sightings a second by the clock, the process alone on its core.
+
+    `raw_per_second`, `pydantic_per_second`: the floor. `resident_mb`: at the end, the history of these sightings in it.
+    `confirmed_*`: from publishing content to reading its match with a sighting of before, while sightings flow.
+    """
+
+    entries: int
+    pdq_values: int
+    sightings: int
+    per_second: float
+    cpu_share: float
+    raw_per_second: float
+    pydantic_per_second: float
+    start_seconds: float
+    resident_mb: float
+    longest_stall_ms: float
+    profile: dict[str, float]
+    start_again_seconds: float | None = None
+    confirmed_p50_ms: float | None = None
+    confirmed_p99_ms: float | None = None
+    confirmed_beside_per_second: float | None = None
+
+
+def progress(text: str) -> None:
+    print(f"bench-stream: {text}", file=sys.stderr, flush=True)
+
+
+# What is measured
+
+
+class Measured:
+    """A process of `bench.stream_process`, and what it says."""
+
+    def __init__(self, bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> None:
+        spec = {
+            "bootstrap": bootstrap,
+            "mode": mode,
+            "cpu": cpu,
+            "every_seconds": 0.2,
+            "in_a_record": IN_A_RECORD,
+            "folder": str(folder),
+        }
+        self.started_at = time.monotonic()
+        self.said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.stream_process", json.dumps(spec)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout:
+            for line in self._process.stdout:
+                self.said.put(json.loads(line))
+
+    def next(self) -> dict[str, Any]:
+        return self.said.get(timeout=600)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def measured(bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> Iterator[Measured]:
+    process = Measured(bootstrap, mode, cpu=cpu, folder=folder)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def floor(bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> float:
+    """Sightings a second."""
+    with measured(bootstrap, mode, cpu=cpu, folder=folder) as process:
+        began, ended = process.next(), process.next()
+    return float(ended["handled"]) / (float(ended["at"]) - float(began["at"]))
+
+
+def run(
+    size: int, pdq_values: int, sightings: int, *, folder: Path, cpu: int | None, confirm_seconds: float
+) -> Figures:
+    """One broker, one register, one load."""
+    register = values_of(size, seed=1)
+    with start_kafka(data_dir=folder / "kafka", on_progress=lambda line: None) as kafka:
+        bootstrap = kafka.bootstrap_servers
+        asyncio.run(make_topics(bootstrap))
+        progress(f"{size:,} entries, {pdq_values} PDQ: loading the register")
+        asyncio.run(publish_all(bootstrap, contents(register), transactional=True))
+        progress(f"loading {sightings:,} sightings")
+        records = sightings_records(sightings, register, pdq_values=pdq_values, seed=2)
+        asyncio.run(publish_all(bootstrap, iter(records), transactional=False))
+        progress("the floor")
+        raw, validated = (floor(bootstrap, mode, cpu=cpu, folder=folder) for mode in ("raw", "pydantic"))
+        progress("the matcher")
+        with measured(bootstrap, "matcher", cpu=cpu, folder=folder) as process:
+            figures = throughput(process, size, pdq_values, sightings, raw, validated)
+            if confirm_seconds:
+                progress(f"confirmed content beside {AIM_PER_SECOND:,} sightings/s")
+                times, rate = asyncio.run(confirmed(bootstrap, register, process, seconds=confirm_seconds))
+                figures = dataclasses.replace(
+                    figures,
+                    confirmed_p50_ms=round(percentile(times, 0.5), 1),
+                    confirmed_p99_ms=round(percentile(times, 0.99), 1),
+                    confirmed_beside_per_second=round(rate),
+                )
+            wait_for_file(folder / "state" / "register")
+        progress("the matcher started again, from its snapshot")
+        with measured(bootstrap, "matcher", cpu=cpu, folder=folder) as process:
+            while not (said := process.next())["ready"]:
+                pass
+        return dataclasses.replace(figures, start_again_seconds=round(said["at"] - process.started_at, 1))
+
+
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} was not written"
+        time.sleep(0.1)
+
+
+def throughput(process: Measured, size: int, pdq_values: int, sightings: int, raw: float, validated: float) -> Figures:
+    """From the first tenth of the sightings to the last."""
+    ready_at, first, stall, last = None, None, 0.0, process.next()
+    while last["handled"] < sightings:
+        last = process.next()
+        if ready_at is None and last["ready"]:
+            ready_at = last["at"]
+        if last["handled"] >= sightings / 10:
+            first = first or last
+            stall = max(stall, last["longest_stall"])
+    assert first is not None
+    seconds = last["at"] - first["at"]
+    samples = sum(last["profile"].values()) or 1
+    return Figures(
+        entries=size,
+        pdq_values=pdq_values,
+        sightings=sightings,
+        per_second=round((last["handled"] - first["handled"]) / seconds),
+        cpu_share=round((last["cpu"] - first["cpu"]) / seconds, 2),
+        raw_per_second=round(raw),
+        pydantic_per_second=round(validated),
+        start_seconds=round((ready_at or first["at"]) - process.started_at, 1),
+        resident_mb=round(last["resident"] / 1e6),
+        longest_stall_ms=round(1000 * stall),
+        profile={stage: round(count / samples, 3) for stage, count in sorted(last["profile"].items())},
+    )
+
+
+async def confirmed(
+    bootstrap: str, register: Hashes, process: Measured, *, seconds: float
+) -> tuple[list[float], float]:
+    """(milliseconds of each, sightings handled a second meanwhile).
+
+    Each content's only fingerprint is that of a sighting which is in the history already.
+    """
+    log = KafkaLog(bootstrap)
+    count = int(seconds * CONFIRMED_PER_SECOND)
+    values = values_of(count, seed=3)
+    fresh = [
+        sightings_record(
+            500_000_000 + start, [[value.tobytes().hex()] for value in values[start : start + IN_A_RECORD]]
+        )
+        for start in range(0, count, IN_A_RECORD)
+    ]
+    flow = sightings_records(int(seconds * AIM_PER_SECOND), register, pdq_values=1, seed=4)
+    began: dict[UUID, float] = {}
+    took: list[float] = []
+    try:
+        async with log.publisher() as publisher, log.publisher() as second, log.reader() as matches:
+            await publisher.publish(fresh)
+            places = [TopicPartition(topic=MATCHES.name, partition=number) for number in range(MATCHES.partitions)]
+            await matches.assign({place: await log.end(place) for place in places})
+            await asyncio.sleep(3)  # they are in the history by then
+            while not process.said.empty():
+                before = process.next()
+            before = process.next()
+
+            async def watch() -> None:
+                while True:
+                    for record in await matches.read(timeout_seconds=0.2):
+                        event = decode(MODELS, value=record.value, headers=record.headers).event
+                        if isinstance(event, MatchFound) and event.content_id in began:
+                            took.append(1000 * (time.monotonic() - began.pop(event.content_id)))
+
+            async def load() -> None:
+                start = time.monotonic()
+                for number, record in enumerate(flow):
+                    await asyncio.sleep(start + number * IN_A_RECORD / AIM_PER_SECOND - time.monotonic())
+                    await publisher.publish([record])
+
+            watching, loading = asyncio.create_task(watch()), asyncio.create_task(load())
+            for value in values:
+                await asyncio.sleep(1 / CONFIRMED_PER_SECOND)
+                record = content_of([value.tobytes().hex()])
+                assert record.key is not None
+                began[UUID(record.key.decode())] = time.monotonic()
+                await second.publish([record])
+            await loading
+            while not process.said.empty():
+                after = process.next()
+            after = process.next()
+            deadline = time.monotonic() + 30
+            while began and time.monotonic() < deadline:  # noqa: ASYNC110 - a bench may look
+                await asyncio.sleep(0.05)
+            assert not began, f"{len(began)} of {count} were not matched"
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    finally:
+        await log.close()
+    return took, (after["handled"] - before["handled"]) / (after["at"] - before["at"])
+
+
+def percentile(values: Sequence[float], fraction: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+
+
+# What is told
+
+
+def table(results: Sequence[Figures]) -> str:
+    lines = [
+        "| register | sightings with | sightings/s on one core | of aiokafka raw | of raw + pydantic | start, s | from snapshot, s |"
+        " resident, MB | longest stall, ms |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines.extend(
+        f"| {one.entries:,} | {one.pdq_values} PDQ | {one.per_second:,.0f} | 1/{one.raw_per_second / one.per_second:.1f} |"
+        f" 1/{one.pydantic_per_second / one.per_second:.1f} | {one.start_seconds} | {one.start_again_seconds} |"
+        f" {one.resident_mb:,.0f} | {one.longest_stall_ms:.0f} |"
+        for one in results
+    )
+    stages = sorted({stage for one in results for stage in one.profile})
+    lines += ["", "Where the time goes, in hundredths:", ""]
+    heads = [f"{one.entries:,}, {one.pdq_values} PDQ" for one in results]
+    lines += [f"| | {' | '.join(heads)} |", "|---" * (len(results) + 1) + "|"]
+    lines.extend(
+        f"| {stage} | " + " | ".join(f"{100 * one.profile.get(stage, 0):.0f}" for one in results) + " |"
+        for stage in stages
+    )
+    lines.append("")
+    lines.extend(
+        f"Confirmed content to its match with a sighting of before, {one.entries:,} entries, beside"
+        f" {one.confirmed_beside_per_second:,.0f} sightings/s: p50 {one.confirmed_p50_ms} ms, p99 {one.confirmed_p99_ms} ms"
+        f" (aim p99 {AIM_CONFIRMED_MS} ms)."
+        for one in results
+        if one.confirmed_p99_ms is not None
+    )
+    return "\n".join(lines)
+
+
+def section(results: Sequence[Figures]) -> str:
+    return f"""## The matcher's stream
+
+Made by `make bench-stream` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores,
+Python {platform.python_version()}; load of the machine at the end: {os.getloadavg()[0]:.1f}. The whole matcher is one process on a core
+of its own, Kafka and the load on the other. The floor, in the same run on the same core: aiokafka reading the same records, and with
+their pydantic model. The aim is {AIM_PER_SECOND:,} sightings/s with one PDQ value each at 1,000,000 entries. Start: from the process's
+first instruction until it is ready, without files and with a snapshot (aim 5 s at 1,000,000), Python's start in it. Resident: with the
+register and the history of the sightings measured.
+Stall: the longest the event loop was kept waiting.
+
+{table(results)}
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="make bench-stream", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", help="entries of the register; nothing is written")
+    parser.add_argument("--sightings", type=int, default=200_000, help="how many are measured (200,000)")
+    parser.add_argument(
+        "--confirm-seconds", type=float, default=15, help="how long content is confirmed; 0: not at all (15)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a measurement; nothing is written")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md also for other sizes")
+    arguments = parser.parse_args()
+    cpu = None
+    if (os.cpu_count() or 1) > 1:
+        cpu = min(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {cpu})  # Kafka, started from here, too
+    results = []
+    for size in arguments.sizes or SIZES:
+        for pdq_values in (1, 2):
+            with tempfile.TemporaryDirectory(prefix="takedown-bench-") as folder:
+                one = run(
+                    size,
+                    pdq_values,
+                    arguments.sightings,
+                    folder=Path(folder),
+                    cpu=cpu,
+                    confirm_seconds=arguments.confirm_seconds if pdq_values == 1 else 0,
+                )
+            results.append(one)
+            if arguments.json:
+                print(json.dumps(dataclasses.asdict(one)), flush=True)
+            else:
+                progress(f"{one.per_second:,.0f} sightings/s")
+    if not arguments.json:
+        print(table(results))
+        if not arguments.sizes or arguments.write:
+            replace_section("stream", section(results))
+            progress("docs/performance.md written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
