@@ -192,7 +192,8 @@ class TakeOver:
     async def scan_history(self, owned: Owned, pair: Pair) -> None:
         """Match the history with every entry at C or later, whether just applied or long ago."""
         upto = self.register.position
-        await self.scan(self.register.entries_from(pair.content), [owned])
+        if len(owned.history):  # at a first start it is empty, and the register may have millions of entries
+            await self.scan(self.register.entries_from(pair.content), [owned])
         owned.scanned_to = upto
 
     async def go_on(self, owned: Owned, pair: Pair) -> None:
