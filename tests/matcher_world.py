@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from services.matcher.batch import SeenBatch
 from services.matcher.owned import Memory, Surroundings
 from services.matcher.seen import Seen
+from services.matcher.state_files import StateFiles
 from services.matcher.worker import Matcher
 from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.contracts.event import Event, data_of, decode, headers_of
@@ -21,7 +24,7 @@ from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingData, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
 from shared.log.murmur2 import partition_of
-from shared.log.port import EventLog, OutgoingRecord, TopicPartition
+from shared.log.port import EventLog, OutgoingRecord, Reader, Record, TopicPartition
 from shared.policy import Policy
 
 KEY = b"k" * 32
@@ -191,8 +194,12 @@ async def running_matcher(
     memory: Memory | None = None,
     ready: bool = True,
     policy: Policy | None = None,
+    state: StateFiles | None = None,
 ) -> AsyncIterator[Matcher]:
-    surroundings = Surroundings(log=log, policy=policy or Policy(), fingerprint_key=KEY, member_id=member_id)
+    """With `state` it stops in order, so that its files are as committed."""
+    surroundings = Surroundings(
+        log=log, policy=policy or Policy(), fingerprint_key=KEY, member_id=member_id, state=state
+    )
     matcher = Matcher(surroundings, memory)
     task = asyncio.create_task(matcher.run())
     try:
@@ -204,6 +211,37 @@ async def running_matcher(
         outcome = (await asyncio.gather(task, return_exceptions=True))[0]
         if not isinstance(outcome, asyncio.CancelledError):
             raise outcome if isinstance(outcome, BaseException) else AssertionError("it ended by itself")
+        await matcher.close()
+
+
+class CountedLog:
+    """A log, and how many records were read of each topic through it, not counting what a group is given."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.read: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Reader]:
+        async with self._log.reader() as reader:
+            yield cast(Reader, _CountedReader(reader, self.read))
+
+
+class _CountedReader:
+    def __init__(self, reader: Reader, read: Counter[str]) -> None:
+        self._reader = reader
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def read(self, **how: Any) -> tuple[Record, ...]:
+        records = tuple(await self._reader.read(**how))
+        self._read.update(record.topic for record in records)
+        return records
 
 
 async def until(condition: Callable[[], object], *, what: str, seconds: float = 20) -> None:

@@ -151,7 +151,11 @@ class TakeOver:
             log.info("history.restored", partition=owned.partition.partition, records_from=start, upto=pair.sightings)
 
     async def learn_erasures(self, owned: Owned, pair: Pair) -> None:
-        """Apply the erasures up to the partition's end, before anything remembered can lead to a match."""
+        """Apply the erasures up to the partition's end, before anything remembered can lead to a match.
+
+        Raises StartOver when it took so long that one may have been told no more when it was reached.
+        """
+        told_at = owned.history.told_at
         asked_at = self.surroundings.clock()
         end = await self.surroundings.log.end(owned.partition)
 
@@ -166,7 +170,9 @@ class TakeOver:
                         admit_record(owned.history, record.offset, decoded)
 
         await read_stretch(self.surroundings.log, owned.partition, start=pair.sightings, upto=end, take=erase)
-        owned.history.told_at = max(asked_at, owned.history.told_at)
+        if self.surroundings.clock() - told_at > self.surroundings.history_max_age:
+            raise StartOver("a history has not heard of erasures for too long")
+        owned.history.told_at = max(asked_at, told_at)
 
     async def read_register_to_end(self) -> None:
         """Wait until the register has reached the end of the log, by position.

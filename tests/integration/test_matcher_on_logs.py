@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
 
 from services.matcher.owned import GROUP
+from services.matcher.state_files import StateFiles
+from services.matcher.worker import Matcher
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.dead_letters import MODELS as DEAD_LETTER_MODELS
 from shared.contracts.dead_letters import DeadLetter
@@ -18,10 +25,11 @@ from shared.contracts.matches import Guard, SightingUnmatched
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, SIGHTINGS, TOPICS
 from shared.fingerprints import Orientation, derive_orientations
 from shared.ids import match_event_id, takedown_id
-from shared.log.port import OutgoingRecord, Publisher
+from shared.log.port import EventLog, OutgoingRecord, Publisher
 from shared.policy import Policy
 from tests.contract.log_harness import Harness, kafka_harness, postgres_harness, read_all
 from tests.matcher_world import (
+    CountedLog,
     MatchesSeen,
     content,
     content_record,
@@ -305,3 +313,48 @@ async def test_logs_made_anew_under_a_running_matcher(fresh_database: str) -> No
                 await publisher.publish([content_record(content(content_id, 1, registered(picture)))])
                 await until(lambda: (content_id, one.sighting_id) in seen.pairs(), what="the new logs", seconds=40)
                 await until(lambda: not matcher.not_ready(), what="ready again")
+
+
+def all_committed(matcher: Matcher) -> bool:
+    """What is not is read again."""
+    session = matcher._session
+    owned = [] if session is None else session.owned.values()
+    remembered = sum(len(one.history) for one in owned)
+    positions = [(one.history.position, one.committed.sightings) for one in owned if one.committed is not None]
+    return remembered >= 60 and len(positions) == len(owned) and all(here == there for here, there in positions)
+
+
+async def test_a_restart_reads_the_files_and_not_the_log(
+    harness: Harness, publisher: Publisher, tmp_path: Path
+) -> None:
+    """And with its files deleted it reads the log, says that it is not ready, and then knows as much."""
+    values = [random.randbytes(32) for _ in range(3)]
+    first, second, late = uuid4(), uuid4(), uuid4()
+    old = [sighting(a_url(), seen_value(value), seen_value(random.randbytes(16), "md5")) for value in values * 10]
+    files = StateFiles(folder=tmp_path / "state", kept=timedelta(days=180), head_entries=4)
+    os.close(files.lock())
+    async with watch_matches(harness.log) as seen, running_matcher(harness.log, state=files) as matcher:
+        await publisher.publish([content_record(content(first, 1, registered(values[0])))])
+        await publisher.publish([sightings_record(one) for one in old])
+        await until(lambda: len(seen.sightings_of(first)) == 10, what="the sightings")
+        await until(lambda: all_committed(matcher), what="all is committed")
+    counted = CountedLog(harness.log)
+    async with watch_matches(harness.log) as seen, running_matcher(cast(EventLog, counted), state=files):
+        assert (counted.read[SIGHTINGS.name], counted.read[CONTENT.name]) == (0, 0)
+        await publisher.publish([content_record(content(second, 1, registered(values[1])))])
+        again = sighting(a_url(), seen_value(values[0]))
+        await publisher.publish([sightings_record(again)])
+        await until(lambda: len(seen.sightings_of(second)) == 10, what="what was seen before the restart")
+        await until(lambda: (first, again.sighting_id) in seen.pairs(), what="content of before the restart")
+    shutil.rmtree(files.folder)
+    os.close(files.lock())
+    counted = CountedLog(harness.log)
+    async with (
+        watch_matches(harness.log) as seen,
+        running_matcher(cast(EventLog, counted), state=files, ready=False) as matcher,
+    ):
+        assert matcher.not_ready()
+        await until(lambda: not matcher.not_ready(), what="ready")
+        assert counted.read[SIGHTINGS.name] >= len(old)
+        await publisher.publish([content_record(content(late, 1, registered(values[2])))])
+        await until(lambda: len(seen.sightings_of(late)) == 10, what="what was read again")
