@@ -89,6 +89,15 @@ class Layout:
         return np.array(self.flips, dtype=np.uint64)
 
     @cached_property
+    def chunk_masks(self) -> Words:
+        """uint64[chunks, 4]: the bits of a value, not scrambled, that are in each chunk."""
+        masks = np.zeros((len(self.widths), BITS // 64), dtype=np.uint64)
+        for chunk, (start, width) in enumerate(zip(self.starts.tolist(), self.widths, strict=True)):
+            for bit in BIT_ORDER[start : start + width]:
+                masks[chunk, bit // 64] |= np.uint64(1 << (bit % 64))
+        return masks
+
+    @cached_property
     def word_bounds(self) -> Words:
         """uint64[chunks + 1]: chunk c's bitmap words are `word_bounds[c]` up to `word_bounds[c + 1]`."""
         return np.cumsum([0, *(1 << (width - LOW_BITS) for width in self.widths)]).astype(np.uint64)

@@ -15,6 +15,7 @@ from services.matcher.compiling import kernels
 
 MAX_VALUES = 1 << 26
 """An entry is four bytes: 26 bits of slot, 6 of key."""
+_VALUE_BYTES = 32
 _NO_WANTED = np.empty((0, 4), dtype=np.uint64)
 
 
@@ -66,8 +67,11 @@ def freeze(words: npt.NDArray[np.uint64], layout: Layout | None = None) -> Chunk
     keys = loops.keys_of(words, cut.table, cut.starts, cut.widths)
     bounds = [int(bound) for bound in layout.word_bounds]
     chunks = len(layout.widths)
-    bitmaps = np.zeros(bounds[-1], dtype=np.uint64)
-    offsets = np.zeros(bounds[-1] + chunks, dtype=np.uint32)
+    # Filled and not made of zeros: numpy asks for huge pages for the one alone, and a search reads at random places.
+    bitmaps = np.empty(bounds[-1], dtype=np.uint64)
+    bitmaps.fill(0)
+    offsets = np.empty(bounds[-1] + chunks, dtype=np.uint32)
+    offsets.fill(0)
     entries = np.empty((chunks, len(words)), dtype=np.uint32)
     for chunk in range(chunks):
         start, end = bounds[chunk], bounds[chunk + 1]
@@ -77,7 +81,18 @@ def freeze(words: npt.NDArray[np.uint64], layout: Layout | None = None) -> Chunk
             offsets[start + chunk : end + chunk + 1],
             entries[chunk],
         )
-    return ChunkedValues(layout=layout, words=words, bitmaps=bitmaps, offsets=offsets, entries=entries)
+    return ChunkedValues(layout=layout, words=_in_cache_lines(words), bitmaps=bitmaps, offsets=offsets, entries=entries)
+
+
+def _in_cache_lines(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The same values, none of which lies in two cache lines."""
+    if words.ctypes.data % _VALUE_BYTES == 0:
+        return words
+    room = np.empty(words.nbytes + _VALUE_BYTES, dtype=np.uint8)
+    start = -room.ctypes.data % _VALUE_BYTES
+    moved = room[start : start + words.nbytes].view(np.uint64).reshape(words.shape)
+    moved[...] = words
+    return moved
 
 
 def shapes_of(layout: Layout, count: int) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
@@ -103,4 +118,5 @@ def _cut(name: str) -> Any:
         layout.flip_masks,
         layout.flip_bounds,
         low_masks(),
+        layout.chunk_masks,
     )

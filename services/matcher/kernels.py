@@ -23,8 +23,8 @@ Keys = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
-_BLOCK_QUERIES = 256
-"""Queries that go through one chunk together, so that its bitmap (2 MB at most) stays in the second-level cache."""
+_BLOCK_QUERIES = 8192
+"""Queries that go through one chunk together, so that its bitmap (2 MB at most) is brought near once for all of them."""
 _GROUP_QUERIES = 8
 """Of these, queries that go step by step together: each step asks for the memory of the next, all at once."""
 _CANDIDATES = 4096
@@ -41,6 +41,7 @@ class Cut(NamedTuple):
     flip_masks: Keys
     flip_bounds: Words
     low_masks: Words
+    chunk_masks: Words
 
 
 class Tables(NamedTuple):
@@ -218,13 +219,14 @@ def is_alive(alive: Bytes, slot: np.uint64) -> bool:
 
 
 @_kernel
-def admitted_before(value: Words, keys: Keys, chunk: int, cut: Cut) -> bool:
+def admitted_before(values: Words, slot: np.uint64, wanted: Words, row: np.uint64, chunk: int, cut: Cut) -> bool:
     """Whether a chunk before this one admits the pair already: it is reported by the first that does."""
-    scrambled = np.empty(4, dtype=np.uint64)
-    scramble(value, cut.table, scrambled)
+    masks, flips = cut.chunk_masks, cut.flips
+    a, b = values[slot, 0] ^ wanted[row, 0], values[slot, 1] ^ wanted[row, 1]
+    c, d = values[slot, 2] ^ wanted[row, 2], values[slot, 3] ^ wanted[row, 3]
     for earlier in range(chunk):
-        key = key_of(scrambled, cut.starts[earlier], cut.widths[earlier])
-        if popcount(np.uint64(key ^ keys[earlier])) <= cut.flips[earlier]:
+        flipped = popcount(a & masks[earlier, 0]) + popcount(b & masks[earlier, 1])
+        if flipped + popcount(c & masks[earlier, 2]) + popcount(d & masks[earlier, 3]) <= flips[earlier]:
             return True
     return False
 
@@ -320,7 +322,6 @@ def verify(
     waiting: Waiting,
     count: np.uint64,
     wanted: Words,
-    keys: Keys,
     chunk: int,
     cut: Cut,
     part: Tables,
@@ -335,7 +336,7 @@ def verify(
         distance = np.uint64(distances[candidate])
         if distance <= max_distance:
             slot, row = np.uint64(slots[candidate]), np.uint64(rows[candidate])
-            if is_alive(alive, slot) and not admitted_before(values[slot], keys[row], chunk, cut):
+            if is_alive(alive, slot) and not admitted_before(values, slot, wanted, row, chunk, cut):
                 hits = appended(hits, found, row, slot, distance)
                 found += 1
     return hits, found
@@ -358,7 +359,7 @@ def search_chunk(
     found: int,
 ) -> tuple[Numbers, int]:
     """Queries `first` up to `last`, a group that goes step by step together, in one chunk."""
-    entries, size = part.entries[chunk], len(part.values)
+    entries, values, size = part.entries[chunk], part.values, len(part.values)
     near_count = np.uint64(0)
     for row in range(first, last):
         if seen[row] <= size:
@@ -369,7 +370,7 @@ def search_chunk(
     count = np.uint64(0)
     for place in range(near_count):  # the first entry of each; most words have no other
         if count == np.uint64(_CANDIDATES):
-            hits, found = verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+            hits, found = verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
             count = np.uint64(0)
         packed, row = np.uint64(entries[starts[place]]), rows[place]
         wants = (masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
@@ -377,6 +378,8 @@ def search_chunk(
         slot_rows[count] = row
         count += wants
         seen[row] += np.int64(wants)
+    for place in range(count):
+        prefetch(values, np.uint64(slots[place]))
     for turn in range(longer):
         place = long_places[turn]
         start, stop, row = starts[place] + np.uint64(1), stops[place], rows[place]
@@ -387,9 +390,9 @@ def search_chunk(
             seen[row] += np.int64(count - before)
             start = middle
             if count == np.uint64(_CANDIDATES):
-                hits, found = verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+                hits, found = verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
                 count = np.uint64(0)
-    return verify(waiting, count, wanted, keys, chunk, cut, part, max_distance, hits, found)
+    return verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
 
 
 @_kernel
