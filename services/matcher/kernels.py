@@ -1,8 +1,9 @@
 """The inner loops of the chunked index, compiled by numba. Import this module only where compiling may wait (see `compiling.py`).
 
 Unsigned integers throughout: numba tests signed indices for negative ones, and mixing the two makes floats.
-Arrays are taken out of their tuples before a loop: numba counts references where one is taken out, with an instruction that lets no
-memory access pass, and the loops live from having many under way (collecting candidates was three times slower otherwise).
+Arrays are taken out of their tuples before a loop, and a loop hands on no array that a turn of it may exchange: numba counts
+references there, with an instruction that lets no memory access pass, and the loops live from having many under way (a search
+takes twice as long otherwise).
 No function here checks a bound: `frozen.py` hands over arrays of one layout, and nobody else may call them.
 """
 
@@ -244,23 +245,28 @@ def appended(hits: Numbers, found: int, row: int | np.uint64, slot: np.uint64, d
 
 @_kernel
 def words_near(
-    key: np.uint64, row: int, chunk: int, cut: Cut, bitmaps: Words, near: Near, count: np.uint64
+    first: int, last: int, keys: Keys, chunk: int, cut: Cut, bitmaps: Words, seen: Numbers, size: int, near: Near
 ) -> np.uint64:
-    """Appends the words of the chunk's bitmap that hold a key within its flips of `key`, with those keys; how many there are."""
-    low, high = key & np.uint64(63), key >> np.uint64(6)
+    """The words of the chunk's bitmap that hold a key within its flips of the key of queries `first` to `last`; how many there are."""
     base, most = cut.word_bounds[chunk], cut.flips[chunk]
-    before = count
-    words, masks, rows, flip_masks = near.words, near.masks, near.rows, cut.flip_masks
-    for flipped in range(most + np.uint64(1)):
-        mask = cut.low_masks[most - np.uint64(flipped), low]
-        for place in range(cut.flip_bounds[chunk, flipped], cut.flip_bounds[chunk, flipped + 1]):
-            word = base + (high ^ np.uint64(flip_masks[place]))
-            both = bitmaps[word] & mask
-            words[count] = word  # without a branch: kept only where `count` moves on
-            masks[count] = both
-            count += np.uint64(both != np.uint64(0))
-    for place in range(before, count):
-        rows[place] = row
+    words, masks, rows = near.words, near.masks, near.rows
+    flip_masks, flip_bounds, low_masks = cut.flip_masks, cut.flip_bounds, cut.low_masks
+    count = np.uint64(0)
+    for row in range(first, last):
+        if seen[row] > size:
+            continue
+        key, before = np.uint64(keys[row, chunk]), count
+        low, high = key & np.uint64(63), key >> np.uint64(6)
+        for flipped in range(most + np.uint64(1)):
+            mask = low_masks[most - np.uint64(flipped), low]
+            for place in range(flip_bounds[chunk, flipped], flip_bounds[chunk, flipped + 1]):
+                word = base + (high ^ np.uint64(flip_masks[place]))
+                both = bitmaps[word] & mask
+                words[count] = word  # without a branch: kept only where `count` moves on
+                masks[count] = both
+                count += np.uint64(both != np.uint64(0))
+        for place in range(before, count):
+            rows[place] = row
     return count
 
 
@@ -291,30 +297,78 @@ def locate(near: Near, count: np.uint64, chunk: int, part: Tables, entries: Keys
 
 
 @_kernel
-def collect(
-    entries: Keys, start: np.uint64, stop: np.uint64, mask: np.uint64, row: int, waiting: Waiting, count: np.uint64
+def collect_first(
+    near: Near, count: np.uint64, entries: Keys, values: Words, waiting: Waiting, seen: Numbers
 ) -> np.uint64:
-    """Appends the slots of the entries whose low key bits are in `mask`; how many are waiting then."""
-    slots, rows = waiting.slots, waiting.rows
-    for entry in range(start, stop):
-        packed = np.uint64(entries[entry])
-        slots[count] = packed >> np.uint64(6)
-        rows[count] = row
-        count += (mask >> (packed & np.uint64(63))) & np.uint64(1)
-    return count
+    """The first entry of each near word, where its key is wanted; most words have no other. How many candidates are waiting then."""
+    masks, starts, near_rows, slots, rows = near.masks, near.starts, near.rows, waiting.slots, waiting.rows
+    candidates = np.uint64(0)
+    for place in range(count):
+        packed, row = np.uint64(entries[starts[place]]), near_rows[place]
+        wants = (masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
+        slots[candidates] = packed >> np.uint64(6)
+        rows[candidates] = row
+        candidates += wants
+        seen[row] += np.int64(wants)
+    for place in range(candidates):
+        prefetch(values, np.uint64(slots[place]))
+    return candidates
 
 
 @_kernel
-def measure(values: Words, wanted: Words, slots: Keys, rows: Numbers, distances: Keys, count: int | np.int64) -> None:
-    """`distances[i]`: value `slots[i]` from query `rows[i]`. No branch in it: many values are under way at once."""
+def collect_further(
+    near: Near,
+    longer: np.uint64,
+    turn: np.uint64,
+    entries: Keys,
+    values: Words,
+    waiting: Waiting,
+    candidates: np.uint64,
+    seen: Numbers,
+    size: int,
+) -> tuple[np.uint64, np.uint64]:
+    """The other entries, from the word in `near.longer` at `turn`, until `waiting` is full: (how far it came, candidates waiting).
+
+    `near.starts` moves on to what was not taken yet.
+    """
+    masks, starts, stops, near_rows = near.masks, near.starts, near.stops, near.rows
+    long_places, slots, rows = near.longer, waiting.slots, waiting.rows
+    full, before = np.uint64(_CANDIDATES), candidates
+    while turn < longer and candidates < full:
+        place = long_places[turn]
+        start, mask, row = starts[place] + np.uint64(1), masks[place], near_rows[place]
+        stop = min(stops[place], start + full - candidates)
+        had = candidates
+        for entry in range(start, stop):
+            packed = np.uint64(entries[entry])
+            slots[candidates] = packed >> np.uint64(6)
+            rows[candidates] = row
+            candidates += (mask >> (packed & np.uint64(63))) & np.uint64(1)
+        seen[row] += np.int64(candidates - had)
+        starts[place] = stop - np.uint64(1)
+        if stop == stops[place] or seen[row] > size:
+            turn += np.uint64(1)
+    for candidate in range(before, candidates):
+        prefetch(values, np.uint64(slots[candidate]))
+    return turn, candidates
+
+
+@_kernel
+def measure(values: Words, wanted: Words, waiting: Waiting, count: np.uint64, max_distance: np.uint64) -> np.uint64:
+    """Keeps of what is waiting what is near enough, with its distance; how many. No branch in it: many values are under way at once."""
+    slots, rows, distances = waiting.slots, waiting.rows, waiting.distances
+    kept = np.uint64(0)
     for place in range(count):
         slot, row = np.uint64(slots[place]), np.uint64(rows[place])
-        distances[place] = (
+        distance = np.uint64(
             popcount(values[slot, 0] ^ wanted[row, 0])
             + popcount(values[slot, 1] ^ wanted[row, 1])
             + popcount(values[slot, 2] ^ wanted[row, 2])
             + popcount(values[slot, 3] ^ wanted[row, 3])
         )
+        slots[kept], rows[kept], distances[kept] = slot, row, distance
+        kept += np.uint64(distance <= max_distance)
+    return kept
 
 
 @_kernel
@@ -330,15 +384,12 @@ def verify(
     found: int,
 ) -> tuple[Numbers, int]:
     values, alive = part.values, part.alive
-    slots, rows, distances = waiting.slots, waiting.rows, waiting.distances
-    measure(values, wanted, slots, rows, distances, np.int64(count))
-    for candidate in range(count):
-        distance = np.uint64(distances[candidate])
-        if distance <= max_distance:
-            slot, row = np.uint64(slots[candidate]), np.uint64(rows[candidate])
-            if is_alive(alive, slot) and not admitted_before(values, slot, wanted, row, chunk, cut):
-                hits = appended(hits, found, row, slot, distance)
-                found += 1
+    kept = measure(values, wanted, waiting, count, max_distance)
+    for place in range(kept):
+        slot, row = np.uint64(waiting.slots[place]), np.uint64(waiting.rows[place])
+        if is_alive(alive, slot) and not admitted_before(values, slot, wanted, row, chunk, cut):
+            hits = appended(hits, found, row, slot, np.uint64(waiting.distances[place]))
+            found += 1
     return hits, found
 
 
@@ -360,38 +411,15 @@ def search_chunk(
 ) -> tuple[Numbers, int]:
     """Queries `first` up to `last`, a group that goes step by step together, in one chunk."""
     entries, values, size = part.entries[chunk], part.values, len(part.values)
-    near_count = np.uint64(0)
-    for row in range(first, last):
-        if seen[row] <= size:
-            near_count = words_near(np.uint64(keys[row, chunk]), row, chunk, cut, part.bitmaps, near, near_count)
-    masks, rows, starts, stops, long_places = near.masks, near.rows, near.starts, near.stops, near.longer
-    slots, slot_rows = waiting.slots, waiting.rows
+    near_count = words_near(first, last, keys, chunk, cut, part.bitmaps, seen, size, near)
     longer = locate(near, near_count, chunk, part, entries)
-    count = np.uint64(0)
-    for place in range(near_count):  # the first entry of each; most words have no other
-        if count == np.uint64(_CANDIDATES):
+    count = collect_first(near, near_count, entries, values, waiting, seen)
+    turn = np.uint64(0)
+    while turn < longer:
+        turn, count = collect_further(near, longer, turn, entries, values, waiting, count, seen, size)
+        if count >= np.uint64(_CANDIDATES):
             hits, found = verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
             count = np.uint64(0)
-        packed, row = np.uint64(entries[starts[place]]), rows[place]
-        wants = (masks[place] >> (packed & np.uint64(63))) & np.uint64(1)
-        slots[count] = packed >> np.uint64(6)
-        slot_rows[count] = row
-        count += wants
-        seen[row] += np.int64(wants)
-    for place in range(count):
-        prefetch(values, np.uint64(slots[place]))
-    for turn in range(longer):
-        place = long_places[turn]
-        start, stop, row = starts[place] + np.uint64(1), stops[place], rows[place]
-        while start < stop and seen[row] <= size:
-            middle = min(stop, start + np.uint64(_CANDIDATES) - count)
-            before = count
-            count = collect(entries, start, middle, masks[place], row, waiting, count)
-            seen[row] += np.int64(count - before)
-            start = middle
-            if count == np.uint64(_CANDIDATES):
-                hits, found = verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
-                count = np.uint64(0)
     return verify(waiting, count, wanted, chunk, cut, part, max_distance, hits, found)
 
 
@@ -439,9 +467,9 @@ def search(wanted: Words, cut: Cut, part: Tables, max_distance: np.uint64) -> tu
         np.empty(room, dtype=np.uint64),
     )
     waiting = Waiting(
-        np.empty(_CANDIDATES + 1, dtype=np.uint32),
-        np.empty(_CANDIDATES + 1, dtype=np.int64),
-        np.empty(_CANDIDATES + 1, dtype=np.uint32),
+        np.empty(_CANDIDATES + room, dtype=np.uint32),
+        np.empty(_CANDIDATES + room, dtype=np.int64),
+        np.empty(_CANDIDATES + room, dtype=np.uint32),
     )
 
     for first in range(0, queries, _BLOCK_QUERIES):
