@@ -28,8 +28,9 @@ MIN_SIDE_PIXELS = 5
 """A smaller picture has no hash: all zero bits, quality 0 (both degenerate and refused)."""
 _SIDE = 64
 _PASSES = 2
-_BLOCK_VALUES = 1 << 21
-"""Values of a running sum held at a time: bounds memory to some 16 MB beside the picture."""
+_BLOCK_VALUES = 1 << 16
+"""Values worked on at a time: small enough for a processor's cache, large enough that numpy's calls cost little."""
+_THOUSANDFOLD = np.array([299, 587, 114], dtype=np.float32)
 
 
 def pdq_hash(picture: Image.Image | Pixels) -> tuple[bytes, int]:
@@ -80,47 +81,62 @@ def _grey8(picture: Image.Image) -> Pixels:
 
 
 def luma_of(pixels: Pixels) -> Luma:
-    """float32[height, width] luma (Rec. 601) of uint8[height, width, 3]; summed in float64, then rounded, as `pdqhash` does."""
+    """float32[height, width] luma (Rec. 601) of uint8[height, width, 3].
+
+    The reference sums 0.299 R + 0.587 G + 0.114 B in float64 and rounds to float32. So does this: a thousandfold luma is a whole
+    number, exact in float32, and one division rounds it (no such quotient lies near the middle between two float32 values).
+    """
     height, width = pixels.shape[:2]
     luma = np.empty((height, width), dtype=np.float32)
     for rows in _blocks(height, width):
-        red, green, blue = (pixels[rows, :, channel].astype(np.float64) for channel in range(3))
-        luma[rows] = (red * 0.299 + green * 0.587) + blue * 0.114
+        np.divide(pixels[rows].astype(np.float32) @ _THOUSANDFOLD, np.float32(1000), out=luma[rows])
     return luma
 
 
 def pdq_of_luma(luma: Luma) -> tuple[bytes, int]:
-    """(hash, quality) of float32[height, width] luma in 0-255. The array, if C-contiguous, is used up."""
+    """(hash, quality) of float32[height, width] luma in 0-255."""
     height, width = luma.shape
     if height < MIN_SIDE_PIXELS or width < MIN_SIDE_PIXELS:
         return bytes(32), 0
     luma = np.ascontiguousarray(luma, dtype=np.float32)
     samples = luma if (height, width) == (_SIDE, _SIDE) else _downsampled(luma)
-    return _bits(_transformed(samples)), _quality(samples)
+    return bits_of(_transformed(samples)), quality_of(samples)
 
 
 def _downsampled(luma: Luma) -> Luma:
-    """float32[64, 64]: blurred by two box filters along each axis (together a tent), sampled at the centres."""
+    """float32[64, 64]: blurred by two box filters along each axis (together a tent), sampled at the centres.
+
+    The order of passes is the reference's: along rows, along columns, and both again. Of the last two only samples are wanted.
+    """
     height, width = luma.shape
-    along_rows, along_columns = _window(width), _window(height)
-    rows, columns = _centres(height), _centres(width)
-    for _ in range(_PASSES - 1):
-        for block in _blocks(height, width):
-            luma[block] = _box(luma[block], along_rows)
-        for block in _blocks(width, height):
-            luma[:, block] = _box(luma[:, block].T, along_columns).T
-    # Of the last pass only the samples are wanted, of its first half therefore only their columns.
-    sampled = np.empty((height, _SIDE), dtype=np.float32)
-    for block in _blocks(height, width):
-        sampled[block] = _box(luma[block], along_rows)[:, columns]
-    return np.ascontiguousarray(_box(sampled.T, along_columns)[:, rows].T)
+    blurred = _box(_turned_over(luma), _window(width))
+    blurred = _box(_turned_over(blurred), _window(height))
+    sampled = _box(_turned_over(blurred), _window(width), centres(width))
+    return _box(_turned_over(sampled), _window(height), centres(height))
+
+
+def _turned_over(plane: Luma) -> Luma:
+    """Rows as columns, copied block by block: at once, each value would be fetched from another line of memory."""
+    height, width = plane.shape
+    turned = np.empty((width, height), dtype=np.float32)
+    for rows in _blocks(height, width):
+        turned[:, rows] = plane[rows].T
+    return turned
 
 
 def _window(length: int) -> int:
     return (length + 2 * _SIDE - 1) // (2 * _SIDE)
 
 
-def _centres(length: int) -> npt.NDArray[np.intp]:
+def window_at(length: int, place: int) -> tuple[int, int]:
+    """[start, end) of the places averaged around this one by one pass of the filter: fewer at the ends."""
+    window = _window(length)
+    end = place + (window + 2) // 2
+    return max(0, end - window), min(length, end)
+
+
+def centres(length: int) -> npt.NDArray[np.intp]:
+    """The 64 places that are sampled."""
     return ((np.arange(_SIDE) + 0.5) * length / _SIDE).astype(np.intp)
 
 
@@ -130,29 +146,34 @@ def _blocks(lines: int, length: int) -> list[slice]:
     return [slice(start, min(start + step, lines)) for start in range(0, lines, step)]
 
 
-def _box(lines: Luma, window: int) -> Luma:
-    """Each line of float32[n, length] averaged over a window around each place, smaller at the ends.
+def _box(lines: Luma, window: int, wanted: npt.NDArray[np.intp] | None = None) -> Luma:
+    """float32[length, n] averaged down each column, over a window around each place that is smaller at the ends; of the `wanted`
+    places alone, where given.
 
-    The reference keeps one running sum in float32, adding at the right edge and subtracting at the left, and its rounding
-    errors pile up in that order. `np.add.accumulate` over the interleaved additions and subtractions does just the same.
+    The reference keeps one running sum in float32, adding at the right edge and subtracting at the left, and its rounding errors
+    pile up in that order. So does this, for all columns at once.
     """
-    count, length = lines.shape
-    half = (window + 2) // 2
-    steady = length - window
-    terms = np.empty((count, length + steady + half - 1), dtype=np.float32)
-    tail = window + 2 * steady
-    terms[:, :window] = lines[:, :window]
-    terms[:, window:tail:2] = lines[:, window:]
-    np.negative(lines[:, :steady], out=terms[:, window + 1 : tail : 2])
-    np.negative(lines[:, steady : steady + half - 1], out=terms[:, tail:])
-    np.add.accumulate(terms, axis=1, out=terms)
-
-    averages = np.empty((count, length), dtype=np.float32)
-    rising = window - half + 1
-    averages[:, :rising] = terms[:, half - 1 : window] / np.arange(half, window + 1, dtype=np.float32)
-    averages[:, rising : rising + steady] = terms[:, window + 1 : tail : 2] / np.float32(window)
-    averages[:, rising + steady :] = terms[:, tail:] / np.arange(window - 1, window - half, -1, dtype=np.float32)
-    return averages
+    length = len(lines)
+    places = np.arange(length) if wanted is None else np.unique(wanted)
+    averages = np.empty((len(places), lines.shape[1]), dtype=np.float32)
+    total = np.zeros(lines.shape[1], dtype=np.float32)
+    row, ahead = 0, (window + 2) // 2
+    for entering in range(ahead - 1):
+        total += lines[entering]
+    for place in range(length):
+        entering = place + ahead - 1
+        leaving = entering - window
+        if entering < length:
+            total += lines[entering]
+        if leaving >= 0:
+            total -= lines[leaving]
+        if place == places[row]:
+            size = min(entering, length - 1) - max(leaving, -1)
+            np.divide(total, np.float32(size), out=averages[row])
+            row += 1
+            if row == len(places):
+                break
+    return averages if wanted is None else averages[np.searchsorted(places, wanted)]
 
 
 def _cosines() -> npt.NDArray[np.float32]:
@@ -162,28 +183,30 @@ def _cosines() -> npt.NDArray[np.float32]:
     return np.array(rows, dtype=np.float32)
 
 
-_COSINES = _cosines()
+COSINES = _cosines()
+"""float32[16, 64]: the frequencies 1..16 of the cosine transform."""
 
 
 def _transformed(samples: Luma) -> Luma:
     """float32[16, 16]: frequencies 1..16 along both axes. Summed one term after another, as the reference does."""
     half = np.zeros((16, _SIDE), dtype=np.float32)
     for k in range(_SIDE):
-        half += _COSINES[:, k, None] * samples[None, k, :]
+        half += COSINES[:, k, None] * samples[None, k, :]
     whole = np.zeros((16, 16), dtype=np.float32)
     for k in range(_SIDE):
-        whole += half[:, k, None] * _COSINES[None, :, k]
+        whole += half[:, k, None] * COSINES[None, :, k]
     return whole
 
 
-def _bits(coefficients: Luma) -> bytes:
+def bits_of(coefficients: Luma) -> bytes:
+    """The 32 bytes that say which of float32[16, 16] coefficients are above their median, the last one first."""
     flat = coefficients.reshape(-1)
     median = np.partition(flat, 127)[127]  # the 128th smallest of 256, not the mean of the two in the middle
     return np.packbits((flat > median)[::-1]).tobytes()
 
 
-def _quality(samples: Luma) -> int:
-    """The sum of steps between neighbours, each cut to a whole per cent so that faint ones do not count."""
+def quality_of(samples: Luma) -> int:
+    """Of float32[64, 64] samples: the sum of steps between neighbours, each cut to a whole per cent so that faint ones do not count."""
     scale, full = np.float32(100), np.float32(255)
     total = 0
     for steps in (samples[:-1] - samples[1:], samples[:, :-1] - samples[:, 1:]):

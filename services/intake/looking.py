@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.intake.requests import MAX_SEEN_FINGERPRINTS
 from services.intake.sightings import make_sighting
 from shared.clock import Clock
 from shared.contracts.sightings import Sighting
@@ -140,9 +141,10 @@ class Looker:
         return not await self.forbidden([canonical(url).url_key])
 
     async def _fingerprints(self, body: bytes) -> tuple[Fingerprint, ...]:
-        """Of a picture all; of other media (a video, a format without a decoder) the exact ones. Raises Undecodable."""
+        """Of a picture as many as a sighting holds, always at its full scale (the register is not at hand: what lies near a threshold
+        cannot be looked at again); of other media (a video, a format without a decoder) the exact ones. Raises Undecodable."""
         try:
-            return (await self.fingerprinter.fingerprint(body)).fingerprints()
+            return (await self.fingerprinter.fingerprint(body)).fingerprints(at_most=MAX_SEEN_FINGERPRINTS)
         except Undecodable as error:
             if error.no_media:
                 raise

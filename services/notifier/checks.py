@@ -21,14 +21,18 @@ from shared.policy import Policy
 from shared.urls import BadUrl, canonical
 from shared.web.fetch import Fetched, Fetcher
 from shared.web.guard import AddressRefused, DnsFailure, OutboundError
-from shared.web.media import Fingerprinter, Undecodable, find_media, is_page
+from shared.web.media import Fingerprinter, MediaFingerprints, Undecodable, find_media, is_page
 from shared.web.transport import ConnectFailure
 
 PAGE_MEDIA_AT_ONCE = 4
 LONGEST_FETCHES = 3
 """A check may take as long as this many fetches at their time-out."""
-_NEVER_SHOWN = frozenset(("bad_url", AddressRefused.code))
+_NEVER_SHOWN = frozenset(("bad_url", AddressRefused.code, "views_unseen"))
 _UNDECODABLE = "undecodable_"
+REDUCED_DRIFT_BITS = 5
+"""How far a value at a smaller scale is taken to be from the one at the full scale, at most. Measured: 4 (`make bench-pdq`)."""
+REDUCED_QUALITY_DRIFT = 10
+"""The same of its quality. Measured: 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class Wanted:
 
     `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
     `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
+    `seen_before`: our last look saw the content there, and nothing of what is seen now is kept.
     """
 
     takedown_id: UUID
@@ -48,15 +53,18 @@ class Wanted:
     reference: tuple[RegisteredFingerprint, ...] = ()
     adopted: bool = False
     rejected: frozenset[str] = frozenset()
+    seen_before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """A registered fingerprint and a seen one that agree."""
+    """A registered fingerprint and a seen one that agree, at up to `limit` bits. `quality`: of the seen one."""
 
     algorithm: Algorithm
     distance: int
     assurance: Assurance
+    limit: int = 0
+    quality: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -76,8 +84,8 @@ class Seen:
 
     @property
     def may_show_later(self) -> bool:
-        """True where another look may see what this one could not. A logo as SVG, a dead or private address will not: they
-        must not keep a page from ever being clear."""
+        """True where another look may see what this one could not. A logo as SVG, a long animation, a dead or private address will
+        not: they must not keep a page from ever being clear."""
         never = self.reason is None or self.reason in _NEVER_SHOWN or self.reason.startswith(_UNDECODABLE)
         return self.outcome is Outcome.INCONCLUSIVE and self.answered and not never
 
@@ -132,7 +140,7 @@ class Checker:
         """A 2xx answer's body against what is looked for."""
         observed = self._observed(fetched)
         try:
-            media = await self._fingerprinter.fingerprint(fetched.body)
+            media, agreement = await self._compared(fetched.body, wanted)
         except Undecodable as error:
             exact = self._agreement(exact_fingerprints(fetched.body), wanted) if fetched.body else None
             if exact is not None:  # a video, say: known by its exact hash
@@ -142,9 +150,9 @@ class Checker:
             reason = "no_media" if error.no_media else _UNDECODABLE + error.reason.value
             return Seen(outcome=outcome, reason=reason, observed=observed)
         found = media.fingerprints()
-        agreement = self._agreement(found, wanted)
-        if agreement is None and media.partial:  # cut short: what was not seen may be what is looked for
-            return Seen(outcome=Outcome.INCONCLUSIVE, reason="partial", observed=observed, fingerprints=found)
+        if agreement is None and not media.all_seen:  # what was not seen may be what is looked for
+            reason = "partial" if media.partial else "views_unseen"
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason=reason, observed=observed, fingerprints=found)
         return Seen(
             outcome=Outcome.MISMATCH if agreement is None else Outcome.PRESENT,
             reason="other_media" if agreement is None else None,
@@ -152,6 +160,28 @@ class Checker:
             observed=observed,
             fingerprints=found,
         )
+
+    async def _compared(self, body: bytes, wanted: Wanted) -> tuple[MediaFingerprints, Agreement | None]:
+        """What a picture is, and its agreement with what is looked for. Raises Undecodable.
+
+        Where our last look saw it, at a smaller scale first: that may say that it is there still, and clearly; never that it is
+        not, for a forged file may be one picture at one scale and another at the other. A rejection names a value bit for bit.
+        """
+        if wanted.seen_before and not wanted.rejected:
+            media = await self._fingerprinter.fingerprint(body, reduced=True)
+            found = self._agreement(media.fingerprints(), wanted)
+            if not media.reduced or (found is not None and is_clear(found, self._policy)):
+                return media, found
+        media = await self._fingerprinter.fingerprint(body)
+        accepted = [
+            *(one for view in media.by_view() if not self._rejected(view, wanted) for one in view),
+            *media.exact(),
+        ]
+        return media, self._agreement(accepted, wanted)
+
+    def _rejected(self, view: Sequence[Fingerprint], wanted: Wanted) -> bool:
+        """A person who said that a picture is another one said so of the picture turned, too."""
+        return any(fingerprint_ref(self._key, one) in wanted.rejected for one in view)
 
     async def _page(self, url: str, wanted: Wanted) -> Seen:
         """The page a medium was on: does it still show agreeing media, at whatever URL?"""
@@ -254,23 +284,45 @@ def best_agreement(
 
     A PDQ value of quality under 50 says too little of its picture and agrees with nothing.
     """
+    telling = [one for one in seen if one.algorithm.exact or one.quality is None or one.quality >= PDQ_MIN_QUALITY]
     found = [
-        Agreement(algorithm=one.algorithm, distance=distance, assurance=entry.assurance)
-        for one in seen
-        if one.algorithm.exact or one.quality is None or one.quality >= PDQ_MIN_QUALITY
-        for entry in registered
-        if entry.algorithm == one.algorithm
-        and (distance := hamming(one.value, bytes.fromhex(entry.value)))
-        <= min(
-            one.algorithm.max_distance, one.algorithm.max_distance if entry.max_distance is None else entry.max_distance
+        Agreement(
+            algorithm=one.algorithm, distance=distance, assurance=entry.assurance, limit=limit, quality=one.quality
         )
+        for entry in registered
+        for value, limit in ((bytes.fromhex(entry.value), _limit(entry)),)
+        for one in telling
+        if entry.algorithm == one.algorithm and (distance := hamming(one.value, value)) <= limit
     ]
 
     def weight(agreement: Agreement) -> tuple[bool, bool, int]:
-        allowed = policy.max_distance_sure if agreement.assurance.sure else policy.max_distance_unsure
-        return agreement.distance > allowed, not agreement.algorithm.exact, agreement.distance
+        return (
+            agreement.distance > _allowed(agreement, policy),
+            not agreement.algorithm.exact,
+            agreement.distance,
+        )
 
     return min(found, key=weight, default=None)
+
+
+def is_clear(agreement: Agreement, policy: Policy) -> bool:
+    """Whether an agreement at a smaller scale is one at the full scale too: no threshold is near."""
+    if agreement.algorithm.exact:
+        return True
+    nearest = min(agreement.limit, _allowed(agreement, policy))
+    good = agreement.quality is None or agreement.quality >= PDQ_MIN_QUALITY + REDUCED_QUALITY_DRIFT
+    return good and agreement.distance + REDUCED_DRIFT_BITS <= nearest
+
+
+def _limit(entry: RegisteredFingerprint) -> int:
+    """Up to which distance this entry agrees."""
+    of_algorithm = Algorithm(entry.algorithm).max_distance
+    return of_algorithm if entry.max_distance is None else min(of_algorithm, entry.max_distance)
+
+
+def _allowed(agreement: Agreement, policy: Policy) -> int:
+    """Up to which distance it may be acted on without a person."""
+    return policy.max_distance_sure if agreement.assurance.sure else policy.max_distance_unsure
 
 
 def exact_fingerprints(body: bytes) -> tuple[Fingerprint, ...]:

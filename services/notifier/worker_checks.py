@@ -56,6 +56,7 @@ WHERE due_at > clock_timestamp()
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = """
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
+       (t.data ->> 'last_outcome' = 'present' AND t.data #>> '{match,basis}' = 'fingerprint') IS TRUE AS seen_before,
        (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
@@ -252,6 +253,7 @@ class CheckWorker:
             reference=store_content.fingerprints_from(row["reference"]) if adopted else (),
             adopted=adopted,
             rejected=frozenset(row["rejected"]),
+            seen_before=row["seen_before"],
         )
         return wanted, row["now"]
 

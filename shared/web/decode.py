@@ -3,13 +3,12 @@
 Picture decoders are C code fed by uploaders. So each runs here, within limits on memory, processor time, wall time, pixels
 and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`media.py`).
 
-Protocol, over pipes: a request is a 4-byte big-endian length and the file's bytes; an answer is the same with JSON (`Answer`).
+Protocol, over pipes: a request is a head (`REQUEST`) and the file's bytes; an answer is a length (`LENGTH`) and JSON (`Answer`).
 The end of stdin ends the child, and so does the death of its parent in the midst of a picture.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import resource
@@ -20,15 +19,15 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 
-from shared.fingerprints import Orientation
-from shared.pdq import hash_orientations, to_rgb
+from shared.web.picture import TooManyPixels, TooManyScans, look_at
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
+REQUEST = struct.Struct(">I?")
+"""How many bytes follow; whether a large JPEG may be decoded at a smaller scale."""
 LENGTH = struct.Struct(">I")
 PARENT_WATCH_SECONDS = 0.5
 LIMITS_VARIABLE = "DECODE_LIMITS"
@@ -46,95 +45,56 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Either the hashes (hex) with their quality, or `failure` (a word of `media.Reason`)."""
+    """A `picture.Look` as JSON has it, or `failure` (a word of `media.Reason`).
 
-    pdq: str = ""
-    quality: int = 0
-    mirror_pdq: str = ""
-    mirror_quality: int = 0
+    `views`: for each view, orientation → [PDQ in hexadecimal, quality].
+    """
+
+    views: list[dict[str, tuple[str, int]]] = field(default_factory=list)
     width: int = 0
     height: int = 0
     format: str = ""
     partial: bool = False
+    complete: bool = True
+    reduced: bool = False
     failure: str = ""
 
 
-class _TooManyPixels(Exception):
-    pass
-
-
-def answer(body: bytes, *, max_pixels: int) -> Answer:
-    """The hashes of the first frame, turned as its EXIF says. A file cut short is hashed as far as it goes (`partial`).
-
-    Browsers show a cut file too; were it "no picture", cutting off its end would pass for a removal.
-    """
+def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
+    """What the file shows, or why it could not be told."""
     try:
-        picture, partial = _opened(body, max_pixels)
-        name = picture.format or ""
-        width, height = picture.size
-        hashes = hash_orientations(to_rgb(picture))
+        look = look_at(body, max_pixels=max_pixels, reduced=reduced)
     except UnidentifiedImageError:
         return Answer(failure="not_a_picture")
-    except (_TooManyPixels, Image.DecompressionBombError):
+    except (TooManyPixels, Image.DecompressionBombError):
         return Answer(failure="too_many_pixels")
+    except TooManyScans:
+        return Answer(failure="too_many_scans")
     except MemoryError:
         return Answer(failure="out_of_memory")
     except Exception:  # noqa: BLE001 - a decoder may raise anything; that it did is the outcome, recorded as one
         return Answer(failure="broken")
-    pdq, quality = hashes[Orientation.IDENTITY]
-    mirror_pdq, mirror_quality = hashes[Orientation.MIRROR]
     return Answer(
-        pdq=pdq.hex(),
-        quality=quality,
-        mirror_pdq=mirror_pdq.hex(),
-        mirror_quality=mirror_quality,
-        width=width,
-        height=height,
-        format=name,
-        partial=partial,
+        views=[{turned: (pdq.hex(), quality) for turned, (pdq, quality) in view.items()} for view in look.views],
+        width=look.width,
+        height=look.height,
+        format=look.format,
+        partial=look.partial,
+        complete=look.complete,
+        reduced=look.reduced,
     )
-
-
-def _opened(body: bytes, max_pixels: int) -> tuple[Image.Image, bool]:
-    try:
-        return _loaded(body, max_pixels), False
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
-    try:
-        return _loaded(body, max_pixels), True
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-
-def _loaded(body: bytes, max_pixels: int) -> Image.Image:
-    picture = Image.open(io.BytesIO(body), formats=FORMATS)
-    if picture.width * picture.height > max_pixels:
-        raise _TooManyPixels
-    picture.load()
-    name = picture.format
-    turned = _turned_by_exif(picture)
-    turned.format = name
-    return turned
-
-
-def _turned_by_exif(picture: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except (ValueError, TypeError, KeyError, IndexError, SyntaxError, OSError, struct.error, OverflowError):
-        return picture  # EXIF that nobody can read turns nothing
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
     """Answer until the requests end."""
     while True:
-        head = requests.read(LENGTH.size)
-        if len(head) < LENGTH.size:
+        head = requests.read(REQUEST.size)
+        if len(head) < REQUEST.size:
             return
-        body = requests.read(LENGTH.unpack(head)[0])
+        length, reduced = REQUEST.unpack(head)
+        body = requests.read(length)
         _wind_up(limits)
-        reply = json.dumps(asdict(answer(body, max_pixels=limits.max_pixels))).encode()
+        reply = json.dumps(asdict(answer(body, max_pixels=limits.max_pixels, reduced=reduced))).encode()
         signal.alarm(0)
         del body
         answers.write(LENGTH.pack(len(reply)) + reply)

@@ -9,15 +9,19 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
+from pydantic import TypeAdapter, ValidationError
+
 import shared
 from shared.errors import Permanent, Transient
-from shared.fingerprints import Algorithm, Fingerprint, Orientation, degenerate_because
-from shared.web.decode import LENGTH, LIMITS_VARIABLE, Answer, Limits
+from shared.fingerprints import Algorithm, Orientation
+from shared.web.decode import LENGTH, LIMITS_VARIABLE, REQUEST, Answer, Limits
+from shared.web.media_fingerprints import Hashes, MediaFingerprints
 from shared.web.page import find_media, is_page
 
 __all__ = [
@@ -35,6 +39,9 @@ DEFAULT_LIMITS = Limits(max_pixels=40_000_000, memory_bytes=1_500_000_000, cpu_s
 """40 Mpx need 120 MB as RGB, 160 MB as luma, up to 240 MB in a progressive JPEG's decoder, and the interpreter's own."""
 _GRACE_SECONDS = 5.0
 """The parent waits longer than the child's own alarm, for one that is stopped or starved of it."""
+_MAX_ANSWER_BYTES = 1_000_000
+"""Some 70 views of 8 hashes are 50 KB."""
+_ANSWER = TypeAdapter(Answer)
 
 
 class Reason(StrEnum):
@@ -45,6 +52,7 @@ class Reason(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported_format"
     BROKEN = "broken"
     TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_SCANS = "too_many_scans"
     OUT_OF_MEMORY = "out_of_memory"
     OUT_OF_TIME = "out_of_time"
     CRASHED = "crashed"
@@ -66,40 +74,6 @@ class Undecodable(Permanent):
 
 class DecoderUnavailable(Transient):
     """The decoding process could not be started."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaFingerprints:
-    """What a picture is known by. `pdq` and `mirror_pdq` are of the true pixels, 32 bytes each; the rest of the file's bytes.
-
-    `partial`: the file was cut short and hashed as far as it went. `format`: Pillow's name of it (by content).
-    """
-
-    pdq: bytes
-    quality: int
-    mirror_pdq: bytes
-    mirror_quality: int
-    md5: bytes
-    sha1: bytes
-    sha256: bytes
-    width: int
-    height: int
-    format: str
-    partial: bool = False
-
-    def fingerprints(self) -> tuple[Fingerprint, ...]:
-        """PDQ, PDQ of the mirror image, MD5, SHA-1, SHA-256; a degenerate PDQ (an empty picture's) is left out."""
-        found = [
-            Fingerprint(algorithm=Algorithm.PDQ, value=value, quality=quality, orientation=orientation)
-            for value, quality, orientation in (
-                (self.pdq, self.quality, Orientation.IDENTITY),
-                (self.mirror_pdq, self.mirror_quality, Orientation.MIRROR),
-            )
-            if degenerate_because(Algorithm.PDQ, value) is None
-        ]
-        exact = ((Algorithm.MD5, self.md5), (Algorithm.SHA1, self.sha1), (Algorithm.SHA256, self.sha256))
-        found += [Fingerprint(algorithm=algorithm, value=value) for algorithm, value in exact]
-        return tuple(found)
 
 
 class Fingerprinter:
@@ -130,11 +104,15 @@ class Fingerprinter:
         for child in tuple(self._children):
             await self._discard(child)
 
-    async def fingerprint(self, body: bytes) -> MediaFingerprints:
-        """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable."""
+    async def fingerprint(self, body: bytes, *, reduced: bool = False) -> MediaFingerprints:
+        """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable.
+
+        `reduced`: a large JPEG may be decoded at a smaller scale, some times as fast. Its answer (`reduced` too) may say that
+        something is there, never that it is not: what decoders make of a forged file at two scales need not be alike.
+        """
         if not body:
             raise Undecodable(Reason.EMPTY)
-        answer = await self._answer_twice(body)
+        answer = await self._answer_twice(body, reduced)
         if answer.failure:
             reason = Reason(answer.failure)
             if reason is Reason.NOT_A_PICTURE and _is_other_media(body):
@@ -142,10 +120,7 @@ class Fingerprinter:
             raise Undecodable(reason)
         md5, sha1, sha256 = await asyncio.to_thread(_digests, body)
         return MediaFingerprints(
-            pdq=bytes.fromhex(answer.pdq),
-            quality=answer.quality,
-            mirror_pdq=bytes.fromhex(answer.mirror_pdq),
-            mirror_quality=answer.mirror_quality,
+            views=tuple(map(_view, answer.views)),
             md5=md5,
             sha1=sha1,
             sha256=sha256,
@@ -153,24 +128,26 @@ class Fingerprinter:
             height=answer.height,
             format=answer.format,
             partial=answer.partial,
+            complete=answer.complete,
+            reduced=answer.reduced,
         )
 
-    async def _answer_twice(self, body: bytes) -> Answer:
+    async def _answer_twice(self, body: bytes, reduced: bool) -> Answer:
         """A crash is tried once more in a fresh child: the first may have been killed from outside (out of memory, an
         operator). Two in a row are the picture's doing."""
         try:
-            return await self._answer(body)
+            return await self._answer(body, reduced)
         except Undecodable as error:
             if error.reason is not Reason.CRASHED or self._closed:
                 raise
-        return await self._answer(body)
+        return await self._answer(body, reduced)
 
-    async def _answer(self, body: bytes) -> Answer:
+    async def _answer(self, body: bytes, reduced: bool) -> Answer:
         async with self._places:
             child = await self._living()
             healthy = False
             try:
-                answer = await child.ask(body)
+                answer = await child.ask(body, reduced)
                 healthy = True
             finally:
                 if healthy and not self._closed:
@@ -223,25 +200,32 @@ class _Child:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    async def ask(self, body: bytes) -> Answer:
+    async def ask(self, body: bytes, reduced: bool) -> Answer:
         """Raises Undecodable where the child died of the picture or took too long."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(self._limits.wall_seconds + _GRACE_SECONDS):
-                self._process.stdin.write(LENGTH.pack(len(body)))
+                self._process.stdin.write(REQUEST.pack(len(body), reduced))
                 self._process.stdin.write(body)
                 await self._process.stdin.drain()
                 head = await self._process.stdout.readexactly(LENGTH.size)
-                reply = await self._process.stdout.readexactly(LENGTH.unpack(head)[0])
+                (length,) = LENGTH.unpack(head)
+                if length > _MAX_ANSWER_BYTES:
+                    raise Undecodable(Reason.CRASHED)
+                return _parsed(await self._process.stdout.readexactly(length))
         except TimeoutError:
             raise Undecodable(Reason.OUT_OF_TIME) from None
         except (OSError, asyncio.IncompleteReadError):
             raise Undecodable(await self._cause_of_death()) from None
-        return Answer(**json.loads(reply))
 
     async def _cause_of_death(self) -> Reason:
-        code = await self._process.wait()
+        """Why it closed its pipes. One that lives on, whatever has become of it, is killed."""
+        try:
+            async with asyncio.timeout(_GRACE_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            return Reason.CRASHED
         return Reason.OUT_OF_TIME if -code in (signal.SIGXCPU, signal.SIGALRM) else Reason.CRASHED
 
     async def kill(self) -> None:
@@ -251,6 +235,31 @@ class _Child:
         if self._process.stdin is not None:
             self._process.stdin.close()
         await self._process.wait()
+
+
+# A decoder that was taken over may answer anything.
+
+
+def _parsed(reply: bytes) -> Answer:
+    """Raises Undecodable: such a child is not asked again."""
+    try:
+        answer = _ANSWER.validate_json(reply)
+        sound = answer.failure in set(Reason) if answer.failure else bool(answer.views)
+        sound = sound and all(_is_sound(view) for view in map(_view, answer.views))
+    except (ValidationError, ValueError, KeyError):
+        sound = False
+    if not sound:
+        raise Undecodable(Reason.CRASHED)
+    return answer
+
+
+def _view(hashes: Mapping[str, tuple[str, int]]) -> Hashes:
+    """Raises KeyError, ValueError."""
+    return {turned: (bytes.fromhex(hashes[turned][0]), hashes[turned][1]) for turned in Orientation}
+
+
+def _is_sound(view: Hashes) -> bool:
+    return all(len(pdq) == Algorithm.PDQ.size_bytes and 0 <= quality <= 100 for pdq, quality in view.values())
 
 
 def _environment(limits: Limits) -> dict[str, str]:

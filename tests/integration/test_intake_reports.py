@@ -21,7 +21,7 @@ from shared.contracts.content import Assurance
 from shared.contracts.matches import MatchFound, SightingUnmatched
 from shared.contracts.sightings import Sighting, SightingsBatch
 from shared.contracts.topics import MATCHES, SIGHTINGS
-from shared.fingerprints import hamming
+from shared.fingerprints import Orientation, hamming
 from shared.ids import takedown_id
 from shared.policy import Policy
 from shared.urls import canonical
@@ -148,7 +148,9 @@ async def test_a_reported_picture_becomes_a_sighting_with_all_its_fingerprints(
     assert values["md5", "identity"] == hashlib.md5(picture).hexdigest()
     assert values["sha1", "identity"] == hashlib.sha1(picture).hexdigest()
     assert values["sha256", "identity"] == hashlib.sha256(picture).hexdigest()
-    assert hamming(bytes.fromhex(values["pdq", "identity"]), bytes.fromhex(values["pdq", "mirror"])) > 31
+    turned = {orientation: bytes.fromhex(value) for (name, orientation), value in values.items() if name == "pdq"}
+    assert set(turned) == set(Orientation)
+    assert all(hamming(turned["identity"], value) > 31 for name, value in turned.items() if name != "identity")
 
     await intake.append(
         MATCHES.name,

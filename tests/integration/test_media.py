@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from shared.fingerprints import Algorithm, Orientation, hamming
-from shared.pdq import pdq_hash, to_rgb
+from shared.pdq import hash_orientations, pdq_hash, to_rgb
 from shared.web.media import DEFAULT_LIMITS, DecoderUnavailable, Fingerprinter, Limits, Reason, Undecodable
 
 ROOT = Path(__file__).parents[2]
@@ -91,24 +91,28 @@ def confined(**limits: int) -> Fingerprinter:
 # --- pictures ------------------------------------------------------------------------------------------------------------
 
 
-async def test_all_five_fingerprints_are_of_the_true_pixels_and_bytes(fingerprinter: Fingerprinter) -> None:
+async def test_all_fingerprints_are_of_the_true_pixels_and_bytes(fingerprinter: Fingerprinter) -> None:
     body = encoded(picture(), "JPEG", quality=90)
     media = await fingerprinter.fingerprint(body)
     with Image.open(io.BytesIO(body)) as opened:
         rgb = to_rgb(opened).copy()
     assert (media.pdq, media.quality) == pdq_hash(rgb)
-    assert (media.mirror_pdq, media.mirror_quality) == pdq_hash(rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    (view,) = media.views
+    for orientation, (value, quality) in hash_orientations(rgb, tuple(Orientation)).items():
+        assert hamming(view[orientation][0], value) <= 2, orientation
+        assert view[orientation][1] == quality
     assert media.md5 == hashlib.md5(body).digest()
     assert media.sha1 == hashlib.sha1(body).digest()
     assert media.sha256 == hashlib.sha256(body).digest()
-    assert (media.width, media.height, media.format, media.partial) == (320, 240, "JPEG", False)
+    assert (media.width, media.height, media.format) == (320, 240, "JPEG")
+    assert (media.partial, media.complete, media.reduced, media.all_seen) == (False, True, False, True)
     assert [(one.algorithm, one.orientation) for one in media.fingerprints()] == [
-        (Algorithm.PDQ, Orientation.IDENTITY),
-        (Algorithm.PDQ, Orientation.MIRROR),
+        *((Algorithm.PDQ, orientation) for orientation in Orientation),
         (Algorithm.MD5, Orientation.IDENTITY),
         (Algorithm.SHA1, Orientation.IDENTITY),
         (Algorithm.SHA256, Orientation.IDENTITY),
     ]
+    assert media.fingerprints(at_most=20) == media.fingerprints()
 
 
 @pytest.mark.parametrize(

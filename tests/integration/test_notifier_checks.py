@@ -7,22 +7,24 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 from PIL import Image, ImageOps
 
-from services.notifier.checks import Checker, Looked, Wanted
+from services.notifier.checks import Agreement, Checker, Looked, Wanted, is_clear
 from services.notifier.states import Outcome
 from shared.clock import system_clock
 from shared.contracts.content import Assurance, RegisteredFingerprint
-from shared.fingerprints import Algorithm, Fingerprint, fingerprint_ref
+from shared.fingerprints import Algorithm, Fingerprint, fingerprint_ref, hamming
 from shared.policy import Policy
 from shared.urls import canonical
 from shared.web.fetch import Fetcher
 from shared.web.guard import Guard
-from shared.web.media import Fingerprinter
+from shared.web.media import Fingerprinter, MediaFingerprints
+from tests.integration.test_media_views import forged_jpeg
 from tests.notifier_world import Host, picture
 
 KEY = b"k" * 32
@@ -111,6 +113,113 @@ async def test_copies_are_seen() -> None:
         assert observed is not None
         assert (observed.ip, observed.port, observed.status) == (site.host.address, site.host.port, 200)
         assert observed.size_bytes == len(copies["/mirrored.jpg"])
+
+
+@pytest.mark.parametrize("turn", list(Image.Transpose))
+async def test_turned_copies_are_seen(turn: Image.Transpose) -> None:
+    async with open_site() as site:
+        register = await site.register(picture(1))
+        image = Image.open(io.BytesIO(picture(1))).convert("RGB").transpose(turn)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=70)
+        site.host.show("/x.jpg", buffer.getvalue())
+        looked = await site.look("/x.jpg", tuple(one for one in register if one.algorithm == "pdq"))
+        assert looked.media.outcome is Outcome.PRESENT
+        assert looked.media.agreement is not None
+        assert looked.media.agreement.distance <= 10
+
+
+async def test_a_picture_that_was_seen_before_is_looked_at_smaller_and_never_missed_for_it() -> None:
+    async with open_site() as site:
+        large, forged = encoded(picture(1), "JPEG", size=(1600, 1200)), forged_jpeg()
+        register = tuple(one for one in await site.register(large) if one.algorithm == "pdq")
+        site.host.show("/large.jpg", large)
+        site.host.show("/forged.jpg", forged)
+        site.host.show("/other.jpg", encoded(picture(2), "JPEG", size=(1600, 1200)))
+        asked: list[bool] = []
+        fingerprint = site.fingerprinter.fingerprint
+
+        async def listening(body: bytes, *, reduced: bool = False) -> MediaFingerprints:
+            asked.append(reduced)
+            return await fingerprint(body, reduced=reduced)
+
+        site.fingerprinter.fingerprint = listening  # type: ignore[method-assign]  # to hear at which scale it is asked
+        cases: list[tuple[str, dict[str, object], list[bool], Outcome]] = [
+            ("/large.jpg", {}, [False], Outcome.PRESENT),
+            ("/large.jpg", {"seen_before": True}, [True], Outcome.PRESENT),
+            ("/large.jpg", {"seen_before": True, "rejected": frozenset({"r"})}, [False], Outcome.PRESENT),
+            ("/other.jpg", {"seen_before": True}, [True, False], Outcome.MISMATCH),
+        ]
+        for path, fields, scales, outcome in cases:
+            asked.clear()
+            looked = await site.look(path, register, **fields)
+            assert (looked.media.outcome, asked) == (outcome, scales), (path, fields)
+        near = tuple(one.model_copy(update={"max_distance": 4}) for one in register)
+        asked.clear()
+        assert (await site.look("/large.jpg", near, seen_before=True)).media.outcome is Outcome.PRESENT
+        assert asked == [True, False], "a threshold is near"
+        # At full scale it is the registered picture, at a smaller one another.
+        register = tuple(one for one in await site.register(forged) if one.algorithm == "pdq")
+        for seen_before in (False, True):
+            looked = await site.look("/forged.jpg", register, seen_before=seen_before)
+            assert looked.media.outcome is Outcome.PRESENT
+
+
+async def test_a_replacement_that_was_not_wholly_seen_is_no_removal() -> None:
+    async with open_site() as site:
+        register = await site.register(picture(1))
+        frames = [Image.new("RGB", (64, 64), (number, 0, 0)) for number in range(120)]
+        buffer = io.BytesIO()
+        frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+        site.host.show("/long.gif", buffer.getvalue())
+        looked = await site.look("/long.gif", register)
+        assert (looked.media.outcome, looked.media.reason) == (Outcome.INCONCLUSIVE, "views_unseen")
+        page = site.host.show("/page", b"<html><img src='/long.gif'></html>", content_type="text/html")
+        site.host.remove("/x.png", 404)
+        looked = await site.look("/x.png", register, page_url=page)
+        assert looked.page is not None
+        assert looked.page.outcome is Outcome.MISMATCH, "an animation beside it does not keep a page from being clear"
+
+
+@pytest.mark.parametrize(
+    ("distance", "limit", "assurance", "quality", "clear"),
+    [
+        (26, 31, Assurance.VIEWED, 100, True),
+        (27, 31, Assurance.VIEWED, 100, False),
+        (5, 31, Assurance.UNSEEN, 100, True),
+        (6, 31, Assurance.UNSEEN, 100, False),
+        (26, 30, Assurance.VIEWED, 100, False),
+        (3, 31, Assurance.VIEWED, 59, False),
+        (3, 31, Assurance.VIEWED, 60, True),
+    ],
+)
+def test_what_is_clear_at_a_smaller_scale(
+    distance: int, limit: int, assurance: Assurance, quality: int, clear: bool
+) -> None:
+    agreement = Agreement(algorithm=Algorithm.PDQ, distance=distance, assurance=assurance, limit=limit, quality=quality)
+    assert is_clear(agreement, POLICY) == clear
+    assert is_clear(replace(agreement, algorithm=Algorithm.SHA256, distance=0, quality=None), POLICY)
+
+
+async def test_who_rejected_a_picture_rejected_it_turned_as_well() -> None:
+    """A nearly symmetric picture agrees mirrored too."""
+    async with open_site() as site:
+        half = Image.open(io.BytesIO(picture(1))).convert("RGB")
+        both = Image.new("RGB", (2 * half.width, half.height))
+        both.paste(half, (0, 0))
+        other = Image.open(io.BytesIO(picture(2))).convert("RGB")
+        both.paste(Image.blend(ImageOps.mirror(half), other, 0.02), (half.width, 0))
+        buffer = io.BytesIO()
+        both.save(buffer, "PNG")
+        site.host.show("/x.png", buffer.getvalue())
+        (of_picture,) = (one for one in await site.register(buffer.getvalue()) if one.algorithm == "pdq")
+        value = bytes.fromhex(of_picture.value)
+        media = await site.fingerprinter.fingerprint(buffer.getvalue())
+        turned = [one for one in media.fingerprints() if one.value != value and one.algorithm is Algorithm.PDQ]
+        assert min(hamming(one.value, value) for one in turned) <= 31
+        refs = frozenset({fingerprint_ref(KEY, Fingerprint(algorithm=Algorithm.PDQ, value=value))})
+        assert (await site.look("/x.png", (of_picture,))).media.outcome is Outcome.PRESENT
+        assert (await site.look("/x.png", (of_picture,), rejected=refs)).media.outcome is Outcome.MISMATCH
 
 
 async def test_what_is_not_there() -> None:
