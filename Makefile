@@ -8,7 +8,7 @@ ARGS   ?=
 # Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
 TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench bench-index bench-stream kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-orientations kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,12 @@ bench-index: install ## Our PDQ index beside threatexchange and faiss (ARGS=--fu
 
 bench-stream: install ## The whole matcher through Kafka: sightings per second on one core (ARGS=--help)
 	$(BIN)/python -m bench.stream $(ARGS)
+
+bench-pdq: install ## Fingerprinting a 1080p JPEG beside pdqhash
+	$(BIN)/python -m bench.fingerprinting $(ARGS)
+
+bench-orientations: install ## What PDQ finds of turned and edited copies
+	$(BIN)/python -m bench.orientations $(ARGS)
 
 kafka: install ## A local Apache Kafka in the foreground
 	$(BIN)/python deploy/kafka-local/kafka_local.py $(ARGS)

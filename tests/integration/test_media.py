@@ -284,9 +284,9 @@ async def test_a_child_that_hangs_is_replaced_at_its_wall_time() -> None:
 
 
 async def test_a_child_that_was_stopped_is_killed_by_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.web.media._GRACE_SECONDS", 0.5)
     async with confined(wall_seconds=1) as hasty:
         await hasty.fingerprint(encoded(picture(40, 40), "PNG"))
+        monkeypatch.setattr("shared.web.media._GRACE_SECONDS", 0.5)
         (child,) = children_of(os.getpid())
         os.kill(child, signal.SIGSTOP)
         with pytest.raises(Undecodable) as caught:
