@@ -33,7 +33,7 @@ LATER_FRAME_STEP = 8
 MORE_VIEWS_SECONDS = 5.0
 """Processor time after which no further view is begun."""
 MIN_REDUCED_SIDE_PIXELS = 256
-"""A picture is not made smaller than this: PDQ was then 0 to 4 bits off in 2,000 pictures, below it more (`make bench-pdq`)."""
+"""A picture is not made smaller than this: PDQ is then 0 to 4 bits off as a rule, below it more (`make bench-pdq`)."""
 _REDUCTIONS = (8, 4, 2)
 _ORIENTATION_TAG = 0x0112
 _START_OF_SCAN = b"\xff\xda"

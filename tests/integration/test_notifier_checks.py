@@ -184,11 +184,10 @@ async def test_a_replacement_that_was_not_wholly_seen_is_no_removal() -> None:
 @pytest.mark.parametrize(
     ("distance", "limit", "assurance", "quality", "clear"),
     [
-        (26, 31, Assurance.VIEWED, 100, True),
-        (27, 31, Assurance.VIEWED, 100, False),
-        (5, 31, Assurance.UNSEEN, 100, True),
-        (6, 31, Assurance.UNSEEN, 100, False),
-        (26, 30, Assurance.VIEWED, 100, False),
+        (15, 31, Assurance.VIEWED, 100, True),
+        (16, 31, Assurance.VIEWED, 100, False),
+        (0, 31, Assurance.UNSEEN, 100, False),
+        (15, 30, Assurance.VIEWED, 100, False),
         (3, 31, Assurance.VIEWED, 59, False),
         (3, 31, Assurance.VIEWED, 60, True),
     ],
