@@ -52,6 +52,7 @@ class IntakeService:
         return (
             api_claims.router(self._runtime),
             api_content.router(self._runtime),
+            api_sightings.lines_router(self._runtime, self._writer),
             api_sightings.router(self._runtime, self._writer),
             api_reports.router(self._runtime),
             api_negative_list.router(self._runtime),

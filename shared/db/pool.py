@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -17,6 +18,14 @@ from shared.errors import Transient
 Row = dict[str, Any]
 Tx = AsyncConnection[Row]
 """A connection inside a transaction; it commits when the `transaction` block ends, and rolls back on an exception."""
+
+
+def heed_cancellation() -> None:
+    """Raise the CancelledError that a statement may have swallowed: before Python 3.12 `asyncio.wait_for`, on which psycopg waits,
+    returns when what it waits for ends in the same moment (python/cpython#86296), and a worker would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class DatabaseUnavailable(Transient):
@@ -63,6 +72,7 @@ class Database:
         try:
             async with AsyncExitStack() as stack:
                 yield await self._begin(stack)
+            heed_cancellation()
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise DatabaseUnavailable(type(error).__name__) from error
 
@@ -75,7 +85,7 @@ class Database:
                 try:
                     await trial.enter_async_context(connection.transaction())
                 except psycopg.OperationalError:
-                    if left:
+                    if left and connection.broken:
                         continue
                     raise
                 await stack.enter_async_context(trial.pop_all())

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 
-from shared.db.pool import Database, DatabaseUnavailable, Row, Tx
+from shared.db.pool import Database, DatabaseUnavailable, Row, Tx, heed_cancellation
 from shared.errors import NotPrepared, TakedownError
 from shared.log.port import CommitRefused, LogUnavailable, PublisherFenced, TopicPartition, UnknownTopic
 
@@ -37,7 +37,7 @@ class Session:
             connection = await self._open()
             try:
                 cursor = await connection.execute(query.encode(), parameters, binary=True)
-                return await cursor.fetchall() if cursor.description is not None else []
+                rows = await cursor.fetchall() if cursor.description is not None else []
             except psycopg.Error as error:
                 if connection.broken or isinstance(error, psycopg.InterfaceError):
                     await self._drop()
@@ -46,6 +46,8 @@ class Session:
                 if connection.broken:
                     await self._drop()
                 raise
+        heed_cancellation()
+        return rows
 
     async def close(self) -> None:
         async with self._lock:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 from fastapi import FastAPI, Response
@@ -14,30 +13,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime import Runtime, Service
 from shared.web import problems
+from shared.web.lines import LinesRoute, is_lines
 
 log = structlog.get_logger()
-
-
-# A backslash escape of U+0000 in JSON; `\\\\u0000` is a backslash and five letters.
-_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyLimit:
     """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 422 for a NUL character, which PostgreSQL's text
     has no place for.
 
-    A body is read whole before the app sees it: no route streams, and the app would take an error while reading for its own.
+    A body is read whole before the app sees it, for the app would take an error while reading for its own. Only where a path
+    takes lines (`streamed`) a body of that media type goes through as it comes: its route limits and refuses line by line.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str] = ()) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if scope["path"] in self.streamed and is_lines(scope):
+            if _has_nul(scope, b"", b""):
+                await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+                return
+            await self.app(scope, receive, send)
+            return
         announced = headers.get(b"content-length", b"0")
         too_large = problems.TooLarge(f"at most {self.max_bytes} bytes")
         if not announced.isdigit() or int(announced) > self.max_bytes:
@@ -101,7 +105,7 @@ def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
     """In path, query or body, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
     if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
         return True
-    if b"\0" in body or _ESCAPED_NUL.search(body):
+    if problems.has_nul(body):
         return True
     return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
 
@@ -116,7 +120,8 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
     problems.install(app)
-    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes)
+    streamed: set[str] = set()
+    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)
     app.add_middleware(UnexpectedErrors)  # added last: outside the others
 
     @app.get("/health/live", include_in_schema=False)
@@ -138,4 +143,5 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     for service in services:
         for router in service.routers():
             app.include_router(router)
+            streamed.update(route.path for route in router.routes if isinstance(route, LinesRoute))
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -82,6 +83,15 @@ class KeyReused(Problem):
 
     status = 422
     kind = "urn:takedown:problem:idempotency-key-reused"
+
+
+# A backslash escape of U+0000 in JSON; `\\\\u0000` is a backslash and five letters.
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def has_nul(text: bytes) -> bool:
+    """A NUL character, raw or escaped as JSON does: PostgreSQL's text has no place for it."""
+    return b"\0" in text or _ESCAPED_NUL.search(text) is not None
 
 
 def problem_response(
