@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 
-from shared.db.pool import Database, DatabaseUnavailable, Row, Tx, heed_cancellation
+from shared.db.pool import Database, DatabaseUnavailable, Row, Tx
 from shared.errors import NotPrepared, TakedownError
 from shared.log.port import CommitRefused, LogUnavailable, PublisherFenced, TopicPartition, UnknownTopic
 
@@ -46,7 +46,6 @@ class Session:
                 if connection.broken:
                     await self._drop()
                 raise
-        heed_cancellation()
         return rows
 
     async def close(self) -> None:

@@ -133,6 +133,7 @@ def test_the_directory(served: Served, receiver: HTTPServer) -> None:
     listed = succeed("hosts", "list", **operations)
     assert "good.example" in listed
     assert SECRET not in listed
+    succeed("outbound", "on", **operations)
     assert succeed("hosts", "test", "good-host", **operations).strip() == "delivered by webhook"
     refused = call("hosts", "test", "bad-host", **operations)
     assert refused.code == 1
