@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import structlog
 
-from shared.db.pool import Database, Tx
+from shared.db.pool import Database, Row, Tx
 from shared.db.wake import Wakeups
 from shared.errors import Transient
 
@@ -26,6 +26,7 @@ RETRY_SECONDS = 0.5
 FAILED_SECONDS = 10.0
 
 Job = TypeVar("Job")
+Params = Sequence[object] | Mapping[str, object]
 
 
 def soon(due_at: datetime, now: datetime) -> bool:
@@ -39,6 +40,15 @@ class Claimed(Generic[Job]):
 
     jobs: Sequence[Job]
     next_seconds: float | None = None
+
+
+async def claim_and_next(tx: Tx, claim: str, values: Params, next_due: str) -> tuple[list[Row], float | None]:
+    """The rows that `claim` gives, and the `seconds` of `next_due`: both in one go to the database and back."""
+    async with tx.pipeline():
+        claimed = await tx.execute(claim, values)
+        following = await tx.execute(next_due)
+    row = await following.fetchone()
+    return await claimed.fetchall(), None if row is None else row["seconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

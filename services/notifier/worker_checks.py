@@ -16,7 +16,7 @@ from services.notifier.apply import Applier
 from services.notifier.checks import Checker, Looked, Wanted
 from services.notifier.events import CheckCompleted
 from services.notifier.states import Outcome, Takedown
-from services.notifier.worker import Claimed, DueWorker, Room
+from services.notifier.worker import Claimed, DueWorker, Room, claim_and_next
 from shared.contracts.content import RegisteredFingerprint
 from shared.db.pool import Tx
 from shared.errors import Transient
@@ -170,22 +170,16 @@ class CheckWorker:
                 look.cancel()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueCheck]:
-        async with tx.pipeline():
-            cursor = await tx.execute(
-                _CLAIM,
-                {
-                    "full": room.full,
-                    "per_place": room.per_place,
-                    "busy": Jsonb(room.busy),
-                    "free": room.free,
-                    "owner": self._member,
-                    "lease": timedelta(seconds=LEASE_FACTOR * self._checker.longest_seconds),
-                },
-            )
-            next_cursor = await tx.execute(_NEXT)
-        jobs = [DueCheck(**row) for row in await cursor.fetchall()]
-        row = await next_cursor.fetchone()
-        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
+        values = {
+            "full": room.full,
+            "per_place": room.per_place,
+            "busy": Jsonb(room.busy),
+            "free": room.free,
+            "owner": self._member,
+            "lease": timedelta(seconds=LEASE_FACTOR * self._checker.longest_seconds),
+        }
+        rows, next_seconds = await claim_and_next(tx, _CLAIM, values, _NEXT)
+        return Claimed(jobs=[DueCheck(**row) for row in rows], next_seconds=next_seconds)
 
     async def check(self, due: DueCheck) -> None:
         """One check, from what is wanted to the takedown's decision. Raises Transient; it is then due again."""

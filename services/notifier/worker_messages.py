@@ -24,7 +24,7 @@ from services.notifier.events import AttemptCompleted, AttemptOutcome, OutboundR
 from services.notifier.letters import Letter, write_letter
 from services.notifier.states import MessageKind, Takedown
 from services.notifier.takedown import may_send
-from services.notifier.worker import Claimed, DueWorker, Room
+from services.notifier.worker import Claimed, DueWorker, Room, claim_and_next
 from shared.db.pool import Row, Tx
 from shared.errors import Transient
 from shared.metrics import ATTEMPT_SECONDS, ATTEMPTS
@@ -166,22 +166,16 @@ class MessageWorker:
         await self._worker.run()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueMessage]:
-        async with tx.pipeline():
-            cursor = await tx.execute(
-                _CLAIM,
-                {
-                    "full": room.full,
-                    "per_place": room.per_place,
-                    "busy": Jsonb(room.busy),
-                    "free": room.free,
-                    "owner": self._member,
-                    "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
-                },
-            )
-            next_cursor = await tx.execute(_NEXT)
-        jobs = [DueMessage(**row) for row in await cursor.fetchall()]
-        row = await next_cursor.fetchone()
-        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
+        values = {
+            "full": room.full,
+            "per_place": room.per_place,
+            "busy": Jsonb(room.busy),
+            "free": room.free,
+            "owner": self._member,
+            "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
+        }
+        rows, next_seconds = await claim_and_next(tx, _CLAIM, values, _NEXT)
+        return Claimed(jobs=[DueMessage(**row) for row in rows], next_seconds=next_seconds)
 
     async def deliver(self, due: DueMessage) -> None:
         """One attempt, from the last look at whether it may be made to the takedown's decision."""

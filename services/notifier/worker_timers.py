@@ -9,7 +9,7 @@ from uuid import UUID
 from services.notifier import store
 from services.notifier.apply import Applier
 from services.notifier.events import TimerFired, TimerKind
-from services.notifier.worker import Claimed, DueWorker, Room
+from services.notifier.worker import Claimed, DueWorker, Room, claim_and_next
 from shared.db.pool import Tx
 
 SLOTS = 32
@@ -66,15 +66,11 @@ class TimerWorker:
         await self._worker.run()
 
     async def _claim(self, tx: Tx, room: Room) -> Claimed[DueTimer]:
-        async with tx.pipeline():
-            cursor = await tx.execute(_DUE, (room.full, room.free))
-            next_cursor = await tx.execute(_NEXT)
-        rows = await cursor.fetchall()
+        rows, next_seconds = await claim_and_next(tx, _DUE, (room.full, room.free), _NEXT)
         # One of a takedown at a time: the first may cancel the others.
         first = {row["takedown_id"]: row for row in reversed(rows)}
         jobs = [DueTimer(**row) for row in first.values()]
-        row = await next_cursor.fetchone()
-        return Claimed(jobs=jobs, next_seconds=None if row is None else row["seconds"])
+        return Claimed(jobs=jobs, next_seconds=next_seconds)
 
     async def fire(self, due: DueTimer) -> None:
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
