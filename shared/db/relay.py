@@ -200,10 +200,7 @@ class Relay:
         try:
             moved = await self._publish_batch(connection, topic, publisher, limit=_BATCH)
         except (RecordTooLarge, RecordRefused):
-            try:
-                moved = await self._publish_batch(connection, topic, publisher, limit=1)
-            except (RecordTooLarge, RecordRefused) as error:
-                return await self._park_oldest(connection, topic, error)
+            moved = await self._publish_batch(connection, topic, publisher, limit=1)
         if not moved:
             await asyncio.sleep(_LOCKED_SECONDS)  # all that is left waits for a writer
 
@@ -214,7 +211,14 @@ class Relay:
             rows = await self._rows(connection, topic, limit)
             ready, parked = await self._make_ready(connection, topic, rows)
             if ready:
-                await publisher.publish([one.record for one in ready])
+                try:
+                    await publisher.publish([one.record for one in ready])
+                except (RecordTooLarge, RecordRefused) as error:
+                    if limit > 1:
+                        raise
+                    # Parked here, for another row may be the oldest a moment later.
+                    await self._park(connection, ready[0].sequences[0], topic, error)
+                    return True
                 done = [sequence for one in ready for sequence in one.sequences]
                 await connection.execute(f"DELETE FROM {self._schema}.outbox WHERE sequence = ANY (%s)", (done,))
             return bool(ready) or parked > 0
@@ -283,11 +287,6 @@ class Relay:
             model, event_id=outbox_id, source=self._source, time=row["created_at"], traceparent=row["traceparent"]
         )
         return OutgoingRecord(topic=topic, key=row["key"].encode(), value=data, headers=headers)
-
-    async def _park_oldest(self, connection: Tx, topic: str, error: Exception) -> None:
-        async with connection.transaction():
-            for row in await self._rows(connection, topic, 1):
-                await self._park(connection, row["sequence"], topic, error)
 
     async def _park(self, connection: Tx, sequence: int, topic: str, error: Exception) -> None:
         # A ValueError's text may quote what it refused.

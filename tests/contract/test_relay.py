@@ -6,8 +6,10 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,7 +26,16 @@ from shared.db.pool import Database, DatabaseUnavailable, Tx
 from shared.db.relay import Relay
 from shared.db.wake import Wakeups
 from shared.errors import Permanent
-from shared.log.port import HEARTBEAT_KEY, OutgoingRecord, Record, TopicPartition
+from shared.log.port import (
+    HEARTBEAT_KEY,
+    EventLog,
+    OutgoingRecord,
+    Publisher,
+    Record,
+    RecordTooLarge,
+    TopicPartition,
+    TopicPartitionOffset,
+)
 from tests.contract.log_harness import Harness, place, publish, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -315,6 +326,55 @@ async def test_a_row_that_can_never_be_sent_is_parked_and_blocks_its_key_alone(d
             return (await desk.reasons())["large"] == ["before", "behind", "behind too"]
 
         await until(behind_went)
+
+
+@dataclass
+class RefusingPublisher:
+    """A publisher on a topic whose `max.message.bytes` an operator has made small. At its second refusal it waits."""
+
+    publisher: Publisher
+    refusals: int = 0
+    refused_twice: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def publish(self, records: Sequence[OutgoingRecord]) -> tuple[TopicPartitionOffset, ...]:
+        if all(one.size_bytes < 4096 for one in records):
+            return await self.publisher.publish(records)
+        self.refusals += 1
+        if self.refusals == 2:
+            self.refused_twice.set()
+            await self.go_on.wait()
+        raise RecordTooLarge
+
+
+async def test_the_row_that_the_log_refused_is_parked_and_no_other(desk: Desk) -> None:
+    """An older row may become visible while the log refuses: its transaction took its number first and commits late."""
+    async with desk.harness.log.publisher() as publisher:
+        refusing = RefusingPublisher(publisher)
+
+        class Log:
+            def __getattr__(self, name: str) -> object:
+                return getattr(desk.harness.log, name)
+
+            @asynccontextmanager
+            async def publisher(self, **_: object) -> AsyncIterator[RefusingPublisher]:
+                yield refusing
+
+        relay = Relay(desk.database, desk.wakeups, SCHEMA, cast(EventLog, Log()), source="desk")
+        async with desk.relaying(relay):
+            async with desk.database.transaction() as tx:
+                await outbox.put(tx, SCHEMA, DECISIONS, key="late", event=a_decision("late"), event_id=uuid4())
+                large = await desk.put("large", "x" * 5000)
+                await asyncio.wait_for(refusing.refused_twice.wait(), 20)
+            refusing.go_on.set()
+
+            async def late_went() -> bool:
+                return await desk.waiting() == 0
+
+            await until(late_went)
+        async with desk.database.transaction() as tx:
+            assert [row["outbox_id"] for row in await outbox.parked(tx, SCHEMA)] == [large]
+        assert await desk.reasons() == {"late": ["late"]}
 
 
 async def test_an_unparked_row_is_tried_again(desk: Desk) -> None:
