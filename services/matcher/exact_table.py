@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from services.matcher.index import Hashes, Hits, Numbers
 from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
-from services.matcher.tiers import Head, HeadView, Part, RunMerge, State, TieredTable, all_alive, in_background
+from services.matcher.tier_parts import Head, HeadView, Part, State, all_alive
+from services.matcher.tiers import RunMerge, TieredTable, in_background
 
 HEAD_LIMIT = 16_384
 _WORD_BYTES = 4

@@ -21,7 +21,8 @@ from services.matcher.compiling import kernels_if_loaded
 from services.matcher.frozen import ChunkedValues, freeze, shapes_of
 from services.matcher.index import MAX_DISTANCE, VALUE_BYTES, Hashes, Hits, Numbers
 from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
-from services.matcher.tiers import Head, HeadView, Part, RunMerge, State, TieredTable, all_alive, in_background
+from services.matcher.tier_parts import Head, HeadView, Part, State, all_alive
+from services.matcher.tiers import RunMerge, TieredTable, in_background
 
 SCAN_BELOW = 20_000
 HEAD_LIMIT = 4_096

@@ -19,7 +19,8 @@ from services.matcher.index import AlreadyIndexed, Hashes, Hits, Numbers, PdqInd
 from services.matcher.index_file import BadIndexFile
 from services.matcher.pdq_index import ChunkedPdqIndex
 from services.matcher.reference import BruteForceIndex
-from services.matcher.tiers import Task, all_alive
+from services.matcher.tier_parts import all_alive
+from services.matcher.tiers import Task
 
 
 def as_set(hits: Hits) -> set[tuple[int, int, int]]:
