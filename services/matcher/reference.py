@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
 from services.matcher.index import MAX_DISTANCE, VALUE_BYTES, AlreadyIndexed, Hashes, Hits, Numbers, as_hashes
+from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
 
 _WORDS = VALUE_BYTES // 8
+_KIND = "reference"
 _BLOCK = 4_000_000
 """Pairs compared at once: bounds a query's memory to about 50 MB."""
 
@@ -15,7 +20,10 @@ _BLOCK = 4_000_000
 class BruteForceIndex:
     """A `PdqIndex`. Add and remove are O(1) amortised; a query of n values is O(n x size)."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_distance: int = MAX_DISTANCE) -> None:
+        if not 0 <= max_distance <= MAX_DISTANCE:
+            raise ValueError(f"a distance of {max_distance} is not within 0 to {MAX_DISTANCE}")
+        self.max_distance = max_distance
         self._words: npt.NDArray[np.uint64] = np.empty(
             (_WORDS, 64), dtype=np.uint64
         )  # [word, row]: each word contiguous
@@ -24,6 +32,10 @@ class BruteForceIndex:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def nbytes(self) -> int:
+        return self._words.nbytes + self._ids.nbytes + 100 * len(self._rows)  # a dict's entry with its two numbers
 
     def add(self, id: int, value: bytes) -> None:
         if len(value) != VALUE_BYTES:
@@ -55,6 +67,9 @@ class BruteForceIndex:
             self._rows[moved] = row
         return True
 
+    def remove_many(self, ids: Numbers) -> int:
+        return sum(self.remove(id) for id in ids.tolist())
+
     def query(self, values: Hashes) -> Hits:
         wanted = _as_words(values)
         size = len(self._rows)
@@ -67,12 +82,27 @@ class BruteForceIndex:
         rows, ids, distances = zip(*found, strict=True)
         return np.concatenate(rows), np.concatenate(ids), np.concatenate(distances)
 
+    def save(self, path: Path) -> None:
+        size = len(self._rows)
+        arrays = {"ids": self._ids[:size], "values": self._words[:, :size].T}
+        write_stored(path, Stored(kind=_KIND, words=(), arrays=arrays))
+
+    @classmethod
+    def load(cls, path: Path, max_distance: int = MAX_DISTANCE) -> Self:
+        stored = read_stored(path)
+        if stored.kind != _KIND:
+            raise BadIndexFile(f"{path.name} holds a table of kind {stored.kind!r}, not {_KIND!r}")
+        ids = stored.take("ids", np.int64, 1)
+        index = cls(max_distance)
+        index.add_many(ids, stored.take("values", np.uint64, 2, (len(ids), _WORDS)).view(np.uint8))
+        return index
+
     def _compare(self, wanted: npt.NDArray[np.uint64], start: int, size: int) -> Hits:
         # uint16: all 256 bits may differ, one more than uint8 holds.
         distance = np.zeros((len(wanted), size), dtype=np.uint16)
         for word in range(_WORDS):
             distance += np.bitwise_count(wanted[:, word, None] ^ self._words[None, word, :size])
-        rows, columns = np.nonzero(distance <= MAX_DISTANCE)
+        rows, columns = np.nonzero(distance <= self.max_distance)
         return (
             rows.astype(np.int64) + start,
             self._ids[columns],
