@@ -69,6 +69,10 @@ class Harness(Protocol):
         """Let the log apply retention and compaction soon."""
         ...
 
+    async def let_leases_run_out(self, group: str) -> None:
+        """As if its owners had stalled, where a partition has an owner until then. On Kafka the members share what there is."""
+        ...
+
 
 @dataclass
 class PostgresHarness:
@@ -86,6 +90,10 @@ class PostgresHarness:
 
     async def clean(self, topic: Topic) -> None:
         await self.log.maintain(await self.database.now())
+
+    async def let_leases_run_out(self, group: str) -> None:
+        async with self.database.transaction() as tx:
+            await tx.execute("UPDATE eventlog.ownership SET lease_until = '-infinity' WHERE group_name = %s", (group,))
 
 
 @dataclass
@@ -113,6 +121,9 @@ class KafkaHarness:
             await publisher.publish(
                 [record(topic, b"filler", key=b"filler", partition=number) for number in range(topic.partitions)]
             )
+
+    async def let_leases_run_out(self, group: str) -> None:
+        pass
 
 
 @asynccontextmanager

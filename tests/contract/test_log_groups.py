@@ -10,7 +10,7 @@ import pytest
 
 from shared.contracts.topics import Topic
 from shared.log.kafka import KafkaLog
-from shared.log.port import Commit, CommitRefused, OffsetOutOfRange
+from shared.log.port import Commit, CommitRefused, OffsetOutOfRange, TopicPartition
 from tests.contract.log_harness import (
     Harness,
     KafkaHarness,
@@ -124,6 +124,62 @@ async def test_a_late_commit_of_a_former_owner_is_refused(harness: Harness) -> N
         assert where in (await poll_until(former, lambda polled: bool(polled.revoked))).revoked
         with pytest.raises(CommitRefused):
             await former.commit({where: Commit(offset=4, metadata="former")})
+
+
+async def test_a_late_commit_is_refused_when_another_member_owns_the_partition(harness: Harness) -> None:
+    """The former owner lives on and keeps what is still its own."""
+    topic = a_topic(2)
+    await harness.log.ensure_topics([topic])
+    for number in range(2):
+        await publish(harness.log, *(record(topic, b"x", partition=number) for _ in range(4)))
+    group = a_group()
+    async with (
+        harness.another().group_reader(group=group, topics=[topic.name], member_id="a") as former,
+        AsyncExitStack() as stack,
+    ):
+        await owns(former, 2)
+        await polled_records(former, 8)
+        owner = await stack.enter_async_context(
+            harness.another().group_reader(group=group, topics=[topic.name], member_id="b")
+        )
+        taken: set[TopicPartition] = set()
+
+        async def handed_over() -> bool:
+            await harness.let_leases_run_out(group)
+            _, polled = await asyncio.gather(former.poll(timeout_seconds=0.1), owner.poll(timeout_seconds=0.1))
+            taken.update(polled.assigned)
+            taken.difference_update(polled.revoked)
+            return bool(taken)
+
+        await until(handed_over)
+        await owner.commit({one: Commit(offset=1, metadata="owner") for one in taken})
+        for one in taken:
+            with pytest.raises(CommitRefused):
+                await former.commit({one: Commit(offset=4, metadata="former")})
+            assert await owner.committed(one) == Commit(offset=1, metadata="owner")
+        for one in {place(topic, number) for number in range(2)} - taken:
+            await former.commit({one: Commit(offset=4)})
+
+
+async def test_a_members_position_moves_over_what_is_no_record(harness: Harness) -> None:
+    topic = a_topic()
+    await harness.log.ensure_topics([topic])
+    where = place(topic)
+    async with (
+        harness.log.publisher(transactional_id=a_group()) as publisher,
+        harness.log.group_reader(group=a_group(), topics=[topic.name], member_id="a") as member,
+    ):
+        await owns(member, 1)
+        for number in range(3):
+            await publisher.publish([record(topic, b"%d" % number)])
+        assert [one.value for one in await polled_records(member, 3)] == [b"0", b"1", b"2"]
+        end = await harness.log.end(where)
+
+        async def at_the_end() -> bool:
+            assert not (await member.poll(timeout_seconds=0.1)).records
+            return member.position(where) == end
+
+        await until(at_the_end)
 
 
 async def test_another_member_takes_over_when_the_owner_is_gone(harness: Harness) -> None:
