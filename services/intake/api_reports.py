@@ -114,11 +114,15 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
 
 
 def view(row: Row, *, with_case: bool) -> dict[str, Any]:
-    """A report as its organisation sees it: `matched` means content it has a live claim on."""
+    """A report as its organisation sees it: `matched` means a takedown of content it has a live claim on. `no_match` with a `why` names
+    the guards for which an agreement with such content is not acted on."""
+    why = row["why"]
+    if row["shown_state"] == "no_match" and row["guards"]:
+        why = ", ".join(sorted(set(row["guards"].split(","))))
     shown = {
         "report_id": str(row["report_id"]),
         "state": row["shown_state"],
-        "why": row["why"],
+        "why": why,
         "asserted": row["asserted"],
         "content_id": str(row["alias"]) if row["alias"] else None,
         "takedown_ids": [str(one) for one in row["takedown_ids"]],

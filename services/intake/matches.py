@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.intake import erasure, report_store
 from shared.contracts.content import ContentState
 from shared.contracts.event import Envelope
-from shared.contracts.matches import MatchFound, SightingUnmatched
+from shared.contracts.matches import NEVER_ACTED_ON, MatchFound, SightingUnmatched
 from shared.db.pool import Database
 from shared.log.port import Record
 from shared.metrics import REPORTS
@@ -46,7 +46,10 @@ class MatchesHandler:
             else:
                 await tx.execute(_REMEMBER, (found.content_id, found.url_key, found.key_version))
                 if found.report_id is not None:
-                    await report_store.add_takedown(tx, found.report_id, found.takedown_id, found.content_id)
+                    guards = NEVER_ACTED_ON.intersection(found.guards)
+                    await report_store.add_takedown(
+                        tx, found.report_id, found.takedown_id, found.content_id, guards=guards
+                    )
             if found.report_id is not None:
                 if found.sighting_id is not None:
                     await report_store.answered(tx, found.report_id, found.sighting_id)

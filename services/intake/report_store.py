@@ -30,10 +30,11 @@ UPDATE intake.reports SET state = %(state)s, why = %(why)s, changed_at = now()
 WHERE report_id = %(report_id)s AND attempts = %(attempt)s AND state = 'queued' RETURNING 1 AS done
 """
 
-# Matched as soon as one sighting is; no_match only when all have been answered for.
+# Matched as soon as one sighting is, so that a takedown comes of it; no_match only when all have been answered for.
 _SETTLE = """
 UPDATE intake.reports r SET state = s.state, changed_at = now()
-FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM intake.report_takedowns WHERE report_id = %(report_id)s) THEN 'matched'
+FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM intake.report_takedowns WHERE report_id = %(report_id)s AND guards = '{}')
+                  THEN 'matched'
                   WHEN NOT EXISTS (SELECT 1 FROM intake.report_sightings WHERE report_id = %(report_id)s AND NOT settled)
                   THEN 'no_match' END AS state) s
 WHERE r.report_id = %(report_id)s AND r.state IN ('fetched', 'no_match') AND s.state IS NOT NULL AND r.state <> s.state
@@ -96,12 +97,15 @@ async def finish(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def add_takedown(tx: Tx, report_id: UUID, takedown_id: UUID, content_id: UUID) -> None:
-    """The report led to this takedown. Nothing happens for a report that is erased."""
+async def add_takedown(
+    tx: Tx, report_id: UUID, takedown_id: UUID, content_id: UUID, *, guards: Collection[str] = ()
+) -> None:
+    """The report led to this takedown; with `guards`, to a match of which none comes. Nothing happens for a report that is erased."""
     await tx.execute(
-        "INSERT INTO intake.report_takedowns (report_id, takedown_id, content_id)"
-        " SELECT report_id, %s, %s FROM intake.reports WHERE report_id = %s ON CONFLICT DO NOTHING",
-        (takedown_id, content_id, report_id),
+        "INSERT INTO intake.report_takedowns AS known (report_id, takedown_id, content_id, guards)"
+        " SELECT report_id, %s, %s, %s FROM intake.reports WHERE report_id = %s"
+        " ON CONFLICT (report_id, takedown_id) DO UPDATE SET guards = '{}' WHERE excluded.guards = '{}'",
+        (takedown_id, content_id, sorted(guards), report_id),
     )
 
 
@@ -139,10 +143,10 @@ async def insert(tx: Tx, **values: object) -> None:
 
 
 # An organisation is told of takedowns of content it has a live claim on, and of no other: `shown_state` too is computed from
-# those alone, so `no_match` says that it agrees with no content of theirs.
+# those alone, so `no_match` says that it agrees with no content of theirs, or (`guards`) not so that anything is done.
 _SHOWN = """
 SELECT * FROM (
-    SELECT r.*, a.alias, own.takedown_ids,
+    SELECT r.*, a.alias, own.takedown_ids, own.guards,
         CASE WHEN r.state NOT IN ('fetched', 'matched', 'no_match') THEN r.state
              WHEN cardinality(own.takedown_ids) > 0 THEN 'matched'
              WHEN r.state = 'fetched' OR EXISTS (SELECT 1 FROM intake.report_sightings s
@@ -151,7 +155,8 @@ SELECT * FROM (
     FROM intake.reports r
     LEFT JOIN intake.content_alias a ON a.content_id = r.content_id AND a.organisation_id = r.organisation_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id), '{}') AS takedown_ids
+        SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id) FILTER (WHERE t.guards = '{}'), '{}') AS takedown_ids,
+            string_agg(array_to_string(t.guards, ','), ',') AS guards
         FROM intake.report_takedowns t
         WHERE t.report_id = r.report_id AND EXISTS (
             SELECT 1 FROM intake.claims c WHERE c.content_id = t.content_id AND c.organisation_id = r.organisation_id

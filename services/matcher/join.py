@@ -22,7 +22,7 @@ from services.matcher.negative_list import NegativeList
 from services.matcher.register import Entry, Register
 from services.matcher.seen import Seen, Url
 from shared.contracts.event import Event, data_of, headers_of
-from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
+from shared.contracts.matches import NEVER_ACTED_ON, Guard, MatchFound, SightingUnmatched
 from shared.contracts.topics import MATCHES
 from shared.fingerprints import PDQ_MIN_QUALITY, Algorithm, Fingerprint, Orientation, fingerprint_ref
 from shared.ids import deterministic_id, match_event_id, takedown_id
@@ -32,7 +32,6 @@ from shared.policy import Policy
 SOURCE = "matcher"
 
 NONE = DerivedOf()
-_NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
 
 Subject = tuple[UUID, Url, UUID]
 """What one match is told of: (content, URL) is the takedown, and the sighting."""
@@ -187,7 +186,7 @@ def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreem
 
 def _rank(agreement: Agreement, policy: Policy) -> tuple[object, ...]:
     fingerprint = agreement.fingerprint
-    blocked = not _NEVER_ACTED_ON.isdisjoint(agreement.guards)
+    blocked = not NEVER_ACTED_ON.isdisjoint(agreement.guards)
     sure = agreement.entry.assurance.sure and Guard.QUALITY_UNKNOWN not in agreement.guards
     reach = policy.max_distance_sure if sure else policy.max_distance_unsure
     return (

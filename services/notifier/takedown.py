@@ -32,6 +32,7 @@ from services.notifier.machine import answering, deciding, ending, holding, look
 from services.notifier.machine.draft import ASKING, Draft
 from services.notifier.states import HoldReason, MatchFacts, MessageKind, Takedown, TakedownState
 from shared.contracts.content import ContentState
+from shared.contracts.matches import NEVER_ACTED_ON
 from shared.policy import Policy
 
 
@@ -51,7 +52,7 @@ def begin(takedown_id: UUID, content_id: UUID, event: MatchReceived, now: dateti
 
 def acts_on(event: MatchReceived) -> bool:
     """False for a match whose guards say that it is never acted on."""
-    return holding.NEVER_ACTED_ON.isdisjoint(event.match.guards)
+    return NEVER_ACTED_ON.isdisjoint(event.match.guards)
 
 
 def decide(

@@ -23,6 +23,10 @@ class Guard(StrEnum):
     DERIVED_ORIENTATION = "derived_orientation"
 
 
+NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
+"""With one of these a match is told, and no takedown comes of it."""
+
+
 class MatchFound(Event):
     """One match for each (takedown, sighting or report): exact first, then the least distance.
 

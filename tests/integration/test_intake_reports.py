@@ -18,14 +18,14 @@ from PIL import Image
 from services.intake import report_store
 from shared.auth import Role
 from shared.contracts.content import Assurance
-from shared.contracts.matches import MatchFound, SightingUnmatched
+from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
 from shared.contracts.sightings import Sighting, SightingsBatch
 from shared.contracts.topics import MATCHES, SIGHTINGS
 from shared.fingerprints import Orientation, hamming
 from shared.ids import takedown_id
 from shared.policy import Policy
 from shared.urls import canonical
-from shared.web.guard import Guard
+from shared.web.guard import Guard as AddressGuard
 from tests.integration.intake_harness import Intake, Member, md5, running_intake, until
 
 ADDRESS = "127.0.0.1"
@@ -75,7 +75,7 @@ async def site() -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def intake(fresh_database: str, site: Site) -> AsyncIterator[Intake]:
-    guard = Guard(
+    guard = AddressGuard(
         allow=[(ADDRESS, site.port)], static_hosts={"pics.test": (ADDRESS, site.port)}, allow_static_hosts=True
     )
     # Time is shortened so that the second and third look come soon.
@@ -200,6 +200,31 @@ async def test_a_match_of_anothers_content_is_not_told(intake: Intake, site: Sit
     shown = await in_state(intake, ann, report_id, "no_match", "matched")
     assert (shown["state"], shown["takedown_ids"]) == ("no_match", [])
     assert (await intake.get(f"/v1/reports/{report_id}", by=zoe)).status_code == 404
+
+
+async def test_a_match_that_is_never_acted_on_is_no_match_and_says_why(intake: Intake, site: Site, ann: Member) -> None:
+    """There is no takedown of it, so none may be named; a match that counts, from another picture of the page, is told."""
+    claim = await confirmed(intake, ann)
+    content_id = await intake.real_content_id(claim["content_id"])
+    site.pages["/page"] = (200, "text/html", b'<html><img src="/1.jpg"><img src="/2.jpg"><img src="/3.jpg"></html>')
+    for number in (1, 2, 3):
+        site.pages[f"/{number}.jpg"] = (200, "image/jpeg", jpeg(number))
+    report_id = await report(intake, ann, site.url("/page"))
+    await in_state(intake, ann, report_id, "fetched")
+    first, second, third = await sightings(intake)
+    for seen, guards in ((first, (Guard.LOW_QUALITY, Guard.QUALITY_UNKNOWN)), (second, (Guard.NEGATIVE_LIST,))):
+        guarded = matched(seen, content_id).model_copy(update={"guards": guards})
+        await intake.append(MATCHES.name, str(guarded.takedown_id), guarded)
+    unmatched = SightingUnmatched(sighting_id=third.sighting_id, report_id=UUID(report_id))
+    await intake.append(MATCHES.name, "x", unmatched)
+    shown = await in_state(intake, ann, report_id, "no_match", "matched")
+    assert (shown["state"], shown["why"]) == ("no_match", "low_quality, negative_list")
+    assert shown["takedown_ids"] == []
+
+    later = matched(third, content_id).model_copy(update={"guards": (Guard.QUALITY_UNKNOWN,)})
+    await intake.append(MATCHES.name, str(later.takedown_id), later)
+    shown = await in_state(intake, ann, report_id, "matched")
+    assert (shown["why"], shown["takedown_ids"]) == (None, [str(later.takedown_id)])
 
 
 async def person_matches(intake: Intake) -> list[MatchFound]:

@@ -10,8 +10,6 @@ from shared.contracts.content import Assurance, ContentState
 from shared.contracts.matches import Guard
 from shared.policy import Policy
 
-NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
-
 _TASKS = {
     HoldReason.FIRST_CHECK: TaskKind.FIRST_CHECK,
     HoldReason.ASSERTED: TaskKind.FIRST_CHECK,
