@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -81,7 +82,7 @@ def router(runtime: Runtime) -> APIRouter:
             await claim_steps.confirm(tx, principal, claim_id, asked.assurance, now=runtime.clock(), policy=policy)
             return await view(tx, principal, claim_id)
 
-        answer = await answer_once(runtime.database, key, change)
+        answer = await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
         CLAIMS.labels("confirmed").inc()
         return answer
 
@@ -95,7 +96,7 @@ def router(runtime: Runtime) -> APIRouter:
             await claim_steps.withdraw(tx, principal, claim_id, asked.reason, undo_within=undo_within)
             return await view(tx, principal, claim_id)
 
-        return await answer_once(runtime.database, key, change)
+        return await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
 
     @routes.post("/{claim_id}/withdrawal/undo")
     async def undo(principal: Helpline, request: Request, claim_id: UUID) -> JSONResponse:
@@ -106,7 +107,7 @@ def router(runtime: Runtime) -> APIRouter:
             await claim_steps.undo_withdrawal(tx, principal, claim_id)
             return await view(tx, principal, claim_id)
 
-        return await answer_once(runtime.database, key, change)
+        return await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
 
     @routes.get("")
     async def list_claims(
@@ -149,6 +150,12 @@ def router(runtime: Runtime) -> APIRouter:
         return found
 
     return routes
+
+
+async def read_again(principal: Helpline, tx: Tx, answer: dict[str, Any]) -> None:
+    """A stored answer is given again; after a withdrawal it holds no case any more."""
+    if "case_ref" in answer:
+        await audit.record(tx, principal, action="case.read", object_kind="claim", object_id=answer["claim_id"])
 
 
 async def view(tx: Tx, principal: Helpline, claim_id: UUID) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,16 +34,21 @@ def router(runtime: Runtime) -> APIRouter:
     async def shown(tx: Tx, entry_id: UUID) -> dict[str, Any]:
         return negative_list.view(await negative_list.locked(tx, entry_id), reference_key)
 
-    async def audit_refusal(principal: Principal, entry_id: UUID) -> None:
-        # In a transaction of its own: the refused one is undone. Who asks for value after value is seen here.
-        async with runtime.database.transaction() as tx:
-            await audit.record(
-                tx,
-                principal,
-                action="negative_entry.refused",
-                object_kind=negative_list.OBJECT_KIND,
-                object_id=entry_id,
-            )
+    @asynccontextmanager
+    async def refusal_audited(principal: Principal, entry_id: UUID) -> AsyncIterator[None]:
+        try:
+            yield
+        except negative_list.NearContent:
+            # In a transaction of its own: the refused one is undone. Who asks for value after value is seen here.
+            async with runtime.database.transaction() as tx:
+                await audit.record(
+                    tx,
+                    principal,
+                    action="negative_entry.refused",
+                    object_kind=negative_list.OBJECT_KIND,
+                    object_id=entry_id,
+                )
+            raise
 
     @routes.post("", status_code=201)
     async def declare(principal: Operations, request: Request, asked: NegativeEntryRequest) -> JSONResponse:
@@ -51,11 +58,8 @@ def router(runtime: Runtime) -> APIRouter:
         async def change(tx: Tx) -> dict[str, Any]:
             return await shown(tx, await negative_list.declare(tx, principal, asked))
 
-        try:
+        async with refusal_audited(principal, uuid4()):
             return await answer_once(runtime.database, key, change, status=201)
-        except negative_list.NearContent:
-            await audit_refusal(principal, uuid4())
-            raise
 
     @routes.post("/{entry_id}/confirmation")
     async def confirm(principal: Operations, request: Request, entry_id: UUID) -> JSONResponse:
@@ -66,11 +70,8 @@ def router(runtime: Runtime) -> APIRouter:
             await negative_list.confirm(tx, principal, entry_id)
             return await shown(tx, entry_id)
 
-        try:
+        async with refusal_audited(principal, entry_id):
             return await answer_once(runtime.database, key, change)
-        except negative_list.NearContent:
-            await audit_refusal(principal, entry_id)
-            raise
 
     @routes.post("/{entry_id}/removal")
     async def remove(principal: Operations, request: Request, entry_id: UUID) -> JSONResponse:

@@ -73,8 +73,10 @@ async def answer_once(
     change: Callable[[Tx], Awaitable[dict[str, Any]]],
     *,
     status: int = 200,
+    shown_again: Callable[[Tx, dict[str, Any]], Awaitable[None]] | None = None,
 ) -> JSONResponse:
-    """Do `change` in one transaction and answer with what it returns; for a known key give the stored answer instead.
+    """Do `change` in one transaction and answer with what it returns; for a known key give the stored answer instead, after
+    `shown_again` with it: what a person reads of a case is audited, also where nothing changes.
 
     Raises KeyReused when the key came with another body. A change that raises leaves nothing, the key neither.
     """
@@ -82,6 +84,8 @@ async def answer_once(
         if key is not None:
             stored = await claim_key(tx, key)
             if stored is not None:
+                if shown_again is not None:
+                    await shown_again(tx, stored.answer)
                 return JSONResponse(stored.answer, status_code=stored.status or status)
         answer = await change(tx)
         if key is not None:

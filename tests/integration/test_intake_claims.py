@@ -239,6 +239,29 @@ async def test_reading_a_case_is_audited_and_shows_no_fingerprint(intake: Intake
     assert {row["object_id"] for row in audited[:3]} == {claim_id}
 
 
+async def test_an_answer_that_shows_a_case_again_is_a_reading_of_it(intake: Intake) -> None:
+    ann, ben = await intake.member("ann"), await intake.member("ben")
+    claim_id = (await intake.declare(by=ann))["claim_id"]
+    for step, body in (("confirmation", {"assurance": "viewed"}), ("withdrawal", {"reason": "subject_request"})):
+        path = f"/v1/claims/{claim_id}/{step}"
+        answers = [await intake.post(path, body, by=ben, key=f"of {step}") for _ in range(3)]
+        assert {one.json()["case_ref"] for one in answers} == {"HL-20260001"}
+    path = f"/v1/claims/{claim_id}/withdrawal/undo"
+    for _ in range(2):
+        await intake.post(path, by=ben, key="of undo")
+    audited = await intake.rows("SELECT person_id, action, object_id FROM access.audit ORDER BY audit_id")
+    assert [(row["person_id"], row["action"]) for row in audited] == [
+        ("ann", "claim.declared"),
+        ("ben", "claim.confirmed"),
+        *2 * [("ben", "case.read")],
+        ("ben", "claim.withdrawing"),
+        *2 * [("ben", "case.read")],
+        ("ben", "claim.withdrawal_undone"),
+        ("ben", "case.read"),
+    ]
+    assert {row["object_id"] for row in audited} == {claim_id}
+
+
 async def test_lists_go_page_by_page_through_ones_own(intake: Intake) -> None:
     ann, zoe = await intake.member("ann"), await intake.member("zoe", organisation="helpline-z")
     await intake.declare(by=zoe)
