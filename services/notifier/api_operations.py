@@ -198,11 +198,14 @@ async def _check_recipient(tx: Tx, asked: DecisionAsked) -> None:
 async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
     """Raises KeyReused where the Idempotency-Key was used for another decision."""
     cursor = await tx.execute(
-        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason FROM notifier.decisions WHERE decision_id = %s",
+        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient FROM notifier.decisions"
+        " WHERE decision_id = %s",
         (decided.decision_id,),
     )
     row = await cursor.fetchone()
-    same = decided.model_dump(include={"kind", "content_id", "takedown_id", "demand_id", "task_id", "reason"})
+    same = decided.model_dump(
+        include={"kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"}
+    )
     if row != same:
         raise KeyReused("another decision was taken with it")
 

@@ -267,7 +267,7 @@ async def keep_decision(tx: Tx, decided: DecisionTaken) -> bool:
     """The row by which a decision that comes back over the log is known. False: it is known."""
     cursor = await tx.execute(
         "INSERT INTO notifier.decisions (decision_id, kind, content_id, takedown_id, demand_id, task_id, person_id,"
-        " organisation_id, reason, decided_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " organisation_id, reason, recipient, decided_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING RETURNING decision_id",
         (
             decided.decision_id,
@@ -279,6 +279,7 @@ async def keep_decision(tx: Tx, decided: DecisionTaken) -> bool:
             decided.person_id,
             decided.organisation_id,
             decided.reason,
+            decided.recipient,
             decided.decided_at,
         ),
     )
