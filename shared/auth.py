@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 
 from shared.db.pool import Database, Tx
 from shared.keyring import token_hash
+from shared.web.parameters import known_parameters_alone
 from shared.web.problems import Forbidden, Unauthenticated
 
 KEY_PREFIX = "tdk_"
@@ -137,7 +138,10 @@ async def still_valid(database: Database, principal: Principal) -> bool:
 
 
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
-    """A FastAPI dependency: the principal, or 401 / 403. The app's `state.database` is asked."""
+    """A FastAPI dependency: the principal, or 401 / 403; 422 for a parameter that the path does not know.
+
+    The app's `state.database` is asked.
+    """
 
     async def dependency(request: Request) -> Principal:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
@@ -148,6 +152,7 @@ def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
             raise Unauthenticated("this key is unknown or revoked")
         if principal.role not in roles:
             raise Forbidden(f"a key of role {principal.role} may not do this")
+        known_parameters_alone(request)
         return principal
 
     return dependency

@@ -79,7 +79,7 @@ def router(runtime: Runtime, writer: LogWriter) -> APIRouter:
         itself. Sending all of it again is harmless. A 503 or 401 on the way says after how many `lines` all was settled.
         """
         if len(items) > runtime.policy.sightings_per_request:
-            raise Invalid(f"at most {runtime.policy.sightings_per_request} sightings", pointer="#/")
+            raise Invalid(f"at most {runtime.policy.sightings_per_request} sightings", pointer="#")
         now = runtime.clock()
         key = await request_key(request, principal, runtime.keys, required=False)
         done_at = await _already_done(runtime.database, key)

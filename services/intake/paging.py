@@ -38,7 +38,7 @@ def page_asked(
         moment, _, identifier = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         return PageAsked(limit=limit, before=datetime.fromisoformat(moment), before_id=UUID(identifier))
     except (ValueError, binascii.Error):
-        raise Invalid("the cursor is not one this list gave", pointer="#/cursor") from None
+        raise Invalid("the cursor is not one this list gave", parameter="cursor") from None
 
 
 Page = Annotated[PageAsked, Depends(page_asked)]

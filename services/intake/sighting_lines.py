@@ -133,4 +133,4 @@ async def take_lines(
 
 
 def _refusal(detail: str) -> Refusal:
-    return Refusal(errors=(("#/", detail),))
+    return Refusal(errors=(("#", detail),))

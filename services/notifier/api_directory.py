@@ -160,4 +160,4 @@ def _domain(text: str) -> str:
     try:
         return canonical(f"https://{text}/").host
     except BadUrl as error:
-        raise Invalid(error.title, pointer="#/domain") from None
+        raise Invalid(error.title, parameter="domain") from None

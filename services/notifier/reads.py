@@ -100,7 +100,7 @@ def read_cursor(cursor: str | None, limit: int) -> PageAsked:
         moment, _, identifier = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         return PageAsked(limit=limit, moment=datetime.fromisoformat(moment), identifier=UUID(identifier))
     except (ValueError, binascii.Error):
-        raise Invalid("the cursor is not one this list gave", pointer="#/cursor") from None
+        raise Invalid("the cursor is not one this list gave", parameter="cursor") from None
 
 
 def write_cursor(moment: datetime, identifier: UUID) -> str:

@@ -140,9 +140,12 @@ def _problem(answer: httpx.Response) -> str:
     if not isinstance(problem, dict):
         return answer.reason_phrase
     parts = [str(problem.get("title", ""))]
-    if problem.get("detail"):
+    if problem.get("detail") and not _listed(problem, "errors"):  # they say it with its place
         parts.append(str(problem["detail"]))
-    parts += [f"{one.get('pointer', '')} {one.get('detail', '')}".strip() for one in _listed(problem, "errors")]
+    parts += [
+        f"{one.get('pointer') or one.get('parameter') or ''} {one.get('detail', '')}".strip()
+        for one in _listed(problem, "errors")
+    ]
     parts += [f"line {one.get('line')}, {one.get('column')}: {one.get('detail')}" for one in _listed(problem, "lines")]
     return " ".join(" ".join(part.split()) for part in parts if part)
 

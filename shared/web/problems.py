@@ -1,9 +1,11 @@
-"""Errors over HTTP: Problem Details (RFC 9457), with a JSON Pointer (RFC 6901) to each bad field. Values are never echoed."""
+"""Errors over HTTP: Problem Details (RFC 9457), with a JSON Pointer (RFC 6901) to each bad field of the body, or the name of the
+bad parameter. Values are never echoed."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -23,9 +25,13 @@ class Problem(TakedownError):
     status = 400
     kind = "about:blank"
 
-    def __init__(self, detail: str = "", *, pointer: str | None = None, **extra: Any) -> None:
+    def __init__(
+        self, detail: str = "", *, pointer: str | None = None, parameter: str | None = None, **extra: Any
+    ) -> None:
+        """`pointer`: into the body; `parameter`: the name of one in the query."""
         super().__init__(detail)
         self.pointer = pointer
+        self.parameter = parameter
         self.extra = extra
 
 
@@ -85,6 +91,9 @@ class KeyReused(Problem):
     kind = "urn:takedown:problem:idempotency-key-reused"
 
 
+_FRAGMENT_SAFE = "!$&'()*+,;=:@?"
+"""What RFC 3986, 3.5 lets stand in a fragment, beside what `quote` never quotes."""
+
 # A backslash escape of U+0000 in JSON; `\\\\u0000` is a backslash and five letters.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -114,9 +123,16 @@ def problem_response(
 
 
 def pointer_of(location: tuple[int | str, ...] | list[int | str]) -> str:
-    """A JSON Pointer of a validation error's location; the leading `body` of FastAPI is dropped."""
+    """The place of a validation error in its document, as a fragment (RFC 6901, section 6): `#` is the whole of it."""
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in location]
-    return "#/" + "/".join(parts[1:] if parts and parts[0] == "body" else parts)
+    return "#" + "".join(f"/{quote(part, safe=_FRAGMENT_SAFE)}" for part in parts)
+
+
+def _where(location: tuple[int | str, ...]) -> dict[str, str]:
+    """FastAPI says first whether it is in the body, the query, the path or a header: only a body has pointers."""
+    if location and location[0] != "body":
+        return {"parameter": str(location[-1])}
+    return {"pointer": pointer_of(location[1:])}
 
 
 def install(app: FastAPI) -> None:
@@ -124,7 +140,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def on_problem(_: Request, error: Problem) -> JSONResponse:
-        errors = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else None
+        where = {"pointer": error.pointer, "parameter": error.parameter}
+        named = {name: text for name, text in where.items() if text is not None}
+        errors = [{**named, "detail": error.detail}] if named else None
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
         return problem_response(
             error.status,
@@ -142,7 +160,7 @@ def install(app: FastAPI) -> None:
         for item in found:
             if item["type"] == "json_invalid":  # its place is a character's number, no field
                 return problem_response(422, Invalid("").title, kind=Invalid.kind, detail="the body is not JSON")
-        errors = [{"pointer": pointer_of(item["loc"]), "detail": str(item["msg"])} for item in found]
+        errors = [{**_where(item["loc"]), "detail": str(item["msg"])} for item in found]
         return problem_response(422, Invalid("").title, kind=Invalid.kind, errors=errors)
 
     @app.exception_handler(HTTPException)

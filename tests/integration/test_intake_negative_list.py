@@ -122,8 +122,8 @@ async def test_operations_alone(intake: Intake) -> None:
 
 async def test_a_useless_hash_or_no_reason_is_refused(intake: Intake) -> None:
     olga, _ = await two(intake)
-    refused(await intake.post(LIST, entry_body("00" * 32), by=olga), 422, "#/")
-    refused(await intake.post(LIST, entry_body("d41d8cd98f00b204e9800998ecf8427e", "md5"), by=olga), 422, "#/")
+    refused(await intake.post(LIST, entry_body("00" * 32), by=olga), 422, "#")
+    refused(await intake.post(LIST, entry_body("d41d8cd98f00b204e9800998ecf8427e", "md5"), by=olga), 422, "#")
     refused(await intake.post(LIST, {**entry_body(pdq(1)), "reason": "  "}, by=olga), 422, "#/reason")
 
 

@@ -72,7 +72,7 @@ async def test_each_sighting_is_refused_or_accepted_by_itself(intake: Intake) ->
         "#/seen_at",
         "#/seen_at",
         "#/seen_at",
-        "#/",
+        "#",
     ]
     assert "secret-name" not in response.text
     (published,) = await on_the_log(intake)

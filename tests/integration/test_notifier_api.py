@@ -144,6 +144,9 @@ async def test_lists_filter_and_turn_pages(fresh_database: str) -> None:
                 _, page = await operations.get("/v1/takedowns", **query)
                 assert len(page["items"]) == number, query
             assert (await operations.get("/v1/takedowns", cursor="nonsense"))[0] == 422
+            for path in ("/v1/takedowns", "/v1/tasks"):
+                status, problem = await operations.get(path, stat="open")
+                assert (status, [one["parameter"] for one in problem["errors"]]) == (422, ["stat"])
 
 
 async def test_a_host_asks_and_answers(fresh_database: str) -> None:
@@ -355,6 +358,23 @@ async def test_a_rejection_covers_every_url_and_survives(fresh_database: str) ->
         await world.until_state(third, "rejected")
         assert "demand.issued" not in sites[0].kinds()[1:]
         assert await world.value("SELECT count(*) FROM access.audit WHERE action = 'decision.reject'") == 1
+
+
+async def test_a_key_of_one_reroute_is_not_taken_for_another(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site", "other", "third") as world:
+        await world.know_hosts()
+        await world.outbound()
+        _, takedown, _ = await demanded(world)
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            body = {"kind": "reroute", "takedown_id": str(takedown), "recipient": "other", "reason": "it has moved"}
+            first = await operations.post("/v1/decisions", body, idempotency_key="once")
+            assert first[0] == 201, first
+            assert await operations.post("/v1/decisions", body, idempotency_key="once") == first
+            status, problem = await operations.post(
+                "/v1/decisions", {**body, "recipient": "third"}, idempotency_key="once"
+            )
+            assert (status, problem["type"]) == (422, "urn:takedown:problem:idempotency-key-reused")
+        await world.until(lambda: world.hosts["other"].received, what="the demand of the reroute")
 
 
 async def test_the_directory_is_imported_whole_or_not_at_all(fresh_database: str) -> None:

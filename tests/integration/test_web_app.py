@@ -8,14 +8,26 @@ from typing import Annotated, Any, cast
 
 import httpx
 import pytest
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Depends, Form, Query
+from pydantic import BaseModel, ConfigDict
 from structlog.testing import capture_logs
 
 from shared.policy import Policy
 from shared.runtime import Runtime, Service
 from shared.web.app import create_app
+from shared.web.parameters import known_parameters_alone
 
 MAX_BYTES = Policy().api_max_body_bytes
+
+
+class Item(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    b: int
+
+
+def page_asked(limit: Annotated[int, Query(ge=1)] = 50) -> int:
+    return limit
 
 
 @pytest.fixture
@@ -33,6 +45,18 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     @routes.get("/broken")
     async def broken() -> None:
         raise RuntimeError("CONTEXT: https://secret.example/1.jpg")
+
+    @routes.get("/v1/listed", dependencies=[Depends(known_parameters_alone)])
+    async def listed(page: Annotated[int, Depends(page_asked)], state: str | None = None) -> list[str]:
+        return []
+
+    @routes.get("/v1/one/{number}", dependencies=[Depends(known_parameters_alone)])
+    async def one(number: int) -> int:
+        return number
+
+    @routes.post("/v1/items")
+    async def items(items: list[Item]) -> int:
+        return len(items)
 
     runtime = SimpleNamespace(policy=Policy(), database=None)
     service = SimpleNamespace(name="some", routers=lambda: [routes], not_ready=lambda: [])
@@ -86,3 +110,47 @@ async def test_a_body_that_is_no_json_is_said_to_be_none_and_points_to_no_field(
     response = await client.post("/v1/sightings", content=b'{"a"', headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["detail"]) == (422, "the body is not JSON")
     assert "errors" not in response.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "parameter"),
+    [
+        ("/v1/listed", 200, None),
+        ("/v1/listed?state=open&limit=3", 200, None),
+        ("/v1/listed?stat=open", 422, "stat"),
+        ("/v1/listed?state=open&Limit=3", 422, "Limit"),
+        ("/v1/listed?limit=0", 422, "limit"),
+        ("/v1/one/7?limit=3", 422, "limit"),
+    ],
+)
+async def test_a_parameter_that_a_path_does_not_know_is_refused_by_its_name(
+    client: httpx.AsyncClient, path: str, status: int, parameter: str | None
+) -> None:
+    """A misspelt filter would show everything."""
+    response = await client.get(path)
+    assert response.status_code == status
+    if parameter is not None:
+        (error,) = response.json()["errors"]
+        assert (error["parameter"], "pointer" in error) == (parameter, False)
+
+
+async def test_a_link_with_more_parameters_than_ours_still_opens_what_anybody_may_see(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/health/live?utm_source=mail")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "#"),
+        ([{}], "#/0/b"),
+        ([{"b": 1, "c/d~ e%": 2}], "#/0/c~1d~0%20e%25"),
+    ],
+)
+async def test_a_pointer_is_a_fragment_and_the_whole_body_is_the_empty_one(
+    client: httpx.AsyncClient, body: object, pointer: str
+) -> None:
+    """RFC 6901, sections 5 and 6."""
+    response = await client.post("/v1/items", json=body)
+    assert [one["pointer"] for one in response.json()["errors"]] == [pointer]

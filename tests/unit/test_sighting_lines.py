@@ -59,15 +59,15 @@ def line(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("bad", "pointer"),
     [
-        (b"{", "#/"),
-        (b"[]", "#/"),
-        (b"\xff\xfe", "#/"),
-        (b"[" * 900, "#/"),
+        (b"{", "#"),
+        (b"[]", "#"),
+        (b"\xff\xfe", "#"),
+        (b"[" * 900, "#"),
         (line(media_url="ftp://host.example/"), "#/media_url"),
-        (line(source="a\0b"), "#/"),
+        (line(source="a\0b"), "#"),
         (line(seen_at="2027-01-01T00:00:00Z"), "#/seen_at"),
         (line(fingerprints=[{"algorithm": "pdq", "value": "00" * 32}]), "#/fingerprints/0"),
-        (line(page_url="https://host.example/" + "x" * 1000), "#/"),
+        (line(page_url="https://host.example/" + "x" * 1000), "#"),
     ],
 )
 async def test_a_bad_line_is_refused_by_itself(bad: bytes, pointer: str) -> None:
