@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,32 @@ class Growing:
         self.array: npt.NDArray[Any] = np.zeros(shape, dtype=dtype)
         self.count = 0
 
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> Self:
+        """Of this array, which from now on is its own."""
+        growing = cls.__new__(cls)
+        growing.array, growing.count = array, len(array)
+        return growing
+
     def extend(self, more: Any) -> None:
         """`more`: a sequence or an array of what it holds."""
         end = self.count + len(more)
-        if end > len(self.array):
-            larger = np.zeros((max(end, 2 * len(self.array)), *self.array.shape[1:]), dtype=self.array.dtype)
-            larger[: self.count] = self.array[: self.count]
-            self.array = larger
+        self.make_room(len(more))
         self.array[self.count : end] = more
         self.count = end
+
+    @property
+    def room(self) -> int:
+        """How many more it takes without being moved."""
+        return len(self.array) - self.count
+
+    def make_room(self, count: int) -> None:
+        """Move what is there where there is room for so many more, should there be none: a copy of it all."""
+        if count > self.room:
+            capacity = max(self.count + count, 2 * len(self.array))
+            larger = np.zeros((capacity, *self.array.shape[1:]), dtype=self.array.dtype)
+            larger[: self.count] = self.array[: self.count]
+            self.array = larger
 
     def view(self) -> npt.NDArray[Any]:
         """What is there now."""

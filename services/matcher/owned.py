@@ -40,6 +40,19 @@ async def in_thread(function: Callable[[], Result], /) -> Result:
     return await asyncio.to_thread(function)
 
 
+async def in_full(work: asyncio.Future[Result]) -> Result:
+    """Wait for it to its end also when cancelled meanwhile; the cancellation follows. For what must not go on by itself."""
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    return work.result()
+
+
 _builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
 """One for all histories: building is work for one core, and nothing waits for it."""
 

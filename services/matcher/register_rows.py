@@ -1,11 +1,9 @@
-"""The register's entries as columns: a row for each fingerprint of active content, and one for each content ever met."""
+"""The register's entries as columns: a row for each fingerprint of active content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +17,18 @@ from services.matcher.columns import (
     VALUE_BYTES,
 )
 from services.matcher.growing import Growing
+from services.matcher.register_contents import NONE
 from shared.contracts.content import Assurance, RegisteredFingerprint
-from shared.fingerprints import Fingerprint, Origin
+from shared.fingerprints import Algorithm, Fingerprint, Origin
 
 ASSURANCES = (Assurance.VIEWED_WITH_SUBJECT, Assurance.VIEWED, Assurance.PARTNER, Assurance.UNSEEN)
 ORIGINS = (Origin.ORIGINAL, Origin.VARIANT)
 """Stored as their places here: new words go to the end."""
+_ASSURANCE_CODES: Mapping[str, int] = {one: code for code, one in enumerate(ASSURANCES)}
+_ORIGIN_CODES: Mapping[str, int] = {one: code for code, one in enumerate(ORIGINS)}
 ITS_OWN = -(1 << 31)
 """As `max_distance`: the algorithm's own."""
 _FAR = 1 << 16
-BURIED = -1
-"""As a revision: only a tombstone was seen, which no revision is above."""
-NONE = -1
 
 Array = npt.NDArray[Any]
 
@@ -49,66 +47,14 @@ ENTRY_COLUMNS: Mapping[str, tuple[npt.DTypeLike, int | None]] = {
     "value": (np.uint8, VALUE_BYTES),
 }
 """`content`: the row of its content; `following`: the next row of the same content; `trace`: which of the traceparents."""
-CONTENT_COLUMNS: Mapping[str, tuple[npt.DTypeLike, int | None]] = {
-    "content_id": (np.uint8, 16),
-    "revision": (np.int64, None),
-    "first": (np.int32, None),
-}
-"""`first`: the first row of its entries."""
 
 
-class Contents:
-    """Every content ever met, by row, with the revision applied last and its entries."""
-
-    def __init__(self) -> None:
-        self._columns = {name: Growing(*kind) for name, kind in CONTENT_COLUMNS.items()}
-        self._rows: dict[bytes, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def row_of(self, content_id: UUID) -> int | None:
-        return self._rows.get(content_id.bytes)
-
-    def content_id(self, row: int) -> UUID:
-        return UUID(bytes=self._columns["content_id"].array[row].tobytes())
-
-    def revision(self, row: int) -> int:
-        return int(self._columns["revision"].array[row])
-
-    def note(self, content_id: UUID, revision: int) -> int:
-        """Its row, from now on with this revision."""
-        row = self._rows.get(content_id.bytes)
-        if row is None:
-            row = self._rows[content_id.bytes] = self._columns["revision"].count
-            self._columns["content_id"].extend(np.frombuffer(content_id.bytes, dtype=np.uint8).reshape(1, -1))
-            self._columns["revision"].extend([revision])
-            self._columns["first"].extend([NONE])
-        self._columns["revision"].array[row] = revision
-        return row
-
-    def first(self, row: int) -> int:
-        return int(self._columns["first"].array[row])
-
-    def set_first(self, row: int, entry: int) -> None:
-        self._columns["first"].array[row] = entry
-
-    def arrays(self) -> dict[str, Array]:
-        """As it is now, whatever comes later."""
-        return {name: column.view().copy() for name, column in self._columns.items()}
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, Array]) -> Contents:
-        contents = cls()
-        for name, column in contents._columns.items():
-            column.extend(arrays[name])
-        ids = np.ascontiguousarray(arrays["content_id"]).view("V16").reshape(-1).tolist()
-        contents._rows = {bytes(one): row for row, one in enumerate(ids)}
-        return contents
+def own_distance(one: RegisteredFingerprint) -> int | None:
+    """Its `max_distance` as it is kept: what is out of all proportion says no more than what is next to it."""
+    return None if one.max_distance is None else max(-1, min(one.max_distance, _FAR))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What is asked of an entry's row."""
 
     number: int
@@ -121,67 +67,135 @@ class Row:
 
 
 class Entries:
-    """The entries, in order of number and offset. A dropped one leaves its row dead until there are many (`tidy`)."""
+    """The entries, in order of number and offset. What is added is in no column before `settle`, which takes all at once.
+
+    A dropped one leaves its row dead until there are many (`tidied`).
+    """
 
     def __init__(self) -> None:
         self._columns = {name: Growing(*kind) for name, kind in ENTRY_COLUMNS.items()}
         self._alive = Growing(np.bool_)
         self._trace_end = Growing(np.int64)
         self._traces = bytearray()
+        self._new: list[tuple[Any, ...]] = []
+        self._new_trace_ends: list[int] = []
         self.living = 0
+        self.counts = dict.fromkeys(ALGORITHMS, 0)
+        """The living of each algorithm."""
 
     def __len__(self) -> int:
-        return self._alive.count
+        return self._alive.count + len(self._new)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of memory."""
         arrays = sum(column.array.nbytes for column in self._columns.values())
         return arrays + self._alive.array.nbytes + self._trace_end.array.nbytes + len(self._traces)
+
+    # Adding
 
     def add_trace(self, traceparent: str | None) -> int:
         if traceparent is None:
             return NONE
         self._traces += traceparent.encode()
-        self._trace_end.extend([len(self._traces)])
-        return self._trace_end.count - 1
+        self._new_trace_ends.append(len(self._traces))
+        return self._trace_end.count + len(self._new_trace_ends) - 1
 
     def add(
-        self, number: int, offset: int, content: int, one: RegisteredFingerprint, fingerprint: Fingerprint, trace: int
-    ) -> int:
-        """Its row."""
-        columns = self._columns
-        value = fingerprint.value.ljust(VALUE_BYTES, b"\0")
-        columns["number"].extend([number])
-        columns["offset"].extend([offset])
-        columns["content"].extend([content])
-        columns["following"].extend([NONE])
-        columns["trace"].extend([trace])
-        columns["max_distance"].extend([ITS_OWN if one.max_distance is None else max(-1, min(one.max_distance, _FAR))])
-        columns["algorithm"].extend([ALGORITHM_CODES[fingerprint.algorithm]])
-        columns["quality"].extend([UNKNOWN_QUALITY if fingerprint.quality is None else fingerprint.quality])
-        columns["orientation"].extend([ORIENTATION_CODES[fingerprint.orientation]])
-        columns["origin"].extend([ORIGINS.index(Origin(one.origin))])
-        columns["assurance"].extend([ASSURANCES.index(one.assurance)])
-        columns["value"].extend(np.frombuffer(value, dtype=np.uint8).reshape(1, -1))
-        self._alive.extend([True])
-        self.living += 1
-        return self._alive.count - 1
+        self,
+        number: int,
+        offset: int,
+        content: int,
+        trace: int,
+        given: Sequence[tuple[RegisteredFingerprint, Fingerprint]],
+    ) -> range:
+        """Entries of one content, numbered from `number`, each followed by the next; their rows."""
+        first, last = len(self), len(given) - 1
+        for place, (one, fingerprint) in enumerate(given):
+            algorithm, quality, own = fingerprint.algorithm, fingerprint.quality, own_distance(one)
+            self._new.append(
+                (
+                    number + place,
+                    offset,
+                    content,
+                    first + place + 1 if place < last else NONE,
+                    trace,
+                    ITS_OWN if own is None else own,
+                    ALGORITHM_CODES[algorithm],
+                    UNKNOWN_QUALITY if quality is None else quality,
+                    ORIENTATION_CODES[fingerprint.orientation],
+                    _ORIGIN_CODES[one.origin],
+                    _ASSURANCE_CODES[one.assurance],
+                    fingerprint.value.ljust(VALUE_BYTES, b"\0"),
+                )
+            )
+            self.counts[algorithm] += 1
+        self.living += len(given)
+        return range(first, first + len(given))
 
-    def kill(self, row: int) -> None:
-        self._alive.array[row] = False
-        self._columns["value"].array[row] = 0  # what left the register is not kept in memory either
-        self.living -= 1
+    def settle(self) -> None:
+        """Put what was added in the columns."""
+        if self._new:
+            count, columns = len(self._new), list(zip(*self._new, strict=True))
+            self._new = []
+            values = columns.pop()
+            for name, column in zip(ENTRY_COLUMNS, columns, strict=False):
+                self._columns[name].extend(column)
+            self._columns["value"].extend(np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, VALUE_BYTES))
+            self._alive.extend(np.ones(count, dtype=np.bool_))
+        if self._new_trace_ends:
+            self._trace_end.extend(self._new_trace_ends)
+            self._new_trace_ends = []
+
+    @property
+    def room(self) -> int:
+        """How many more can be added without a column being moved."""
+        return min(self._alive.room, *(column.room for column in self._columns.values()))
+
+    def make_room(self, count: int) -> None:
+        """Copies it all, where there is too little."""
+        for column in (*self._columns.values(), self._alive):
+            column.make_room(count)
+
+    # Changing
+
+    def kill(self, rows: Sequence[int]) -> Iterator[tuple[Algorithm, Array]]:
+        """(algorithm, numbers int64[n]) of those that are not there any more."""
+        dead = np.array(rows, dtype=np.int64)
+        self._alive.array[dead] = False
+        self._columns["value"].array[dead] = 0  # what left the register is not kept in memory either
+        self.living -= len(rows)
+        codes, numbers = (self._columns[name].array[dead] for name in ("algorithm", "number"))
+        for code in np.unique(codes).tolist():
+            of_code = numbers[codes == code]
+            self.counts[ALGORITHMS[code]] -= len(of_code)
+            yield ALGORITHMS[code], of_code
+
+    def link(self, row: int, following: int) -> None:
+        self._columns["following"].array[row] = following
+
+    # What is there
 
     def row_of(self, number: int) -> int | None:
         """Of what is there."""
+        row = self.row_from(number)
         numbers = self._columns["number"].view()
-        row = int(np.searchsorted(numbers, number))
         return row if row < len(numbers) and numbers[row] == number and self._alive.array[row] else None
 
-    def rows_from(self, offset: int) -> list[int]:
-        """Of what is there, brought at `offset` or later."""
-        start = int(np.searchsorted(self._columns["offset"].view(), offset))
-        found: list[int] = (np.flatnonzero(self._alive.view()[start:]) + start).tolist()
+    def row_from(self, number: int) -> int:
+        """The first row with this number or a higher one."""
+        return int(self._columns["number"].view().searchsorted(number))
+
+    def rows_of(self, numbers: Array) -> Array:
+        """Of those that are there, in their order."""
+        known = self._columns["number"].view()
+        rows = np.minimum(known.searchsorted(numbers), max(0, len(known) - 1))
+        return rows[(known[rows] == numbers) & self._alive.array[rows]] if len(known) else rows[:0]
+
+    def numbers_from(self, offset: int) -> Array:
+        """int64, rising: of what is there, brought at `offset` or later."""
+        start = int(self._columns["offset"].view().searchsorted(offset))
+        found: Array = self._columns["number"].view()[start:][self._alive.view()[start:]]
         return found
 
     def chain(self, row: int) -> Iterator[int]:
@@ -191,27 +205,36 @@ class Entries:
             yield row
             row = following
 
-    def link(self, row: int, following: int) -> None:
-        self._columns["following"].array[row] = following
-
     def at(self, row: int) -> Row:
-        columns = {name: column.array[row] for name, column in self._columns.items()}
-        algorithm = ALGORITHMS[columns["algorithm"]]
-        quality, own, trace = int(columns["quality"]), int(columns["max_distance"]), int(columns["trace"])
-        return Row(
-            number=int(columns["number"]),
-            offset=int(columns["offset"]),
-            content=int(columns["content"]),
-            fingerprint=Fingerprint(
+        return self.at_many(np.array([row]))[0]
+
+    def at_many(self, rows: Array) -> list[Row]:
+        taken = {name: column.array[rows] for name, column in self._columns.items()}
+        raw = taken.pop("value").tobytes()
+        lists = {name: column.tolist() for name, column in taken.items()}
+        found = []
+        for place, (code, quality, turned, own, trace) in enumerate(
+            zip(*(lists[name] for name in _TRANSLATED), strict=True)
+        ):
+            algorithm = ALGORITHMS[code]
+            fingerprint = Fingerprint(
                 algorithm=algorithm,
-                value=columns["value"][: algorithm.size_bytes].tobytes(),
+                value=raw[VALUE_BYTES * place : VALUE_BYTES * place + algorithm.size_bytes],
                 quality=None if quality == UNKNOWN_QUALITY else quality,
-                orientation=ORIENTATIONS[columns["orientation"]],
-            ),
-            assurance=ASSURANCES[columns["assurance"]],
-            max_distance=algorithm.max_distance if own == ITS_OWN else own,
-            traceparent=None if trace == NONE else self._trace(trace),
-        )
+                orientation=ORIENTATIONS[turned],
+            )
+            found.append(
+                Row(
+                    number=lists["number"][place],
+                    offset=lists["offset"][place],
+                    content=lists["content"][place],
+                    fingerprint=fingerprint,
+                    assurance=ASSURANCES[lists["assurance"][place]],
+                    max_distance=algorithm.max_distance if own == ITS_OWN else own,
+                    traceparent=None if trace == NONE else self._trace(trace),
+                )
+            )
+        return found
 
     def _trace(self, trace: int) -> str:
         start = int(self._trace_end.array[trace - 1]) if trace else 0
@@ -232,10 +255,19 @@ class Entries:
             max_distance=None if own == ITS_OWN else own,
         )
 
+    def values(self, start: int = 0) -> Iterator[tuple[Algorithm, Array, Array]]:
+        """(algorithm, numbers int64[n], values uint8[n, size]) of what is there from row `start`."""
+        codes, alive = self._columns["algorithm"].view()[start:], self._alive.view()[start:]
+        for code, algorithm in enumerate(ALGORITHMS):
+            rows = np.flatnonzero(alive & (codes == code)) + start
+            if len(rows):
+                values = self._columns["value"].view()[rows, : algorithm.size_bytes]
+                yield algorithm, self._columns["number"].view()[rows], np.ascontiguousarray(values)
+
     # As a whole
 
     def arrays(self) -> dict[str, Array]:
-        """As it is now, whatever comes later, the dead left in. Cheap: what never changes is not copied."""
+        """As it is now, whatever comes later, the dead left in. What never changes is not copied."""
         arrays = {name: column.view() for name, column in self._columns.items()}
         arrays["value"] = arrays["value"].copy()
         arrays["following"] = arrays["following"].copy()
@@ -254,34 +286,31 @@ class Entries:
         entries._traces = bytearray(arrays["traces"].tobytes())
         entries.living = len(arrays["number"])
         entries._alive.extend(np.ones(entries.living, dtype=np.bool_))
+        counts = np.bincount(arrays["algorithm"], minlength=len(ALGORITHMS)).tolist()
+        entries.counts = dict(zip(ALGORITHMS, counts, strict=True))
         return entries
 
-    def values(self) -> Iterator[tuple[int, Array, Array]]:
-        """(code of the algorithm, numbers, values) of what is there."""
-        codes = self._columns["algorithm"].view()
-        for code, algorithm in enumerate(ALGORITHMS):
-            rows = np.flatnonzero(self._alive.view() & (codes == code))
-            if len(rows):
-                values = self._columns["value"].view()[rows, : algorithm.size_bytes]
-                yield code, self._columns["number"].view()[rows], np.ascontiguousarray(values)
+
+_TRANSLATED = ("algorithm", "quality", "orientation", "max_distance", "trace")
 
 
-def tidied(entries: Mapping[str, Array], contents: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The same without the dead rows: nothing of what was dropped is left in it."""
+def tidied(entries: Mapping[str, Array], firsts: Array) -> tuple[dict[str, Array], Array]:
+    """Both without the dead rows: nothing of what was dropped is left. `firsts`: rows, as `Contents` has them."""
     alive = entries["alive"]
+    if alive.all():
+        return {name: array for name, array in entries.items() if name != "alive"}, firsts
     rows = np.flatnonzero(alive)
     place = np.full(len(alive) + 1, NONE, dtype=np.int32)  # the last one is where NONE leads
     place[rows] = np.arange(len(rows), dtype=np.int32)
     kept = {name: entries[name][rows] for name in ENTRY_COLUMNS}
     kept["following"] = place[kept["following"]]
     lengths = np.diff(entries["trace_end"], prepend=0)
-    used = np.unique(kept["trace"])
-    used = used[used != NONE]
-    new = np.full(len(lengths) + 1, NONE, dtype=np.int32)
-    new[used] = np.arange(len(used), dtype=np.int32)
+    wanted = np.zeros(len(lengths) + 1, dtype=np.bool_)
+    wanted[kept["trace"]] = True
+    wanted[NONE] = False
+    new = np.full(len(wanted), NONE, dtype=np.int32)
+    new[wanted] = np.arange(np.count_nonzero(wanted), dtype=np.int32)
     kept["trace"] = new[kept["trace"]]
-    wanted = np.zeros(len(lengths), dtype=np.bool_)
-    wanted[used] = True
-    kept["traces"] = entries["traces"][np.repeat(wanted, lengths)]
-    kept["trace_end"] = np.cumsum(lengths[wanted], dtype=np.int64)
-    return kept, {**contents, "first": place[contents["first"]]}
+    kept["traces"] = entries["traces"][np.repeat(wanted[:-1], lengths)]
+    kept["trace_end"] = np.cumsum(lengths[wanted[:-1]], dtype=np.int64)
+    return kept, place[firsts]

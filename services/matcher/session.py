@@ -20,10 +20,11 @@ from services.matcher.commits import Logs, Pair, as_commit
 from services.matcher.derived import DerivedOf
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
-from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
+from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings, in_full
 from services.matcher.pace import Pace
+from services.matcher.parts import Turn, chunks_of
 from services.matcher.records import admit_record, apply_content, decode_sightings
-from services.matcher.register import Entry, Register
+from services.matcher.register import FEW, Entry, Register
 from services.matcher.sending import Found, Sender
 from services.matcher.snapshots import Snapshots
 from services.matcher.takeover import Moved, TakeOver, shared_history
@@ -75,9 +76,9 @@ class Session:
         self._content = content
         self._derived_of = DerivedOf(surroundings.policy.derived_orientations_of)
         self._chunk = CHUNK // self._derived_of.queries_for_one
-        self.snapshots = Snapshots(surroundings, memory, register)
-        self._sender = Sender(surroundings, register, publisher)
         self._register_lock = asyncio.Lock()
+        self.snapshots = Snapshots(surroundings, memory, register, self._register_lock)
+        self._sender = Sender(surroundings, register, publisher)
         self._commit_lock = asyncio.Lock()
         self._moved = Moved()
         self._pace = Pace()
@@ -88,6 +89,7 @@ class Session:
             register=register,
             moved=self._moved,
             scan=self.scan,
+            index_register=self.index_register,
         )
         self._tasks: asyncio.TaskGroup | None = None
         self.owned: dict[TopicPartition, Owned] = {}
@@ -118,39 +120,79 @@ class Session:
             except (OffsetOutOfRange, UnknownTopic) as error:
                 self._memory.register = None
                 raise StartOver("the content log is not the one that was read") from error
-            entries = await self.apply(records)
+            await self._take_in(records, self._content.position(THE_CONTENT))
+            await self.snapshots.after_scan()
+
+    async def _take_in(self, records: Sequence[Record], position: int) -> None:
+        """Apply and scan what was read, in parts that leave the event loop to others in between."""
+        while True:
+            entries, records = await self.apply(records, position)
             await self.scan(entries, [owned for owned in self.owned.values() if owned.joined])
             self._scanned_to = self._register.position
-            self.snapshots.after_scan()
+            if not records:
+                return
+            await self._surroundings.sleep(0)
 
-    async def apply(self, records: Sequence[Record]) -> list[Entry]:
-        """Let content enter the register; what is new in it."""
+    async def apply(self, records: Sequence[Record], position: int) -> tuple[list[Entry], Sequence[Record]]:
+        """Let content enter the register; what is new in it, and the records that are left. Without any it has reached `position`."""
         if self._register.too_old(self._surroundings.clock()):
             raise StartOver("the register is too old")
         entries: list[Entry] = []
         async with self._register_lock:
+            if self._register.upkeep_due:
+                await self._on_register(self._register.rows, self._register.upkeep)
             refused = self._register.refused
             poison = []
-            for record in records:
-                try:
-                    entries.extend(apply_content(self._register, record))
-                except Poison as error:
-                    poison.append((record, error))
-            self._register.position = self._content.position(THE_CONTENT)
+            turn = Turn(self._register)
+            with self._register.gathering():
+                for record in records:
+                    if turn.over():
+                        break
+                    try:
+                        entries.extend(apply_content(self._register, record))
+                    except Poison as error:
+                        poison.append((record, error))
+            left = records[turn.records :]
+            self._register.position = left[0].offset if left else position
         self._moved.tell()
         if self._register.refused > refused:
             log.error("register.fingerprints_refused", count=self._register.refused - refused)
         for record, why in poison:
             await self._set_aside(record, why, self._logs.content)
-        return [entry for entry in entries if self._register.holds(entry)]
+        if self._searched:
+            entries = [entry for entry in entries if self._register.holds(entry)]
+        return entries, left
+
+    @property
+    def _searched(self) -> bool:
+        return any(owned.joined for owned in self.owned.values())
+
+    async def index_register(self) -> None:
+        """Let the register's index take in what was applied. A search does it, too: that it is done before is for the event loop."""
+        async with self._register_lock:
+            await self._index_register()
+
+    async def _index_register(self) -> None:
+        if self._register.unindexed:
+            await self._on_register(self._register.unindexed, self._register.index)
+
+    async def _on_register(self, size: int, change: Callable[[], None]) -> None:
+        """With the lock held: change it, in a thread where it takes long, and wait whatever happens: nobody may come between."""
+        if size <= FEW:
+            change()
+            return
+        changing = asyncio.ensure_future(self._surroundings.offload(change))
+        await in_full(changing)
 
     async def scan(self, entries: Sequence[Entry], over: Sequence[Owned]) -> None:
-        """Match entries with what these partitions remember; durable when it returns."""
+        """Match entries with what these partitions remember; durable when it returns. Of a lazy sequence few are values at once."""
         found: list[Found] = []
         with _busy(over):
-            for owned in over:
-                for start in range(0, len(entries), self._chunk):
-                    part = entries[start : start + self._chunk]
+            for start in range(0, len(entries) if over else 0, self._chunk):
+                if start:
+                    await self._surroundings.sleep(0)
+                part = entries[start : start + self._chunk]
+                for owned in over:
                     async with owned.shared.lock:
                         meet = partial(meet_history, owned.history, part, self._derived_of)
                         pairs = len(part) * len(owned.history) * self._derived_of.queries_for_one
@@ -250,8 +292,9 @@ class Session:
         """Match sightings with the register; durable when it returns."""
         of_partition = {owned.partition.partition: owned for owned, _ in sightings}
         found: list[Found] = []
-        for part in _chunks([batch for _, batch in sightings], self._chunk):
+        for part in chunks_of([batch for _, batch in sightings], self._chunk):
             async with self._register_lock:
+                await self._index_register()
                 pairs = sum(batch.fingerprints for batch in part) * sum(self._register.sizes().values())
                 pairs *= self._derived_of.queries_for_one
                 meet = partial(meet_register, self._register, part, self._derived_of)
@@ -340,17 +383,3 @@ def _busy(partitions: Collection[Owned]) -> Iterator[None]:
     finally:
         for owned in partitions:
             owned.matching -= 1
-
-
-def _chunks(batches: Sequence[SeenBatch], fingerprints: int) -> Iterable[list[SeenBatch]]:
-    """Parts of about so many fingerprints."""
-    part: list[SeenBatch] = []
-    size = 0
-    for batch in batches:
-        part.append(batch)
-        size += batch.fingerprints
-        if size >= fingerprints:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part

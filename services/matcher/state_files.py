@@ -30,7 +30,8 @@ from services.matcher.columns import Mask, empty, from_micros, joined, to_micros
 from services.matcher.history import HEAD_ENTRIES, Frozen, History, RunTask, at_once, segment_name
 from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
 from services.matcher.register import FrozenRegister, Register
-from services.matcher.register_rows import CONTENT_COLUMNS, ENTRY_COLUMNS, tidied
+from services.matcher.register_contents import CONTENT_COLUMNS
+from services.matcher.register_rows import ENTRY_COLUMNS, tidied
 from services.matcher.segments import read_columns, read_segment, write_columns
 from shared.contracts.content import NegativeEntry
 from shared.errors import Transient
@@ -89,7 +90,8 @@ class StateFiles:
 
     def write_register(self, frozen: FrozenRegister) -> None:
         """Raises OSError."""
-        entries, contents = tidied(frozen.entries, frozen.contents)
+        entries, firsts = tidied(frozen.entries, frozen.contents["first"])
+        contents = {**frozen.contents, "first": firsts}
         about = {
             "version": _VERSION,
             "log_id": frozen.log_id,

@@ -30,6 +30,7 @@ _PROGRESS = 10_000
 
 Scan = Callable[[Sequence[Entry], Sequence[Owned]], Awaitable[None]]
 """Matches entries against the histories of these partitions; durable when it returns."""
+IndexRegister = Callable[[], Awaitable[None]]
 
 _CONCURRENT = 2
 """Histories restored at once: as many as the smallest machine has cores."""
@@ -64,6 +65,7 @@ class TakeOver:
     register: Register
     moved: Moved
     scan: Scan
+    index_register: IndexRegister
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(_CONCURRENT)
@@ -76,6 +78,7 @@ class TakeOver:
             await self.restore_history(owned, pair)
             await self.learn_erasures(owned, pair)
         await self.read_register_to_end()
+        await self.index_register()  # the first search would, too: ready means that it need not
         self.join_scanned_set(owned)
         await self.scan_history(owned, pair)
         await self.go_on(owned, pair)

@@ -22,7 +22,7 @@ from services.matcher.join import one_for_each
 from services.matcher.owned import THE_CONTENT
 from services.matcher.records import decode_sightings
 from services.matcher.register import Register
-from services.matcher.register_rows import BURIED
+from services.matcher.register_contents import BURIED
 from services.matcher.seen import Seen
 from services.matcher.sending import Sender
 from services.matcher.session import Session

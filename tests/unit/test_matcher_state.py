@@ -182,7 +182,7 @@ def test_a_register_read_back_keeps_revisions_and_withdrawals(tmp_path: Path) ->
     again = files.read_register()
     assert again is not None
     assert (again.log_id, again.position, again.at_end_at) == ("log", 7, register.at_end_at)
-    assert again.entries_from(0) == entries
+    assert tuple(again.entries_from(0)) == entries
     assert again.negative_list.entries() == (harmless,)
     assert again.negative_list.nearest([MD5]) == {MD5: 0}
     assert [hit.number for hit in again.search([Fingerprint(algorithm=Algorithm.PDQ, value=VALUES[0])])] == [
