@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import BadSettings
 from shared.policy import Policy
+from shared.urls import parse_url
 
 PREFIX = "TAKEDOWN_"
 
@@ -22,6 +24,21 @@ def default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/takedown")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "takedown"
+
+
+def _base_url(text: str) -> str:
+    parsed = parse_url(text)  # raises BadUrl, a ValueError
+    if "?" in parsed.href or "#" in text:
+        raise ValueError("links are made by adding a path, so it has neither query nor fragment")
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
 
 
 class Settings(BaseSettings):
@@ -40,12 +57,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int | None = None
     """None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
-    public_url: str | None = None
+    public_url: Annotated[str, AfterValidator(_base_url)] | None = None
     """Base of capability links (`/host/d/{token}`); None: outbound stays off."""
     organisation_name: str = "Takedown helpline"
     organisation_contact: str = "contact@localhost"
     organisation_complaints: str = "complaints@localhost"
-    case_ref_pattern: str = r"^[A-Z]{2,6}-[0-9]{4,12}$"
+    case_ref_pattern: Annotated[str, AfterValidator(_pattern)] = r"^[A-Z]{2,6}-[0-9]{4,12}$"
     vantage: str = "default"
     """Where our checks look from; a word for the operations staff, in every check."""
     member: str = "0"
@@ -102,14 +119,19 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     if path:
         try:
             values = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise BadSettings(f"{PREFIX}CONFIG: {error}") from None
+        except OSError as error:
+            raise BadSettings(f"{PREFIX}CONFIG: {path}: {error.strerror}") from None
+        except ValueError as error:  # no TOML, or not UTF-8
+            raise BadSettings(f"{PREFIX}CONFIG: {path}: {error}") from None
+    in_file = frozenset(values) - {name for name in values if PREFIX + name.upper() in environ} - frozenset(overrides)
     values.update(overrides)
     try:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"{PREFIX}{name.upper()}: {first['msg']}") from None
+        where = f"{path}: {name}" if first["loc"] and first["loc"][0] in in_file else f"{PREFIX}{name.upper()}"
+        unknown = first["type"] == "extra_forbidden"
+        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {first['msg']}") from None
     except ValueError as error:  # pydantic-settings: a variable that should be JSON is not
         raise BadSettings(str(error).splitlines()[0]) from None

@@ -75,7 +75,7 @@ def postgres_dir(settings: Settings) -> Path:
 @asynccontextmanager
 async def embedded_postgres(settings: Settings) -> AsyncIterator[EmbeddedPostgres]:
     """The embedded PostgreSQL, for as long as the block runs. Raises EmbeddedPostgresError."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_data_dir(settings)
     server = EmbeddedPostgres(postgres_dir(settings))
     starting = asyncio.ensure_future(asyncio.to_thread(server.start))
     try:
@@ -88,10 +88,17 @@ async def embedded_postgres(settings: Settings) -> AsyncIterator[EmbeddedPostgre
         await asyncio.shield(asyncio.to_thread(server.stop))
 
 
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"TAKEDOWN_DATA_DIR: {settings.data_dir}: {error.strerror}") from None
+
+
 @contextmanager
 def _one_command_at_a_time(settings: Settings) -> Iterator[None]:
     """Commands that may have to start the server take turns, so that none finds another's about to stop."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_data_dir(settings)
     descriptor = os.open(settings.data_dir / "command.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + 60
     try:

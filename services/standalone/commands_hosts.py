@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from services.standalone.terminal import AsJson, cell, notifier, run, say, say_json, say_table, settings_of_client
-from shared.errors import BadSettings, Permanent
+from shared.errors import Permanent
 
 hosts = typer.Typer(help="The directory of hosts: import, list, test, hold, release.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def import_(file: Annotated[Path, typer.Argument(help="CSV with a header; - for 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        raise BadSettings(f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+        raise typer.BadParameter(f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
 
     async def send() -> Any:
         async with notifier(settings_of_client()) as api:
@@ -43,7 +43,7 @@ def import_(file: Annotated[Path, typer.Argument(help="CSV with a header; - for 
 def list_(as_json: AsJson = False) -> None:
     """List the directory, without secrets."""
     listed = run(_directory())
-    found, held = listed["items"], set(listed["holds"])
+    found = listed["items"]
     if as_json:
         for host in found:
             say_json(host)
@@ -53,7 +53,7 @@ def list_(as_json: AsJson = False) -> None:
         [
             (
                 *(host.get("organisation"), host.get("domains"), host.get("rung"), _reached_by(host)),
-                *(host.get("next_rung"), host.get("posture"), host.get("bound_by"), held.intersection(host["domains"])),
+                *(host.get("next_rung"), host.get("posture"), host.get("bound_by"), host.get("held")),
             )
             for host in found
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
@@ -35,6 +36,7 @@ def settings_of_client() -> Settings:
     """For a command that is a client or a one-off: what it prints is for a person, so log lines start at warnings."""
     settings = load()
     logs.configure(format_=settings.log_format, level="warning" if settings.log_level == "info" else settings.log_level)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what went wrong is said in our one line
     return settings
 
 

@@ -70,6 +70,8 @@ def summary(takedowns: Sequence[dict[str, Any]], tasks: Sequence[dict[str, Any]]
     line = Text()
     for state, count in sorted(Counter(str(one["state"]) for one in takedowns).items()):
         line.append(f"{state} {count}  ", style=STATE_STYLES.get(state, ""))
+    if not takedowns:
+        line.append("no takedowns  ")
     line.append(f"| tasks {len(tasks)}  overdue {sum(bool(one.get('overdue')) for one in takedowns)}")
     if outbound is not None:
         line.append(f"  outbound {'on' if outbound else 'off'}", style="" if outbound else "bold red")

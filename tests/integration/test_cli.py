@@ -79,7 +79,7 @@ def test_a_bad_line_in_the_settings_file_is_named(tmp_path: Path) -> None:
     config.write_text("[policy]\nclock_scale = 0\n")
     ended = call("serve", TAKEDOWN_CONFIG=str(config))
     assert ended.code == 2
-    assert "CLOCK_SCALE" in ended.complaint
+    assert f"{config}: policy.clock_scale" in ended.complaint
 
 
 @pytest.mark.parametrize("command", ["intake", "notifier"])
@@ -99,6 +99,21 @@ def test_kafka_needs_an_address(data_dir: dict[str, str]) -> None:
     ended = call("topics", "ensure", **data_dir, TAKEDOWN_LOG="kafka")
     assert ended.code == 2
     assert "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS" in ended.complaint
+
+
+def test_a_kafka_out_of_reach_is_one_line_too(data_dir: dict[str, str]) -> None:
+    nobody = {"TAKEDOWN_LOG": "kafka", "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
+    ended = call("topics", "ensure", **data_dir, **nobody)
+    assert ended.code == 1
+    assert "The event log cannot be reached." in ended.complaint
+
+
+@pytest.mark.parametrize("command", ["serve", "keys list"])
+def test_a_data_directory_that_cannot_be_made_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = call(*command.split(), TAKEDOWN_DATA_DIR=str(tmp_path / "file" / "data"), TAKEDOWN_PORT="0")
+    assert ended.code == 2
+    assert "TAKEDOWN_DATA_DIR" in ended.complaint
 
 
 def test_a_root_key_others_can_read_is_refused(tmp_path: Path) -> None:

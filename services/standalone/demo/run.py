@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 import sys
 import tempfile
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import structlog
 from rich.console import Console
 
 from services.standalone import serve
@@ -330,10 +328,8 @@ def _temporary_folder() -> Iterator[Path]:
 @contextmanager
 def _log_lines_to(path: Path, console: Console) -> Iterator[Path]:
     """Log lines go to a file, away from the table; the last warnings are shown when the demo breaks off."""
-    logs.configure(format_="json", level="info")
     with path.open("w", buffering=1) as file:
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=file))
-        logging.basicConfig(level=logging.WARNING, stream=file, force=True)  # the libraries' own
+        logs.configure(format_="json", level="info", file=file)
         try:
             yield path
         except Exception:
