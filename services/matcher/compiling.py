@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_SOURCES = Path(__file__).with_name("kernels")
 _lock = threading.Lock()
 _cache_dir: Path | None = None
 _loaded: ModuleType | None = None
@@ -22,7 +24,7 @@ class UnsafeCache(ValueError):
 def keep_compiled_in(directory: Path) -> None:
     """Where compiled kernels are kept; created with mode 0700. `NUMBA_CACHE_DIR` in the environment wins over it.
 
-    Call before the first index grows. Without it numba chooses: beside the source file, or in the user's cache directory.
+    Call before the first index grows. Without it they are kept beside their sources.
     Raises UnsafeCache for a directory that somebody else owns or may write to.
     """
     global _cache_dir
@@ -47,8 +49,8 @@ def kernels_if_loaded() -> ModuleType | None:
 
 
 def _import() -> ModuleType:
-    if not os.environ.get("NUMBA_CACHE_DIR"):
-        _cache_in(_cache_dir)
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    _cache_in(Path(named) if named else _cache_dir or _SOURCES / "__pycache__")
     try:
         from services.matcher import kernels as module
     except RuntimeError:
@@ -58,8 +60,16 @@ def _import() -> ModuleType:
     return module
 
 
-def _cache_in(directory: Path | None) -> None:
+def _cache_in(directory: Path) -> None:
+    """In a folder for these very sources: numba compiles a function anew when its own file has changed, not when one it calls has."""
     import numba
 
     settings: Any = numba.config  # its names come into being when it is read
-    settings.CACHE_DIR = str(directory or "")
+    settings.CACHE_DIR = str(directory / _digest_of_sources())
+
+
+def _digest_of_sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_SOURCES.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

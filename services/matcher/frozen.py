@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.matcher.chunks import LAYOUTS, Layout, layout_for, low_masks, scramble_table
+from services.matcher.chunks import LAYOUTS, Layout, flip_tables, layout_for, low_masks, scramble_table
 from services.matcher.compiling import kernels
+from services.matcher.packing import packing_of
 
-MAX_VALUES = 1 << 26
-"""An entry is four bytes: 26 bits of slot, 6 of key."""
 _VALUE_BYTES = 32
 _NO_WANTED = np.empty((0, 4), dtype=np.uint64)
 
@@ -25,7 +24,7 @@ class ChunkedValues:
 
     `bitmaps` uint64: bit k of word w is set where a value has the key 64 w + k;
     `offsets` uint32: word w's entries are `entries[chunk, offsets[w]:offsets[w + 1]]` (one offset more than words in each chunk);
-    `entries` uint32[chunks, n]: slot << 6 | the low six bits of the key.
+    `entries` uint32[chunks, n] and `spill` uint8[chunks, n], or [chunks, 0] where it is not needed: see `packing.py`.
     """
 
     layout: Layout
@@ -33,21 +32,39 @@ class ChunkedValues:
     bitmaps: npt.NDArray[np.uint64]
     offsets: npt.NDArray[np.uint32]
     entries: npt.NDArray[np.uint32]
+    spill: npt.NDArray[np.uint8]
 
     @property
     def nbytes(self) -> int:
-        return self.words.nbytes + self.bitmaps.nbytes + self.offsets.nbytes + self.entries.nbytes
+        return sum(array.nbytes for array in self.arrays().values())
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """What a file has to hold beside the layout's name."""
-        return {"words": self.words, "bitmaps": self.bitmaps, "offsets": self.offsets, "entries": self.entries}
+        return {
+            "words": self.words,
+            "bitmaps": self.bitmaps,
+            "offsets": self.offsets,
+            "entries": self.entries,
+            "spill": self.spill,
+        }
 
     def search(
         self, wanted: npt.NDArray[np.uint64], alive: npt.NDArray[np.uint8], max_distance: int
     ) -> tuple[npt.NDArray[np.int64], int, int]:
-        """(int64[3, m]: row, slot, distance; candidates looked at; queries answered by a scan). `alive`: a bit a slot."""
-        loops = kernels()
-        part = loops.Tables(self.words, alive, self.bitmaps, self.offsets, self.entries)
+        """(int64[3, m]: row, slot, distance; values compared; queries answered by a scan). `alive`: a bit a slot."""
+        loops, packing = kernels(), packing_of(self.layout.name, len(self.words))
+        part = loops.Tables(
+            self.words,
+            alive,
+            self.bitmaps,
+            self.offsets,
+            self.entries,
+            self.spill,
+            packing.slot_bits,
+            packing.low_bits,
+            packing.next_bits,
+            packing.next_masks,
+        )
         hits, candidates, scans = loops.search(wanted, _cut(self.layout.name), part, np.uint64(max_distance))
         return hits, int(candidates), int(scans)
 
@@ -58,10 +75,9 @@ class ChunkedValues:
 
 
 def freeze(words: npt.NDArray[np.uint64], layout: Layout | None = None) -> ChunkedValues:
-    """Build from uint64[n, 4]; about 0.3 s a million on one core. Raises ValueError beyond MAX_VALUES."""
-    if len(words) > MAX_VALUES:
-        raise ValueError(f"a part holds {MAX_VALUES} values at most, not {len(words)}")
+    """Build from uint64[n, 4]; about a second a million on one core. Raises ValueError beyond `packing.MAX_VALUES`."""
     layout = layout or layout_for(len(words))
+    packing = packing_of(layout.name, len(words))
     loops = kernels()
     cut = _cut(layout.name)
     keys = loops.keys_of(words, cut.table, cut.starts, cut.widths)
@@ -73,15 +89,23 @@ def freeze(words: npt.NDArray[np.uint64], layout: Layout | None = None) -> Chunk
     offsets = np.empty(bounds[-1] + chunks, dtype=np.uint32)
     offsets.fill(0)
     entries = np.empty((chunks, len(words)), dtype=np.uint32)
+    spill = np.empty((chunks, len(words) if packing.spills else 0), dtype=np.uint8)
     for chunk in range(chunks):
         start, end = bounds[chunk], bounds[chunk + 1]
         loops.fill_chunk(
             np.ascontiguousarray(keys[:, chunk]),
+            np.ascontiguousarray(keys[:, (chunk + 1) % chunks]),
+            packing.slot_bits,
+            packing.low_bits[chunk],
+            packing.next_bits[chunk],
             bitmaps[start:end],
             offsets[start + chunk : end + chunk + 1],
             entries[chunk],
+            spill[chunk],
         )
-    return ChunkedValues(layout=layout, words=_in_cache_lines(words), bitmaps=bitmaps, offsets=offsets, entries=entries)
+    return ChunkedValues(
+        layout=layout, words=_in_cache_lines(words), bitmaps=bitmaps, offsets=offsets, entries=entries, spill=spill
+    )
 
 
 def _in_cache_lines(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -103,6 +127,7 @@ def shapes_of(layout: Layout, count: int) -> Mapping[str, tuple[np.dtype[Any], t
         "bitmaps": (np.dtype(np.uint64), (words,)),
         "offsets": (np.dtype(np.uint32), (words + chunks,)),
         "entries": (np.dtype(np.uint32), (chunks, count)),
+        "spill": (np.dtype(np.uint8), (chunks, count if packing_of(layout.name, count).spills else 0)),
     }
 
 
@@ -114,9 +139,10 @@ def _cut(name: str) -> Any:
         layout.starts,
         layout.width_array,
         layout.flip_array,
+        layout.joint_flips,
         layout.word_bounds,
-        layout.flip_masks,
-        layout.flip_bounds,
-        low_masks(),
+        layout.low_places,
         layout.chunk_masks,
+        low_masks(),
+        *flip_tables(),
     )

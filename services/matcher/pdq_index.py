@@ -27,7 +27,8 @@ from services.matcher.tiers import RunMerge, TieredTable, in_background
 SCAN_BELOW = 20_000
 HEAD_LIMIT = 4_096
 _PAIRS_AT_ONCE = 1 << 20
-_KIND = "pdq"
+_KIND = "pdq 2"
+"""With another number where what an array holds has changed: such a file is refused, and what it held is read from the log."""
 
 Words = npt.NDArray[np.uint64]
 

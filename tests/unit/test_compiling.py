@@ -19,7 +19,8 @@ import numpy as np
 compiling.keep_compiled_in(Path(sys.argv[1]))
 assert compiling.kernels_if_loaded() is None
 assert "numba" not in sys.modules
-compiling.kernels()._in_order_of_low_bits(np.zeros(3, dtype=np.uint32))
+none = np.empty((0, 4), dtype=np.uint64)
+compiling.kernels().scan(none, none, np.empty(0, dtype=np.bool_), np.uint64(31))
 """
 
 

@@ -112,6 +112,36 @@ def test_a_frozen_part_finds_what_comparing_everything_finds(seed: int, count: i
     assert as_set((hits[0], hits[1], hits[2].astype(np.uint8))) == expected
 
 
+def test_a_part_with_a_fifth_byte_an_entry_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
+    count = (1 << 20) + 1_000
+    values = random_values(count, 12)
+    wanted = np.concatenate([flipped(values[:: count // 60], 36, 13), values[-2:]])
+    index = ChunkedPdqIndex()
+    index.add_many(numbered(count), values)
+    index.save(tmp_path / "index")
+    expected = as_set(filled(BruteForceIndex(), values).query(wanted))
+    assert len(expected) > 40
+    assert as_set(index.query(wanted)) == expected
+    assert as_set(ChunkedPdqIndex.load(tmp_path / "index").query(wanted)) == expected
+    assert index.counts.candidates < 100 * index.counts.queries
+
+
+def test_a_large_batch_and_single_queries_find_the_same() -> None:
+    """A batch goes from region to region of the tables; one query asks all at once."""
+    values = random_values(40_000, 14)
+    wanted = np.concatenate([flipped(values[:3_000], 34, 15), values[:50], random_values(2_000, 16)])
+    for layout in LAYOUTS.values():
+        content = freeze(values.view(np.uint64), layout)
+        alive = all_alive(len(values))
+        hits, _, _ = content.search(wanted.view(np.uint64), alive, 31)
+        some = range(0, len(wanted), 40)
+        alone = [content.search(wanted[row : row + 1].view(np.uint64), alive, 31)[0] for row in some]
+        expected = {(row, *pair) for row, found in zip(some, alone, strict=True) for pair in found[1:].T.tolist()}
+        assert {pair for pair in map(tuple, hits.T.tolist()) if pair[0] % 40 == 0} == expected
+        assert len(set(map(tuple, hits.T.tolist()))) == hits.shape[1]
+        assert set(range(3_000, 3_050)) <= set(hits[0].tolist())
+
+
 # The index
 
 
