@@ -28,6 +28,7 @@ LOCK_FILE = Path(__file__).with_name("kafka.lock.toml")
 DOWNLOADS_AT_ONCE = 4
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 60
+TELL_SECONDS = 2.0
 """Of one read from the repository, not of a whole jar."""
 
 Progress = Callable[[str], None]
@@ -88,14 +89,16 @@ def _fetch_all(jars: list[Jar], cache: Path, progress: Progress) -> None:
     total = sum(jar.size_bytes for jar in jars) / 1e6
     progress(f"fetching {len(jars)} jars of Apache Kafka, {total:.0f} MB, once, into {cache}")
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=cache))
-    done = 0.0
+    done, told_at = 0.0, 0.0
     pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
     try:
         tasks = {pool.submit(_fetch, jar, cache, incoming): jar for jar in jars}
         for number, task in enumerate(as_completed(tasks), start=1):
             task.result()
             done += tasks[task].size_bytes / 1e6
-            progress(f"{number}/{len(jars)} jars, {done:.0f}/{total:.0f} MB: {tasks[task].file_name}")
+            if number == len(jars) or time.monotonic() > told_at + TELL_SECONDS:
+                told_at = time.monotonic()
+                progress(f"{number}/{len(jars)} jars, {done:.0f}/{total:.0f} MB")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(incoming, ignore_errors=True)

@@ -121,9 +121,7 @@ def _wait_until_ready(server: SupervisedServer, port: int) -> bool:
     told = False
     while time.monotonic() < started_at + READY_TIMEOUT_SECONDS:
         if not told and time.monotonic() > started_at + PATIENCE_SECONDS:
-            _progress(
-                "still starting; after an unclean end Kafka waits for its former session (broker.session.timeout.ms)"
-            )
+            _progress("still starting (after an unclean end up to half a minute more: broker.session.timeout.ms)")
             told = True
         if answers(port):
             _progress(f"Kafka is ready after {time.monotonic() - started_at:.1f} s")

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.columns import Columns
 from rich.console import Console
 
 from services.standalone import serve
@@ -38,7 +39,7 @@ POLICY = Policy(
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
 )
-REVIEWED_BY = "the demo: nobody"
+REVIEWED_BY = "nobody, this is the demo"
 LIMIT_SECONDS = 85.0
 SETTLED_SECONDS = 2.0
 """After all is as expected the demo looks on for so long: nothing may come that must not."""
@@ -131,10 +132,13 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
         f" {policy.scaled(DAY).total_seconds():g} s), undelivered_escalates_after {_days(policy.undelivered_escalates_after)},"
         f" webhook time-out {policy.webhook_timeout_seconds:g} s, fetch time-out {policy.fetch_timeout_seconds:g} s."
     )
-    console.print(f"The text of uk_osa_20a is used as reviewed by: {settings.reviewed_by}.")
+    console.print(
+        f"The law uk_osa_20a is used, its text reviewed by {settings.reviewed_by!r} (TAKEDOWN_REVIEWED_BY);"
+        " for real that names who compared it with the enacted one."
+    )
     console.print("Loopback passes the address guard for exactly these pairs, and these names resolve to them:")
-    pairs = ", ".join(f"{name} {address}" for name, address in settings.static_hosts.items())
-    console.print(pairs, style="dim")
+    names = [f"{name} {address}" for name, address in settings.static_hosts.items()]
+    console.print(Columns(names, padding=(0, 2)), style="dim")
 
 
 def _say_how_to_look(console: Console, base_url: str, client: Clients) -> None:
