@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,7 +44,8 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Milliseconds. `floor_p50` is publish, read and POST alone."""
+    """Milliseconds. `floor_p50` is publish, read and POST alone; `program_cpu` and `postgres_cpu` the processor time a demand
+    took in the program and in its PostgreSQL, sightings and confirmation included."""
 
     log: str
     seconds: float
@@ -54,6 +56,8 @@ class Figures:
     p95: float
     p99: float
     floor_p50: float
+    program_cpu: float
+    postgres_cpu: float
 
     @property
     def ratio(self) -> float:
@@ -64,6 +68,28 @@ def percentile(values: Sequence[float], fraction: float) -> float:
     """The value below which this fraction lies (nearest rank)."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+
+
+def processor_seconds(program: int) -> tuple[float, float]:
+    """Of the program's process, and of the PostgreSQL it runs with all its backends, ended ones too."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    times: dict[int, tuple[int, str, int]] = {}  # process -> (its parent, its name, its time and its ended children's)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            fields = rest.split()
+            times[int(stat.parent.name)] = (int(fields[1]), name, sum(map(int, fields[11:15])))
+
+    def under(process: int) -> bool:
+        while process in times:
+            process = times[process][0]
+            if process == program:
+                return True
+        return False
+
+    own = sum(map(int, Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    postgres = sum(time for process, (_, name, time) in times.items() if name == "postgres" and under(process))
+    return own / ticks, postgres / ticks
 
 
 @contextmanager
@@ -95,8 +121,13 @@ def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -
             for start in range(0, HISTORY, 1000):
                 story.sight(bodies[start : start + 1000])
             claims = [story.claim(number) for number in range(contents)]
+            before = processor_seconds(fleet.pid("serve"))
             sent = asyncio.run(_load(story, claims, bodies[HISTORY:], rate))
             wait_for(lambda: len(hosts.received.first_at) >= contents, seconds=120, what="all demands received")
+            program, postgres = (
+                (after - earlier) * 1000 / contents
+                for after, earlier in zip(processor_seconds(fleet.pid("serve")), before, strict=True)
+            )
             url_of = {item.content: item.url for item in world.placed}
             times = [(hosts.received.first_at[url_of[number]] - at) * 1000 for number, at in sent.confirmed.items()]
             floor = asyncio.run(_floor(folder, hosts, kafka))
@@ -110,6 +141,8 @@ def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -
         p95=round(percentile(times, 0.95), 1),
         p99=round(percentile(times, 0.99), 1),
         floor_p50=round(floor, 2),
+        program_cpu=round(program, 1),
+        postgres_cpu=round(postgres, 1),
     )
 
 
@@ -124,7 +157,7 @@ async def _load(story: Story, claims: list[str], bodies: list[dict[str, object]]
     """Open-loop: each request leaves at its own time, however long the ones before it take."""
     sent = Sent(confirmed={})
     started = time.monotonic()
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=2)
     async with (
         httpx.AsyncClient(base_url=story.base, timeout=60, limits=limits) as client,
         asyncio.TaskGroup() as group,
@@ -214,7 +247,8 @@ def main() -> int:
                 f"{log:9} {figures.demands} demands at {figures.confirmations_per_second}/s beside"
                 f" {figures.sightings_per_second} sightings/s for {figures.seconds} s:"
                 f" p50 {figures.p50} ms, p95 {figures.p95} ms, p99 {figures.p99} ms (aim p99 < 1000);"
-                f" floor p50 {figures.floor_p50} ms, ratio {figures.ratio:.0f}",
+                f" floor p50 {figures.floor_p50} ms, ratio {figures.ratio:.0f};"
+                f" processor a demand {figures.program_cpu} ms, PostgreSQL's {figures.postgres_cpu} ms",
                 flush=True,
             )
     return 0

@@ -83,6 +83,9 @@ class Fleet:
                 stdin=subprocess.DEVNULL,
             )
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
     def kill(self, name: str) -> None:
         """kill -9, at once."""
         process = self._running[name]
