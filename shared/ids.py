@@ -16,9 +16,12 @@ KEY_VERSION = 1
 """Version of the rule that makes a `url_key` of a URL (`shared/urls.py`)."""
 
 
+_compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def deterministic_id(parts: Iterable[str]) -> UUID:
     """UUIDv5 over the compact JSON array of `parts`."""
-    return uuid5(NAMESPACE, json.dumps(list(parts), ensure_ascii=False, separators=(",", ":")))
+    return uuid5(NAMESPACE, _compact_json(list(parts)))
 
 
 def takedown_id(content_id: UUID, target_kind: str, url_key: str, *, key_version: int = KEY_VERSION) -> UUID:
@@ -68,4 +71,4 @@ def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and `Z`. Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place on the wire")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

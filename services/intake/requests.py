@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from services.intake.jurisdictions import parse_jurisdiction
 from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
-from shared.urls import BadUrl, canonical, parse_url
+from shared.urls import BadUrl, UrlKey, canonical, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
 
@@ -38,6 +50,18 @@ def parse_domain(text: str) -> str:
 def _checked_url(url: str) -> str:
     canonical(url)  # raises BadUrl, a ValueError that names the rule alone
     return url
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedUrl:
+    """A URL as it was given, with its key: worked out once."""
+
+    url: str
+    key: UrlKey
+
+
+def _keyed(url: str) -> KeyedUrl:
+    return KeyedUrl(url, canonical(url))
 
 
 def _known_to_calendars(moment: datetime) -> datetime:
@@ -66,6 +90,10 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Domain = Annotated[str, AfterValidator(parse_domain)]
 Jurisdiction = Annotated[str, AfterValidator(parse_jurisdiction)]
 MediaUrl = Annotated[str, AfterValidator(_checked_url)]
+MediaUrlToKey = Annotated[
+    KeyedUrl,
+    GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(_keyed, core_schema.str_schema())),
+]
 Moment = Annotated[AwareDatetime, AfterValidator(_known_to_calendars)]
 DeclaredTrue = Annotated[bool, AfterValidator(_true)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -108,15 +136,16 @@ class SeenFingerprintGiven(Request):
     value: Annotated[str, StringConstraints(max_length=128)]
     quality: Annotated[int, Field(ge=0, le=100)] | None = None
     orientation: str = "identity"
+    _parsed: Fingerprint = PrivateAttr()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        self.parsed()
+        self._parsed = parse_fingerprint(self.algorithm, self.value, self.quality, orientation=self.orientation)
         return self
 
     def parsed(self) -> Fingerprint:
-        """Raises BadFingerprint (a ValueError)."""
-        return parse_fingerprint(self.algorithm, self.value, self.quality, orientation=self.orientation)
+        """The fingerprint that was given."""
+        return self._parsed
 
 
 class Declaration(Request):
@@ -197,7 +226,7 @@ class NegativeEntryRequest(Request):
 class SightingRequest(Request):
     """One sighting of `POST /v1/sightings`."""
 
-    media_url: MediaUrl
+    media_url: MediaUrlToKey
     page_url: MediaUrl | None = None
     seen_at: Moment
     source: Word
