@@ -103,6 +103,12 @@ class Subscription:
             self._event.clear()
         return True
 
+    def take(self) -> bool:
+        """Whether it was woken since the last wait or take."""
+        woken = self._event.is_set()
+        self._event.clear()
+        return woken
+
     def wake(self) -> None:
         """End the wait of this subscription alone."""
         self._event.set()

@@ -49,6 +49,8 @@ class PartitionCursor:
         self._ids: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, tuple[int, int]] = {}
         """Of the last fetch: the position asked from, and the one after what was brought."""
+        self.more = True
+        """Whether there may be something to fetch though nobody is woken: before the first fetch, and after one that left records."""
 
     async def place(self, partition: TopicPartition, position: int) -> None:
         self._ids[partition] = await self._catalogue.partition_id(partition, fresh=partition not in self._ids)
@@ -63,23 +65,27 @@ class PartitionCursor:
         """The next records; positions are *not* moved: `take` does that. Holes at the end come as an empty list."""
         asked = {self._ids[partition]: (partition, self.positions[partition]) for partition in partitions}
         if not asked:
+            self.more = False
             return {}
         rows = await self._session.fetch(
             self._query, (list(asked), [position for _, position in asked.values()], max_records)
         )
         found: dict[TopicPartition, list[Record]] = {}
         self._reached.clear()
+        ends: dict[TopicPartition, int] = {}
         for row in rows:
             partition, position = asked[row["out_partition"]]
             if row["out_next"] is None:
                 raise UnknownTopic(partition.topic)
             if not row["out_start"] <= position <= row["out_next"]:
                 raise OffsetOutOfRange(f"{partition.topic}/{partition.partition} {position}", partition=partition)
+            ends[partition] = row["out_next"]
             records = found.setdefault(partition, [])
             if row["record_offset"] is not None:
                 records.append(_record(partition, row))
             full = len(records) >= row["out_share"]
             self._reached[partition] = (position, records[-1].offset + 1 if full else row["out_next"])
+        self.more = any(self._reached[partition][1] < ends[partition] for partition in found)
         return found
 
     def take(self, partition: TopicPartition) -> bool:
@@ -89,6 +95,14 @@ class PartitionCursor:
             return False
         self.positions[partition] = reached
         return True
+
+
+def _to_fetch(cursor: PartitionCursor, subscription: Subscription | None, timeout_seconds: float) -> bool:
+    """Whether to ask for records now. Not when the last fetch reached the ends and nobody was woken since: half of all queries would
+    bring nothing. Whoever cannot wait is answered from the tables."""
+    if subscription is not None and subscription.take():
+        cursor.more = True
+    return cursor.more or timeout_seconds <= 0
 
 
 def _record(partition: TopicPartition, row: Row) -> Record:
@@ -115,14 +129,16 @@ class PostgresReader:
         self._cursor.positions.clear()
         for partition, position in positions.items():
             await self._cursor.place(partition, position)
+        self._cursor.more = True
 
     async def read(self, *, timeout_seconds: float, max_records: int = 1000) -> tuple[Record, ...]:
         deadline = time.monotonic() + timeout_seconds
         while True:
-            found = await self._cursor.fetch(self._cursor.positions, max_records)
-            taken = [records for partition, records in found.items() if self._cursor.take(partition)]
-            if any(taken):
-                return tuple(record for records in taken for record in records)
+            if _to_fetch(self._cursor, self._subscription, timeout_seconds):
+                found = await self._cursor.fetch(self._cursor.positions, max_records)
+                taken = [records for partition, records in found.items() if self._cursor.take(partition)]
+                if any(taken):
+                    return tuple(record for records in taken for record in records)
             left = deadline - time.monotonic()
             if left <= 0:
                 return ()
@@ -130,6 +146,7 @@ class PostgresReader:
                 await asyncio.sleep(left)
             else:
                 await self._subscription.wait(min(left, POLL_SECONDS))
+                self._cursor.more = True
 
     def position(self, partition: TopicPartition) -> int:
         return self._cursor.positions[partition]
@@ -263,13 +280,15 @@ class PostgresGroupReader:
                 self._assigned.clear()
                 self._revoked.clear()
                 return Polled(assigned=assigned, revoked=revoked)
-            records = await self._read(max_records)
-            if records:
-                return Polled(records=records)
+            if _to_fetch(self._cursor, self._subscription, timeout_seconds):
+                records = await self._read(max_records)
+                if records:
+                    return Polled(records=records)
             left = deadline - time.monotonic()
             if left <= 0:
                 return Polled()
             await self._subscription.wait(min(left, POLL_SECONDS))
+            self._cursor.more = True
 
     async def _read(self, max_records: int) -> tuple[Record, ...]:
         wanted = [p for p in self._cursor.positions if p not in self._paused and p not in self._assigned]
