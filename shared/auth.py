@@ -111,13 +111,10 @@ async def authenticate(database: Database, secret: str) -> Principal | None:
     """The principal of a key that is not revoked; looked up on every request, so that a revocation is at once."""
     if not secret.startswith(KEY_PREFIX):
         return None
-    async with database.transaction() as tx:
-        cursor = await tx.execute(
-            "SELECT key_id, person_id, organisation_id, role FROM access.keys"
-            " WHERE key_hash = %s AND revoked_at IS NULL",
-            (token_hash(secret),),
-        )
-        row = await cursor.fetchone()
+    row = await database.read_one(
+        "SELECT key_id, person_id, organisation_id, role FROM access.keys WHERE key_hash = %s AND revoked_at IS NULL",
+        (token_hash(secret),),
+    )
     if row is None:
         return None
     return Principal(

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
+from psycopg import AsyncCursor
+
 from services.intake.claims import ClaimFacts, ClaimFingerprint, ContentFacts, Hold, derive
 from services.intake.requests import GivenFingerprint
 from shared.contracts.claims import ClaimState, WithdrawalReason
@@ -85,8 +87,11 @@ class ContentRow:
 
 async def lock_content(tx: Tx, content_id: UUID) -> ContentRow | None:
     """The content under its row lock; None when there is no such row."""
-    row = await (await tx.execute(_LOCK_CONTENT, (content_id,))).fetchone()
-    return None if row is None else ContentRow(row, await claim_facts(tx, content_id))
+    async with tx.pipeline():  # in one go; what is asked last is read when the lock is had
+        locked = await tx.execute(_LOCK_CONTENT, (content_id,))
+        facts = await _ask_claim_facts(tx, content_id)
+    row = await locked.fetchone()
+    return None if row is None else ContentRow(row, await _claim_facts(*facts))
 
 
 async def read_content(tx: Tx, content_id: UUID) -> ContentRow | None:
@@ -145,8 +150,18 @@ async def publish_claim(tx: Tx, claim_id: UUID) -> None:
 
 async def claim_facts(tx: Tx, content_id: UUID) -> tuple[ClaimFacts, ...]:
     """The claims of a content, oldest first, with their fingerprints."""
+    async with tx.pipeline():
+        asked = await _ask_claim_facts(tx, content_id)
+    return await _claim_facts(*asked)
+
+
+async def _ask_claim_facts(tx: Tx, content_id: UUID) -> tuple[AsyncCursor[Row], AsyncCursor[Row]]:
+    return await tx.execute(_FINGERPRINT_FACTS, (content_id,)), await tx.execute(_CLAIM_FACTS, (content_id,))
+
+
+async def _claim_facts(of_fingerprints: AsyncCursor[Row], of_claims: AsyncCursor[Row]) -> tuple[ClaimFacts, ...]:
     fingerprints: dict[UUID, list[ClaimFingerprint]] = {}
-    for row in await (await tx.execute(_FINGERPRINT_FACTS, (content_id,))).fetchall():
+    for row in await of_fingerprints.fetchall():
         fingerprints.setdefault(row["claim_id"], []).append(
             ClaimFingerprint(
                 algorithm=row["algorithm"],
@@ -158,7 +173,6 @@ async def claim_facts(tx: Tx, content_id: UUID) -> tuple[ClaimFacts, ...]:
                 max_distance=row["max_distance"],
             )
         )
-    rows = await (await tx.execute(_CLAIM_FACTS, (content_id,))).fetchall()
     return tuple(
         ClaimFacts(
             claim_id=row["claim_id"],
@@ -168,7 +182,7 @@ async def claim_facts(tx: Tx, content_id: UUID) -> tuple[ClaimFacts, ...]:
             withdrawal_reason=WithdrawalReason(row["withdrawal_reason"]) if row["withdrawal_reason"] else None,
             fingerprints=tuple(fingerprints.get(row["claim_id"], ())),
         )
-        for row in rows
+        for row in await of_claims.fetchall()
     )
 
 

@@ -128,6 +128,10 @@ class Scope:
         locked = await _lock(self.tx, self.content_id, None, exclusive=self._exclusive)
         self.content, self.terms = locked.content, locked.terms
 
+    async def reread_terms(self) -> None:
+        """After the content's claims, or which of them count, were changed in this transaction."""
+        self.terms, _ = await store_content.terms_and_now(await store_content.ask_terms(self.tx, self.content_id))
+
     async def load(self, takedown_id: UUID) -> Takedown | None:
         """A takedown of this content as it is now, locked."""
         first, self._first = self._first, None
@@ -183,8 +187,7 @@ class Scope:
         if entries:
             await store_effects.write_time_line(self.tx, after, entries)
             self.happened += [(after.takedown_id, entry) for entry in entries]
-        for effect in effects:
-            await store_effects.write(self.tx, after, effect)
+        await store_effects.write_all(self.tx, after, effects)
         self._woken |= store_effects.channels_of(effects, self.now)
 
     async def wake(self) -> None:

@@ -70,8 +70,12 @@ class Consumer:
             elif not isinstance(event, ContentChanged) or event.revision <= scope.content.revision:
                 return
             before = scope.content.view
-            await store_content.apply_content(scope.tx, event)
-            await scope.reread()
+            stood = scope.content.state
+            scope.content = await store_content.apply_content(scope.tx, event)
+            if ContentState.WITHDRAWN in (stood, event.state):
+                await (
+                    scope.reread_terms()
+                )  # of withdrawn content all claims count: who must not be contacted is not told either
             if scope.content.view != before:
                 await scope.tell_content_changed()
             await self._let_waiting_go_on(scope)
@@ -85,7 +89,7 @@ class Consumer:
             before = scope.terms
             if not await store_content.apply_claim(scope.tx, event):
                 return
-            await scope.reread()
+            await scope.reread_terms()
             if scope.terms != before:
                 await scope.apply_to_all(TermsChanged())
             await self._let_waiting_go_on(scope)

@@ -36,6 +36,7 @@ UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspende
         ELSE suspended_here_for END,
     new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
 WHERE content_id = %(content_id)s
+RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, new_demands_held
 """
 
 _APPLY_CLAIM = """
@@ -110,10 +111,10 @@ async def ensure(tx: Tx, content_id: UUID) -> None:
     await tx.execute(_ENSURE, (content_id,))
 
 
-async def apply_content(tx: Tx, event: ContentChanged) -> None:
-    """Write a content's new state; the caller holds the exclusive lock and has looked at the revision."""
+async def apply_content(tx: Tx, event: ContentChanged) -> ContentRow:
+    """Write a content's new state; the caller holds the exclusive lock and has looked at the revision. Gives what it is now."""
     fingerprints = () if event.state is ContentState.WITHDRAWN else event.fingerprints
-    await tx.execute(
+    cursor = await tx.execute(
         _APPLY,
         {
             "content_id": event.content_id,
@@ -124,6 +125,9 @@ async def apply_content(tx: Tx, event: ContentChanged) -> None:
             "fingerprints": json.dumps([one.model_dump(mode="json", exclude_none=True) for one in fingerprints]),
         },
     )
+    row = await content_row(cursor)
+    assert row is not None, "it is locked"
+    return row
 
 
 async def suspend_here(tx: Tx, content_id: UUID, reason: str | None) -> None:

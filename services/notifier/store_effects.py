@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -51,7 +52,10 @@ WHERE takedown_id = %(takedown_id)s AND state IN ('due', 'idle') AND kind <> 'de
 """
 
 _TIMER = """
-INSERT INTO notifier.timers (takedown_id, kind, demand_id, number, due_at) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO notifier.timers (takedown_id, kind, demand_id, number, due_at)
+SELECT %(takedown_id)s, kind, demand_id, number, due_at
+FROM unnest(%(kinds)s::text[], %(demand_ids)s::uuid[], %(numbers)s::int[], %(due)s::timestamptz[])
+    AS t (kind, demand_id, number, due_at)
 ON CONFLICT (takedown_id, kind, demand_id, number) DO UPDATE SET due_at = excluded.due_at
 """
 
@@ -78,7 +82,31 @@ ON CONFLICT (outbox_id) DO NOTHING
 _ADOPT = "UPDATE notifier.reference_fingerprints SET adopted_at = clock_timestamp() WHERE takedown_id = %s"
 
 
-async def write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
+async def write_all(tx: Tx, takedown: Takedown, effects: Sequence[Effect]) -> None:
+    """Write the effects that concern this takedown alone, in their order; timers that follow one another in one statement."""
+    for kind, some in itertools.groupby(effects, key=type):
+        if kind is ScheduleTimer:
+            await _schedule(tx, takedown, [one for one in some if isinstance(one, ScheduleTimer)])
+        else:
+            for effect in some:
+                await _write(tx, takedown, effect)
+
+
+async def _schedule(tx: Tx, takedown: Takedown, timers: Sequence[ScheduleTimer]) -> None:
+    last = {(one.kind, one.demand_id, one.number): one for one in timers}.values()
+    await tx.execute(
+        _TIMER,
+        {
+            "takedown_id": takedown.takedown_id,
+            "kinds": [one.kind for one in last],
+            "demand_ids": [one.demand_id for one in last],
+            "numbers": [one.number for one in last],
+            "due": [one.at for one in last],
+        },
+    )
+
+
+async def _write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
     """Write one effect that concerns this takedown alone. Effects that reach further are no matter of this function."""
     match effect:
         case SendMessage():
@@ -87,8 +115,6 @@ async def write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
             await tx.execute(_END, (effect.reason, effect.message_id))
         case CancelMessages():
             await tx.execute(_CANCEL, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
-        case ScheduleTimer():
-            await tx.execute(_TIMER, (takedown.takedown_id, effect.kind, effect.demand_id, effect.number, effect.at))
         case CancelTimers():
             await tx.execute(_CANCEL_TIMERS, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
         case OpenTask():

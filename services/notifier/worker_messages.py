@@ -88,22 +88,32 @@ WHERE m.message_id = %s AND m.state = 'due' AND t.state <> 'suspended' AND (SELE
 
 _PUT_BACK = "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE message_id = %s AND lease_id = %s"
 
-_SETTLE = """
-UPDATE notifier.messages SET state = CASE WHEN state IN ('due', 'idle') THEN %s ELSE state END, reason = %s,
+_REFUSE = """
+UPDATE notifier.messages SET state = CASE WHEN state = 'due' THEN 'idle' ELSE state END, reason = %s,
     lease_id = NULL, lease_until = NULL
 WHERE message_id = %s
 """
 
 _START = """
-INSERT INTO notifier.attempts (attempt_id, message_id, takedown_id, number, channel, started_at, body_sha256)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+WITH started AS (
+    INSERT INTO notifier.attempts (attempt_id, message_id, takedown_id, number, channel, started_at, body_sha256)
+    VALUES (%(attempt_id)s, %(message_id)s, %(takedown_id)s, %(number)s, %(channel)s, %(started_at)s, %(body_sha256)s)
+)
+UPDATE notifier.messages SET attempts = %(number)s WHERE message_id = %(message_id)s
 """
 
+# An attempt that has ended already stays so, and its message with it.
 _END = """
-UPDATE notifier.attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s, detail = %(detail)s, status = %(status)s,
-    address = %(address)s, elapsed_ms = %(elapsed_ms)s
-WHERE attempt_id = %(attempt_id)s AND (outcome IS NULL OR outcome = 'unknown')
-RETURNING attempt_id
+WITH ended AS (
+    UPDATE notifier.attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s, detail = %(detail)s, status = %(status)s,
+        address = %(address)s, elapsed_ms = %(elapsed_ms)s
+    WHERE attempt_id = %(attempt_id)s AND (outcome IS NULL OR outcome = 'unknown')
+    RETURNING message_id
+)
+UPDATE notifier.messages m SET state = CASE WHEN m.state IN ('due', 'idle') THEN %(state)s ELSE m.state END,
+    reason = %(detail)s, lease_id = NULL, lease_until = NULL
+FROM ended WHERE m.message_id = ended.message_id
+RETURNING m.message_id
 """
 
 
@@ -283,18 +293,15 @@ class MessageWorker:
         digest = hashlib.sha256(attempt.letter.body).digest()
         await tx.execute(
             _START,
-            (
-                attempt.attempt_id,
-                due.message_id,
-                due.takedown_id,
-                attempt.attempt,
-                attempt.channel,
-                attempt.started_at,
-                digest,
-            ),
-        )
-        await tx.execute(
-            "UPDATE notifier.messages SET attempts = %s WHERE message_id = %s", (attempt.attempt, due.message_id)
+            {
+                "attempt_id": attempt.attempt_id,
+                "message_id": due.message_id,
+                "takedown_id": due.takedown_id,
+                "number": attempt.attempt,
+                "channel": attempt.channel,
+                "started_at": attempt.started_at,
+                "body_sha256": digest,
+            },
         )
 
     async def _refuse(
@@ -307,7 +314,7 @@ class MessageWorker:
         number: int,
         refusal: Refusal,
     ) -> None:
-        await scope.tx.execute(_SETTLE, ("idle", refusal, due.message_id))
+        await scope.tx.execute(_REFUSE, (refusal, due.message_id))
         refused = OutboundRefused(
             message_id=due.message_id, demand_id=demand_id, kind=kind, number=number, refusal=refusal
         )
@@ -342,10 +349,12 @@ class MessageWorker:
         attempted: Attempted | None,
     ) -> None:
         """The end of an attempt: its row, the message's, and the takedown's decision. One that has ended already stays so."""
+        state = {AttemptOutcome.ACCEPTED: "accepted", AttemptOutcome.PERMANENT: "failed"}.get(completed.outcome, "idle")
         cursor = await scope.tx.execute(
             _END,
             {
                 "attempt_id": completed.attempt_id,
+                "state": state,
                 "outcome": completed.outcome,
                 "detail": completed.detail,
                 "status": attempted and attempted.status,
@@ -353,11 +362,8 @@ class MessageWorker:
                 "elapsed_ms": attempted and int(attempted.elapsed_seconds * 1000),
             },
         )
-        if await cursor.fetchone() is None:
-            return
-        state = {AttemptOutcome.ACCEPTED: "accepted", AttemptOutcome.PERMANENT: "failed"}.get(completed.outcome, "idle")
-        await scope.tx.execute(_SETTLE, (state, completed.detail, due.message_id))
-        await scope.apply(takedown, completed)
+        if await cursor.fetchone() is not None:
+            await scope.apply(takedown, completed)
 
 
 def _detail(attempted: Attempted | None) -> str:

@@ -6,6 +6,7 @@ Order is kept per key: a writer holds the lock of the key's own row (content, cl
 
 from __future__ import annotations
 
+import functools
 from uuid import UUID
 
 from psycopg import sql
@@ -15,9 +16,13 @@ from shared.contracts.topics import Topic
 from shared.db.pool import Row, Tx
 from shared.db.wake import notify
 
+# A row, and the relay woken by it at the commit.
 _PUT = """
-INSERT INTO {schema}.outbox (outbox_id, topic, key, type, data, traceparent)
-VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (outbox_id) DO NOTHING
+WITH put AS (
+    INSERT INTO {schema}.outbox (outbox_id, topic, key, type, data, traceparent)
+    VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (outbox_id) DO NOTHING
+)
+SELECT pg_notify(%s, '')
 """
 
 _MARK = "INSERT INTO {schema}.inbox (group_name, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1 AS fresh"
@@ -51,7 +56,7 @@ async def put_current(tx: Tx, schema: str, topic: Topic, *, key: str, event_id: 
 
 async def mark(tx: Tx, schema: str, *, group: str, event_id: str) -> bool:
     """Mark an event as handled by `group`. False: it was already; the handler then has nothing to do."""
-    cursor = await tx.execute(sql.SQL(_MARK).format(schema=sql.Identifier(schema)), (group, event_id))
+    cursor = await tx.execute(_mark(schema), (group, event_id))
     return await cursor.fetchone() is not None
 
 
@@ -69,5 +74,15 @@ async def unpark(tx: Tx, schema: str, outbox_id: UUID) -> bool:
 
 
 async def _insert(tx: Tx, schema: str, row: tuple[object, ...]) -> None:
-    await tx.execute(sql.SQL(_PUT).format(schema=sql.Identifier(schema)), row)
-    await notify(tx, channel(schema))
+    await tx.execute(_put(schema), (*row, channel(schema)))
+
+
+@functools.cache
+def _put(schema: str) -> bytes:
+    # Rendered once: a composed query would be put together again for each row.
+    return sql.SQL(_PUT).format(schema=sql.Identifier(schema)).as_bytes(None)
+
+
+@functools.cache
+def _mark(schema: str) -> bytes:
+    return sql.SQL(_MARK).format(schema=sql.Identifier(schema)).as_bytes(None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -75,6 +75,23 @@ class Database:
             heed_cancellation()
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise DatabaseUnavailable(type(error).__name__) from error
+
+    async def read_one(self, query: LiteralString, parameters: Sequence[object] = ()) -> Row | None:
+        """The first row of one statement that changes nothing, which needs no transaction around it. Raises DatabaseUnavailable."""
+        try:
+            for left in reversed(range(self._pool.max_size + 1)):
+                async with self._pool.connection() as connection:
+                    try:
+                        row = await (await connection.execute(query, parameters)).fetchone()
+                    except psycopg.OperationalError:
+                        if left and connection.broken:
+                            continue  # as in `_begin`; and a question may be asked twice
+                        raise
+                heed_cancellation()
+                return row
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise DatabaseUnavailable(type(error).__name__) from error
+        raise AssertionError("the last trial returns or raises")
 
     async def _begin(self, stack: AsyncExitStack) -> Tx:
         """A connection that has begun a transaction. One that died while it lay idle is found out by its BEGIN: nothing was

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -196,20 +196,27 @@ class Relay:
         )
 
     async def _drain(self, connection: Tx, topic: str, publisher: Publisher) -> None:
-        """One batch of a topic; one row alone when the log refuses the batch, to find the row it refuses."""
+        """One batch of a topic; one row alone when the log refuses the batch, to find the row it refuses. Hardly ever is a row
+        locked by a writer: only then is each row rendered in a savepoint of its own."""
         try:
-            moved = await self._publish_batch(connection, topic, publisher, limit=_BATCH)
+            try:
+                moved = await self._publish_batch(connection, topic, publisher, limit=_BATCH)
+            except errors.LockNotAvailable:
+                moved = await self._publish_batch(connection, topic, publisher, limit=_BATCH, some_locked=True)
         except (RecordTooLarge, RecordRefused):
-            moved = await self._publish_batch(connection, topic, publisher, limit=1)
+            moved = await self._publish_batch(connection, topic, publisher, limit=1, some_locked=True)
         if not moved:
             await asyncio.sleep(_LOCKED_SECONDS)  # all that is left waits for a writer
 
-    async def _publish_batch(self, connection: Tx, topic: str, publisher: Publisher, *, limit: int) -> bool:
+    async def _publish_batch(
+        self, connection: Tx, topic: str, publisher: Publisher, *, limit: int, some_locked: bool = False
+    ) -> bool:
+        """Raises LockNotAvailable unless `some_locked`: then what a writer holds is left for later."""
         async with connection.transaction():
             # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
             await connection.execute("SET LOCAL lock_timeout = '100ms'")
             rows = await self._rows(connection, topic, limit)
-            ready, parked = await self._make_ready(connection, topic, rows)
+            ready, parked = await self._make_ready(connection, topic, rows, some_locked=some_locked)
             if ready:
                 try:
                     await publisher.publish([one.record for one in ready])
@@ -231,7 +238,9 @@ class Relay:
         )
         return await cursor.fetchall()
 
-    async def _make_ready(self, connection: Tx, topic: str, rows: Sequence[Row]) -> tuple[list[_Ready], int]:
+    async def _make_ready(
+        self, connection: Tx, topic: str, rows: Sequence[Row], *, some_locked: bool
+    ) -> tuple[list[_Ready], int]:
         """What can be sent now, and how many rows were parked. A key whose row a writer holds is left for later."""
         ready: list[_Ready] = []
         parked = 0
@@ -245,9 +254,10 @@ class Relay:
                 rendered[key].sequences.append(sequence)  # the row as it is now says this one too
                 continue
             try:
-                record = (
-                    await self._current(connection, topic, row) if row["data"] is None else self._stored(topic, row)
-                )
+                if row["data"] is None:
+                    record = await self._current(connection, topic, row, savepoint=some_locked)
+                else:
+                    record = self._stored(topic, row)
                 if record.size_bytes > MAX_RECORD_BYTES:
                     raise RecordTooLarge(f"{record.size_bytes} bytes")
             except (Permanent, ValueError) as error:
@@ -256,6 +266,8 @@ class Relay:
                 await self._park(connection, sequence, topic, error)
                 continue
             except errors.LockNotAvailable:
+                if not some_locked:
+                    raise
                 blocked.add(key)
                 continue
             ready.append(_Ready(sequences=[sequence], record=record))
@@ -271,11 +283,12 @@ class Relay:
             raise Poison(f"no model {row['type']} for {topic}")
         return self._record(topic, row, model, bytes(row["data"]))
 
-    async def _current(self, connection: Tx, topic: str, row: Row) -> OutgoingRecord:
+    async def _current(self, connection: Tx, topic: str, row: Row, *, savepoint: bool) -> OutgoingRecord:
         renderer = self._renderers.get(topic)
         if renderer is None:
             raise Poison(f"no renderer for {topic}")
-        async with connection.transaction():  # a savepoint: giving way to one writer keeps what is rendered
+        # A savepoint: giving way to one writer keeps what is rendered.
+        async with connection.transaction() if savepoint else nullcontext():
             event = await renderer(connection, row["key"])
         if event is None:
             return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None)
