@@ -16,7 +16,7 @@ from services.matcher.pdq_index import ChunkedPdqIndex
 from shared.fingerprints import Algorithm, Fingerprint
 
 _KIND = "fingerprints"
-_LIST = "list"
+_LIST, _OF = "list", "of"
 _PIECE = 1_024
 """Fewer than start a merge in the thread that adds: `add` is called where nothing may wait."""
 
@@ -98,13 +98,14 @@ class FingerprintTable:
 
     # Files
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, *, of: str = "") -> None:
         """Write what is there now, and nothing removed, to files in `directory`, which is made where there is none (0700).
 
-        The list of the files comes last: broken off, it leaves what `load` refuses, or what was there before. Raises OSError.
+        The list of the files comes last: broken off, it leaves what `load` refuses, or what was there before. `of`: what it is the
+        table of, which `load` asks for. Raises OSError.
         """
         directory.mkdir(mode=0o700, exist_ok=True)
-        words = []
+        words = [f"{_OF}:{of}"] if of else []
         for algorithm, table in self._tables.items():
             path = directory / algorithm.value
             if len(table):
@@ -115,14 +116,19 @@ class FingerprintTable:
         write_stored(directory / _LIST, Stored(kind=_KIND, words=tuple(words), arrays={}))
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """The table that was saved there, mapped into memory. Raises BadIndexFile and OSError (FileNotFoundError: nothing was saved)."""
+    def load(cls, directory: Path, *, of: str = "") -> Self:
+        """The table that was saved there, mapped into memory. Raises BadIndexFile (also when it is the table of something else) and
+        OSError (FileNotFoundError: nothing was saved)."""
         listed = read_stored(directory / _LIST)
         if listed.kind != _KIND:
             raise BadIndexFile(f"{_LIST} is of kind {listed.kind!r}, not {_KIND!r}")
+        words = [word.partition(":") for word in listed.words]
+        if [value for name, _, value in words if name == _OF] != ([of] if of else []):
+            raise BadIndexFile(f"{_LIST} is of another table")
         table = cls()
-        for word in listed.words:
-            name, _, digest = word.partition(":")
+        for name, _, digest in words:
+            if name == _OF:
+                continue
             if name not in set(Algorithm):
                 raise BadIndexFile(f"algorithm {name!r} is not known")
             path, algorithm = directory / name, Algorithm(name)

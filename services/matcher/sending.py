@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -27,7 +27,7 @@ from shared.metrics import DEAD_LETTERS, MATCH_DROPPED, MATCHES
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-"""Records published at once."""
+"""Subjects looked at and published at once."""
 ATTEMPTS = 8
 """Tries of one batch; then the session starts over, and all is matched again from what is committed."""
 
@@ -55,23 +55,26 @@ class Sender:
 
     async def _send_matches(self, found: Sequence[Found]) -> set[Subject]:
         told: set[Subject] = set()
-        pending, attempt = list(found), 1
-        while pending:
+        for batch in _batches(found):
+            told.update(await self._send_batch(batch))
+        return told
+
+    async def _send_batch(self, found: Sequence[Found]) -> set[Subject]:
+        """All there is of some subjects. What was told of."""
+        attempt = 1
+        while True:
             # All that still stands, then one of it for each: were the choice made first, a choice that fell would hide the rest.
-            pending = self._standing(pending)
-            agreements = with_negative_list([agreement for _, agreement in pending], self._register.negative_list)
-            chosen = one_for_each(agreements, self._surroundings.policy)[:BATCH]
+            found = self._standing(found)
+            agreements = with_negative_list([agreement for _, agreement in found], self._register.negative_list)
+            chosen = one_for_each(agreements, self._surroundings.policy)
             try:
                 await self._publish([self._record(agreement) for agreement in chosen])
             except LogUnavailable as error:
                 attempt = await self._wait(attempt, error)
                 continue
-            attempt = 1
-            told.update(agreement.subject for agreement in chosen)
-            pending = [(owned, agreement) for owned, agreement in pending if agreement.subject not in told]
             for agreement in chosen:
                 MATCHES.labels(agreement.fingerprint.algorithm.value, "yes" if agreement.guards else "no").inc()
-        return told
+            return {agreement.subject for agreement in chosen}
 
     def _standing(self, found: Sequence[Found]) -> list[Found]:
         """What may be sent as far as is known here and now."""
@@ -140,3 +143,13 @@ class Sender:
             raise error
         await self._surroundings.sleep(backoff_seconds(attempt, 1.0))
         return attempt + 1
+
+
+def _batches(found: Sequence[Found]) -> Iterator[list[Found]]:
+    """What was found in parts of `BATCH` subjects, all there is of a subject in one of them."""
+    of_subject: dict[Subject, list[Found]] = {}
+    for one in found:
+        of_subject.setdefault(one[1].subject, []).append(one)
+    subjects = list(of_subject.values())
+    for start in range(0, len(subjects), BATCH):
+        yield [one for some in subjects[start : start + BATCH] for one in some]

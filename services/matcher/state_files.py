@@ -2,6 +2,7 @@
 
     <folder>/lock                          held by the one process that uses the folder
     <folder>/register                      the register
+    <folder>/register-index-<digest>/      the index of its values: that of the file with this digest, and of no other
     <folder>/history-<partition>/<life>/   a history, from empty to thrown away: segments, `recent-…` (what is in no segment yet), and
                                            `manifest`, which says what of it counts
 
@@ -16,7 +17,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
@@ -27,8 +28,9 @@ import structlog
 from pydantic import TypeAdapter
 
 from services.matcher.columns import Mask, empty, from_micros, joined, to_micros
+from services.matcher.fingerprint_table import FingerprintTable
 from services.matcher.history import HEAD_ENTRIES, Frozen, History, RunTask, at_once, segment_name
-from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
+from services.matcher.index_file import BadIndexFile, Stored, digest_of, read_stored, write_stored
 from services.matcher.register import FrozenRegister, Register
 from services.matcher.register_contents import CONTENT_COLUMNS
 from services.matcher.register_rows import ENTRY_COLUMNS, tidied
@@ -40,6 +42,7 @@ log = structlog.get_logger(__name__)
 
 _VERSION = 1
 _REGISTER, _MANIFEST, _LOCK = "register", "manifest", "lock"
+_INDEX = "register-index-"
 _KIND_OF_REGISTER, _KIND_OF_MANIFEST = "matcher-register", "matcher-history"
 
 _NEGATIVE_LIST = TypeAdapter(tuple[NegativeEntry, ...])
@@ -59,6 +62,8 @@ class StateFiles:
     kept: timedelta
     run: RunTask = at_once
     head_entries: int = HEAD_ENTRIES
+    index_from: int = 20_000
+    """Fingerprints in a register whose index is worth a file: it is built as soon for fewer."""
 
     # The folder
 
@@ -102,14 +107,41 @@ class StateFiles:
         arrays = {f"entries.{name}": one for name, one in entries.items()}
         arrays |= {f"contents.{name}": one for name, one in contents.items()}
         arrays["negative_list"] = np.frombuffer(_NEGATIVE_LIST.dump_json(frozen.negative_list), dtype=np.uint8)
-        write_stored(self.folder / _REGISTER, Stored(kind=_KIND_OF_REGISTER, words=(json.dumps(about),), arrays=arrays))
+        path = self.folder / _REGISTER
+        write_stored(path, Stored(kind=_KIND_OF_REGISTER, words=(json.dumps(about),), arrays=arrays))
+        digest = digest_of(path).hex()
+        if frozen.table is not None and len(entries["number"]) >= self.index_from:
+            frozen.table.save(self.folder / f"{_INDEX}{digest}", of=digest)
+        for other in self.folder.glob(f"{_INDEX}*"):
+            if other.name != f"{_INDEX}{digest}":
+                rmtree(other, ignore_errors=True)
 
     def read_register(self) -> Register | None:
         """None where there is none, or none that can be read: that one is removed."""
         path = self.folder / _REGISTER
         if not path.exists():
             return None
-        return _read(lambda: _register_from(path), lambda: path.unlink(missing_ok=True), what=_REGISTER)
+        return _read(lambda: self._register_from(path), lambda: path.unlink(missing_ok=True), what=_REGISTER)
+
+    def _register_from(self, path: Path) -> Register:
+        frozen = _frozen_from(path)
+        try:
+            table = self._index_of(path, frozen)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            log.warning("register.index_not_used", error=type(error).__name__)
+            table = None
+        return Register.of(replace(frozen, table=table))
+
+    def _index_of(self, path: Path, frozen: FrozenRegister) -> FingerprintTable | None:
+        """None where none was worth a file. The rows are what counts: an index that is not of just this file is not used."""
+        count = len(frozen.entries["number"])
+        if count < self.index_from:
+            return None
+        digest = digest_of(path).hex()
+        table = FingerprintTable.load(self.folder / f"{_INDEX}{digest}", of=digest)
+        if sum(table.sizes().values()) != count:
+            raise BadIndexFile("the index has not as many values as the register")
+        return table
 
     # Histories
 
@@ -208,7 +240,8 @@ def _mask(manifest: Stored, number: int, count: int) -> Mask:
     return np.unpackbits(bits, count=count).astype(np.bool_)
 
 
-def _register_from(path: Path) -> Register:
+def _frozen_from(path: Path) -> FrozenRegister:
+    """Raises BadIndexFile and OSError."""
     stored, about = _stored(path, _KIND_OF_REGISTER)
     arrays: dict[str, dict[str, Any]] = {"entries": {}, "contents": {}}
     for kind, columns in (("entries", ENTRY_COLUMNS), ("contents", CONTENT_COLUMNS)):
@@ -217,16 +250,14 @@ def _register_from(path: Path) -> Register:
     arrays["entries"]["alive"] = np.ones(len(arrays["entries"]["number"]), dtype=np.bool_)
     arrays["entries"]["trace_end"] = stored.take("entries.trace_end", np.int64, 1)
     arrays["entries"]["traces"] = stored.take("entries.traces", np.uint8, 1)
-    return Register.of(
-        FrozenRegister(
-            log_id=about["log_id"],
-            position=about["position"],
-            at_end_at=from_micros(about["at_end_at"]),
-            next_number=about["next_number"],
-            negative_list=_NEGATIVE_LIST.validate_json(stored.take("negative_list", np.uint8, 1).tobytes()),
-            entries=arrays["entries"],
-            contents=arrays["contents"],
-        )
+    return FrozenRegister(
+        log_id=about["log_id"],
+        position=about["position"],
+        at_end_at=from_micros(about["at_end_at"]),
+        next_number=about["next_number"],
+        negative_list=_NEGATIVE_LIST.validate_json(stored.take("negative_list", np.uint8, 1).tobytes()),
+        entries=arrays["entries"],
+        contents=arrays["contents"],
     )
 
 

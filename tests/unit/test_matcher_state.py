@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.matcher import state_files
+from services.matcher.fingerprint_table import FingerprintTable
 from services.matcher.history import History
 from services.matcher.register import Register
 from services.matcher.state_files import StateFiles, StateInUse, write_history
@@ -206,3 +209,73 @@ def test_a_damaged_register_counts_as_none(damage: Callable[[Path], object], tmp
     damage(tmp_path / "register")
     assert files.read_register() is None
     assert not (tmp_path / "register").exists()
+
+
+MANY = [random.Random(100 + number).randbytes(32) for number in range(40)]
+
+
+def a_register_with_index(folder: Path) -> tuple[StateFiles, Register]:
+    """Written twice, so that there is an index of the first file to be mistaken."""
+    files, register = replace(files_in(folder), index_from=2), Register(log_id="log", started_at=NOW)
+    register.apply(0, content(UUID(int=0), 1, *map(registered, MANY[:20]), registered(VALUES[0][:16], "md5")))
+    files.write_register(register.freeze())
+    shutil.copytree(the_index(folder), folder / "first")
+    register.apply(1, content(UUID(int=1), 1, *map(registered, MANY[20:])))
+    register.apply(2, content(UUID(int=0), 2, *map(registered, MANY[:10]), registered(VALUES[0][:16], "md5")))
+    files.write_register(register.freeze())
+    return files, register
+
+
+def the_index(folder: Path) -> Path:
+    (found,) = folder.glob("register-index-*")
+    return found
+
+
+def of_the_first_file(index: Path) -> None:
+    name = index.name
+    shutil.rmtree(index)
+    (index.parent / "first").rename(index.parent / name)
+
+
+def one_file_of_the_first(index: Path) -> None:
+    shutil.copy(index.parent / "first" / "pdq", index / "pdq")
+
+
+@pytest.mark.parametrize(
+    ("damage", "used"),
+    [
+        (lambda index: None, True),
+        (shutil.rmtree, False),
+        (of_the_first_file, False),
+        (one_file_of_the_first, False),
+        (lambda index: flip(index / "pdq"), False),
+        (lambda index: cut(index / "md5"), False),
+        (lambda index: (index / "list").unlink(), False),
+    ],
+    ids=["whole", "gone", "of another file", "one of another file", "damaged", "cut", "not listed"],
+)
+def test_a_register_uses_the_index_of_just_its_file_or_builds_one(
+    damage: Callable[[Path], object], used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, register = a_register_with_index(tmp_path)
+    damage(the_index(tmp_path))
+    built: list[None] = []
+    add = FingerprintTable.add
+    monkeypatch.setattr(FingerprintTable, "add", lambda self, numbered: built.append(add(self, numbered)))
+    again = files.read_register()
+    assert again is not None
+    assert (not built) == used
+    assert tuple(again.entries_from(0)) == tuple(register.entries_from(0))
+    wanted = [Fingerprint(algorithm=Algorithm.PDQ, value=value) for value in MANY]
+    wanted.append(Fingerprint(algorithm=Algorithm.MD5, value=VALUES[0][:16]))
+    assert sorted(map(repr, again.search(wanted))) == sorted(map(repr, register.search(wanted)))
+    (more,) = again.apply(3, content(UUID(int=2), 1, registered(MANY[15])))
+    assert [hit.number for hit in again.search(wanted[15:16])] == [more.number]
+
+
+def test_a_register_small_enough_has_no_index_on_disk(tmp_path: Path) -> None:
+    files, register = a_register_with_index(tmp_path)
+    register.apply(3, content(UUID(int=1), 2, state=ContentState.WITHDRAWN))
+    replace(files, index_from=1_000).write_register(register.freeze())
+    assert not list(tmp_path.glob("register-index-*"))
+    assert files.read_register() is not None
