@@ -33,6 +33,15 @@ REGISTER_SIZE = Gauge(
     "takedown_register_fingerprints", "Fingerprints of active content in the register", ("algorithm",)
 )
 REGISTER_AGE = Gauge("takedown_register_age_seconds", "Since the register was last at the log's end")
+INDEX_HEAD = Gauge(
+    "takedown_index_head_entries", "Registered fingerprints not frozen into the index yet", ("algorithm",)
+)
+INDEX_BYTES = Gauge("takedown_index_bytes", "Bytes of the register's index, mapped files among them", ("algorithm",))
+INDEX_MERGES = Counter("takedown_index_merges", "Merges of new fingerprints into the register's index", ("algorithm",))
+INDEX_MERGE_SECONDS = Counter("takedown_index_merge_seconds", "Seconds spent on these merges", ("algorithm",))
+INDEX_QUERIES = Counter("takedown_index_queries", "PDQ values looked up in the register")
+INDEX_CANDIDATES = Counter("takedown_index_candidates", "Registered PDQ values compared for them")
+INDEX_SCANS = Counter("takedown_index_scans", "Lookups that a crowded bucket turned into comparing everything")
 HISTORY_BYTES = Gauge("takedown_history_bytes", "Bytes of what is remembered", ("partition", "where"))
 """where: memory, disk"""
 SNAPSHOT_AGE = Gauge("takedown_snapshot_age_seconds", "Since what is in the file was taken", ("what",))

@@ -13,6 +13,7 @@ from services.matcher.exact_table import ExactTable
 from services.matcher.index import Hashes, Hits, Numbers
 from services.matcher.index_file import BadIndexFile, Stored, digest_of, read_stored, write_stored
 from services.matcher.pdq_index import ChunkedPdqIndex
+from services.matcher.tier_parts import Measures
 from shared.fingerprints import Algorithm, Fingerprint
 
 _KIND = "fingerprints"
@@ -50,6 +51,9 @@ class FingerprintTable:
     def nbytes(self) -> int:
         """Bytes of memory, those that are mapped from files among them."""
         return sum(table.nbytes for table in self._tables.values())
+
+    def measures(self) -> dict[Algorithm, Measures]:
+        return {algorithm: table.measures() for algorithm, table in self._tables.items()}
 
     def add(self, numbered: Iterable[tuple[int, Fingerprint]]) -> None:
         """Found by the next search; never waits for a merge or a compiler. Raises AlreadyIndexed."""

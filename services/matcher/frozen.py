@@ -1,4 +1,4 @@
-"""The frozen part of the fast PDQ index: values that are only looked up. `kernels.py` has the loops, `chunks.py` the idea."""
+"""The frozen part of the fast PDQ index: values that are only looked up. `kernels/` has the loops, `chunks.py` the idea."""
 
 from __future__ import annotations
 

@@ -13,8 +13,22 @@ from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver,
 from services.matcher.reading import current_logs
 from services.matcher.register import Register
 from shared.contracts.topics import CONTENT
+from shared.fingerprints import Algorithm
 from shared.log.port import TopicPartition, UnknownTopic
-from shared.metrics import HISTORY_BYTES, HISTORY_SIZE, LAG, REGISTER_AGE, REGISTER_SIZE
+from shared.metrics import (
+    HISTORY_BYTES,
+    HISTORY_SIZE,
+    INDEX_BYTES,
+    INDEX_CANDIDATES,
+    INDEX_HEAD,
+    INDEX_MERGE_SECONDS,
+    INDEX_MERGES,
+    INDEX_QUERIES,
+    INDEX_SCANS,
+    LAG,
+    REGISTER_AGE,
+    REGISTER_SIZE,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +50,7 @@ class Housekeeping:
         self._memory = memory
         self._register = register
         self._logs = logs
+        self._counted = register.measures()
         self._logs_at = self._expired_at = self._measured_at = surroundings.clock()
 
     async def look_at_register(self) -> bool:
@@ -113,6 +128,7 @@ class Housekeeping:
         self._measured_at = now
         for algorithm, size in self._register.sizes().items():
             REGISTER_SIZE.labels(algorithm.value).set(size)
+        self._measure_index()
         for partition, one in list(owned.items()):
             HISTORY_SIZE.labels(str(partition.partition)).set(len(one.history))
             HISTORY_BYTES.labels(str(partition.partition), "memory").set(one.history.memory_bytes)
@@ -120,3 +136,16 @@ class Housekeeping:
             if one.ready:
                 end = await self._surroundings.log.end(partition)
                 LAG.labels(GROUP, partition.topic, str(partition.partition)).set(max(0, end - one.handled_to))
+
+    def _measure_index(self) -> None:
+        """What the index counts from its making on becomes what these counters count from the process's start on."""
+        before, self._counted = self._counted, self._register.measures()
+        for algorithm, now in self._counted.items():
+            INDEX_HEAD.labels(algorithm.value).set(now.head_entries)
+            INDEX_BYTES.labels(algorithm.value).set(now.nbytes)
+            INDEX_MERGES.labels(algorithm.value).inc(now.merges - before[algorithm].merges)
+            INDEX_MERGE_SECONDS.labels(algorithm.value).inc(now.merge_seconds - before[algorithm].merge_seconds)
+        old, new = before[Algorithm.PDQ].counts, self._counted[Algorithm.PDQ].counts
+        INDEX_QUERIES.inc(new.queries - old.queries)
+        INDEX_CANDIDATES.inc(new.candidates - old.candidates)
+        INDEX_SCANS.inc(new.scans - old.scans)

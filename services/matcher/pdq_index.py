@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -21,7 +20,7 @@ from services.matcher.compiling import kernels_if_loaded
 from services.matcher.frozen import ChunkedValues, freeze, shapes_of
 from services.matcher.index import MAX_DISTANCE, VALUE_BYTES, Hashes, Hits, Numbers
 from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
-from services.matcher.tier_parts import Head, HeadView, Part, State, all_alive
+from services.matcher.tier_parts import Head, HeadView, Part, SearchCounts, State, all_alive
 from services.matcher.tiers import RunMerge, TieredTable, in_background
 
 SCAN_BELOW = 20_000
@@ -31,16 +30,6 @@ _KIND = "pdq 2"
 """With another number where what an array holds has changed: such a file is refused, and what it held is read from the log."""
 
 Words = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchCounts:
-    """Since the index was made. `candidates`: values of frozen parts that were compared; `scans`: queries that a crowded bucket
-    made answer by comparing all of a part."""
-
-    queries: int = 0
-    candidates: int = 0
-    scans: int = 0
 
 
 class ChunkedPdqIndex(TieredTable[ChunkedValues, Head]):
@@ -73,7 +62,12 @@ class ChunkedPdqIndex(TieredTable[ChunkedValues, Head]):
         self._check(values)
         state = self._state
         wanted = _as_words(values)
-        found = [self._search_part(part, wanted) for part in state.parts]
+        found, candidates, scans = [], 0, 0
+        for part in state.parts:
+            hits, compared, scanned = part.content.search(wanted, part.alive, self.max_distance)
+            found.append((hits[0], part.ids[hits[1]], hits[2].astype(np.uint8)))
+            candidates, scans = candidates + compared, scans + scanned
+        self._count(len(wanted), candidates, scans)
         loops = kernels_if_loaded() if state.parts else None  # with a part in place they are compiled
         found.extend(self._search_head(view, wanted, loops) for view in state.heads() if len(view))
         if not found or not len(wanted):
@@ -125,16 +119,14 @@ class ChunkedPdqIndex(TieredTable[ChunkedValues, Head]):
 
     # Searching
 
-    def _search_part(self, part: Part[ChunkedValues], wanted: Words) -> Hits:
-        hits, candidates, scans = part.content.search(wanted, part.alive, self.max_distance)
+    def _count(self, queries: int, candidates: int, scans: int) -> None:
         with self._counting:
             before = self._counts
             self._counts = SearchCounts(
-                queries=before.queries + len(wanted),
+                queries=before.queries + queries,
                 candidates=before.candidates + candidates,
                 scans=before.scans + scans,
             )
-        return hits[0], part.ids[hits[1]], hits[2].astype(np.uint8)
 
     def _search_head(self, view: HeadView[Head], wanted: Words, loops: ModuleType | None) -> Hits:
         ids, words = view.head.ids, _as_words(view.head.values[: view.count])

@@ -23,6 +23,7 @@ from services.matcher.index import Hashes, Hits
 from services.matcher.negative_list import NegativeList
 from services.matcher.register_contents import BURIED, NONE, Array, Contents
 from services.matcher.register_rows import Entries, own_distance, tidied
+from services.matcher.tier_parts import Measures
 from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
 
@@ -290,6 +291,10 @@ class Register:
     def nbytes(self) -> int:
         """Bytes of memory, those that are mapped from files among them."""
         return self._table.nbytes + self._entries.nbytes + self._contents.nbytes
+
+    def measures(self) -> dict[Algorithm, Measures]:
+        """Of its index."""
+        return self._table.measures()
 
     def too_old(self, now: datetime) -> bool:
         """It was last at the log's end too long ago to be caught up: a tombstone may have come and gone since."""

@@ -18,6 +18,28 @@ Bits = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchCounts:
+    """Since the table was made, or read from a file. `queries`: values looked up; `candidates`: values of frozen parts that were compared;
+    `scans`: queries that a crowded bucket made answer by comparing all of a part."""
+
+    queries: int = 0
+    candidates: int = 0
+    scans: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """`head_entries`: those not frozen yet; `nbytes` of memory, mapped files among them; `merges` done, with their `merge_seconds` by the
+    clock, and `counts` since the table was made, or read from a file."""
+
+    head_entries: int
+    nbytes: int
+    merges: int
+    merge_seconds: float
+    counts: SearchCounts
+
+
 class Content(Protocol):
     """The searchable values of a part, by slot."""
 

@@ -10,6 +10,7 @@ copied a few times in its life, and not at each merge.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -19,7 +20,7 @@ from typing import Generic, Self
 import numpy as np
 
 from services.matcher.index import AlreadyIndexed, Hashes, Hits, Numbers
-from services.matcher.tier_parts import ContentT, HeadT, HeadView, Part, State, all_alive
+from services.matcher.tier_parts import ContentT, HeadT, HeadView, Measures, Part, SearchCounts, State, all_alive
 
 _TAKE_IN_UP_TO = 4
 """A merge takes in the part before it unless that is more than this many times larger."""
@@ -58,6 +59,8 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
         self._changing = threading.Condition()
         self._merge: _Merge | None = None
         self._failure: Exception | None = None
+        self._merges = 0
+        self._merge_seconds = 0.0
         self._state: State[ContentT, HeadT] = State(parts=(), sealed=None, head=self._fresh_head())
 
     def __deepcopy__(self, _memo: object) -> Self:
@@ -102,6 +105,20 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
     def head_size(self) -> int:
         """Entries that are not frozen yet."""
         return sum(map(len, self._state.heads()))
+
+    @property
+    def counts(self) -> SearchCounts:
+        """What searching has come to, where a kind of table counts it."""
+        return SearchCounts()
+
+    def measures(self) -> Measures:
+        return Measures(
+            head_entries=self.head_size,
+            nbytes=self.nbytes,
+            merges=self._merges,
+            merge_seconds=self._merge_seconds,
+            counts=self.counts,
+        )
 
     def add(self, id: int, value: bytes) -> None:
         """Found by the next query. Raises AlreadyIndexed, and ValueError for a value of another size."""
@@ -253,6 +270,7 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
         return lambda: self._run(merge, sealed)
 
     def _run(self, merge: _Merge, state: State[ContentT, HeadT]) -> None:
+        began = time.monotonic()
         try:
             built = self._build(state.parts[merge.first :], state.sealed)
         except Exception as error:  # noqa: BLE001 - kept for `settle`; the table stays whole, its head is searched as before
@@ -266,6 +284,8 @@ class TieredTable(ABC, Generic[ContentT, HeadT]):
             merged = (built,) if len(built.ids) else ()
             self._state = replace(self._state, parts=(*parts[: merge.first], *merged, *after), sealed=None)
             self._merge = None
+            self._merges += 1
+            self._merge_seconds += time.monotonic() - began
             task = self._due_merge()
             self._changing.notify_all()
         if task is not None:
