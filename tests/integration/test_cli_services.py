@@ -48,6 +48,8 @@ def test_single_services_wait_for_migrations_and_topics(fresh_database: str, tmp
     ):
         for program in (intake, matcher, notifier):
             program.wait_ready()
+            assert httpx.get(f"{program.base_url}/health/live").json() == {"status": "live"}
+            assert "# TYPE takedown_" in httpx.get(f"{program.base_url}/metrics").text
         assert httpx.get(f"{intake.base_url}/v1/claims").status_code == 401
         assert httpx.get(f"{intake.base_url}/v1/takedowns").status_code == 404
         assert httpx.get(f"{notifier.base_url}/v1/takedowns").status_code == 401
