@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from shared.contracts.content import ContentState
+from tests.simulation.join_disk import Disk
 from tests.simulation.join_log import PARTITIONS
 from tests.simulation.join_truth import VALUES, Content
 from tests.simulation.join_world import NAMES, Flags, Violation, World
@@ -36,9 +37,12 @@ PROFILE: Mapping[str, float] = {
     "move": 2,
     "away_and_back": 0.7,
     "crash": 0.8,
+    "crash_writing": 0.8,
+    "stop": 0.5,
     "start": 2,
-    "snapshot": 0.5,
+    "copy": 0.5,
     "start_stale": 0.7,
+    "damage": 0.3,
     "failure": 0.5,
     "stall": 1.5,
     "minutes": 0.5,
@@ -47,6 +51,8 @@ PROFILE: Mapping[str, float] = {
     "long": 0.15,
     "compact": 1,
     "retain": 0.3,
+    "redact": 0.3,
+    "commits_gone": 0.2,
     "content_anew": 0.1,
     "sightings_anew": 0.1,
 }
@@ -106,22 +112,45 @@ class Explorer:
     async def do_start(self) -> None:
         missing = [name for name in NAMES if name not in self.world.processes]
         if missing:
-            name = self.rng.choice(missing)
-            self.world.note(f"{name} starts")
+            name, wiped = self.rng.choice(missing), self.rng.random() < 0.5
+            self.world.note(f"{name} starts{', its folder is gone' if wiped else ''}")
+            if wiped:
+                self.world.disk.wipe(name)
             await self.world.start(name)
 
-    async def do_snapshot(self) -> None:
+    async def do_crash_writing(self) -> None:
+        """Amid writing a snapshot, reading one, or building a segment."""
+        gates = [gate for gate in self.world.storage.gates.waiting if gate.label in ("disk", "build")]
+        if gates:
+            await self.world.crash_writing(self.rng.choice(gates), self.rng.choice([1, 2, 3, 5, 8, 13, 21]))
+
+    async def do_stop(self) -> None:
         if self.world.processes:
             name = self.rng.choice(sorted(self.world.processes))
-            self.world.note(f"{name} snapshot")
-            self.world.snapshots[name].append(self.world.snapshot(name))
+            self.world.note(f"{name} stops")
+            await self.world.stop(name)
+
+    async def do_copy(self) -> None:
+        """Somebody keeps a copy of a state folder."""
+        copied = self.world.disk.copy(self.rng.choice(NAMES))
+        if copied is not None:
+            self.world.copies.append(copied)
 
     async def do_start_stale(self) -> None:
-        missing = [name for name in NAMES if name not in self.world.processes and self.world.snapshots[name]]
-        if missing:
-            name = self.rng.choice(missing)
-            self.world.note(f"{name} starts from a snapshot")
-            await self.world.start(name, self.world.snapshots[name].pop(0))
+        missing = [name for name in NAMES if name not in self.world.processes]
+        if missing and self.world.copies:
+            name, copied = self.rng.choice(missing), self.rng.choice(self.world.copies)
+            self.world.note(f"{name} starts from {copied.name}")
+            await self.world.start(name, copied)
+
+    async def do_damage(self) -> None:
+        name = self.rng.choice(NAMES)
+        files = self.world.disk.files(name)
+        if name not in self.world.processes and files:
+            damaged = self.rng.choice(files)
+            self.world.note(
+                f"{name}'s {damaged.parent.name}/{damaged.name} {self.world.disk.damage(damaged, self.rng)}"
+            )
 
     async def do_move(self) -> None:
         if self.world.storage.members:
@@ -258,6 +287,16 @@ class Explorer:
     async def do_retain(self) -> None:
         self.world.storage.retain()
 
+    async def do_redact(self) -> None:
+        if self.world.flags.redacts:
+            self.world.storage.redact()
+
+    async def do_commits_gone(self) -> None:
+        """Brokers forget what a group without members has committed."""
+        if not self.world.storage.members:
+            self.world.note("commits gone")
+            self.world.storage.commits.clear()
+
     async def do_content_anew(self) -> None:
         self.world.recreate_content()
 
@@ -270,14 +309,15 @@ def explore(seed: int, *, steps: int = 150, profile: Mapping[str, float] = PROFI
 
     async def run() -> Violation | None:
         random.seed(seed)
-        here = World(rng=random.Random(seed), flags=Flags(**flags))
-        try:
-            await Explorer(here, profile).run(steps)
-        except Violation as violation:
-            violation.add_note("\n".join(here.trace))
-            return violation
-        finally:
-            await here.close()
+        with Disk() as disk:
+            here = World(rng=random.Random(seed), flags=Flags(**flags), disk=disk)
+            try:
+                await Explorer(here, profile).run(steps)
+            except Violation as violation:
+                violation.add_note("\n".join(here.trace))
+                return violation
+            finally:
+                await here.close()
         return None
 
     return asyncio.run(run())

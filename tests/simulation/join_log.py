@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from shared.contracts.event import data_of
+from shared.contracts.sightings import ERASURE_TOLD_FOR, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS, Topic
 from shared.log.port import (
     Commit,
@@ -108,6 +110,8 @@ class Storage:
         self.commits: dict[int, Commit] = {}
         self.members: dict[str, Member] = {}
         self.refuses_late_commits = True
+        self.redacts = False
+        """As on PostgreSQL: sightings of an erased URL are cleared from the log, and later what tells of the erasure."""
         self.failures: dict[str, int] = {}
         """Publishing fails so many times for a process."""
         self.on_publish: Callable[[str, Sequence[OutgoingRecord]], None] = lambda process, records: None
@@ -167,6 +171,25 @@ class Storage:
                 partition.start = first.offset + 1
                 partition.records.pop(0)
 
+    def redact(self) -> None:
+        """Clear sightings of erased URLs, and what has told of an erasure for long enough. Nothing is renumbered."""
+        for number in range(PARTITIONS):
+            partition = self.partitions[sightings(number)]
+            erased = erasures_of(partition.records)
+            told_since = self.now - ERASURE_TOLD_FOR
+            partition.records = [
+                cleared
+                for record in partition.records
+                if (cleared := without_erased(record, erased)) is not None
+                and (cleared.append_time > told_since or not erasures_of([cleared]))
+            ]
+
+    def lose_tail(self, where: TopicPartition, end: int) -> None:
+        """A broker that had everything is gone, and the one that is left ends there."""
+        partition = self.partitions[where]
+        partition.records = [record for record in partition.records if record.offset < end]
+        partition.next = end
+
     # The group
 
     def move(self, partition: int, to: str | None) -> None:
@@ -202,7 +225,10 @@ class SimLog:
     """`EventLog` as one process sees it."""
 
     needs_heartbeat = False
-    redacts = True
+
+    @property
+    def redacts(self) -> bool:
+        return self._storage.redacts
 
     def __init__(self, storage: Storage, process: str) -> None:
         self._storage = storage
@@ -351,3 +377,24 @@ class SimGroup:
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         self._member.paused.difference_update(partition.partition for partition in partitions)
+
+
+def erasures_of(records: Sequence[Record]) -> dict[str, int]:
+    """URL -> offset of its last erasure among these."""
+    kind = UrlErased.TYPE.encode()
+    return {
+        UrlErased.model_validate_json(record.value or b"").url_key: record.offset
+        for record in records
+        if dict(record.headers).get("ce_type") == kind
+    }
+
+
+def without_erased(record: Record, erased: Mapping[str, int]) -> Record | None:
+    """The record without sightings of URLs erased after it; None when there were no others."""
+    if dict(record.headers).get("ce_type") != SightingsBatch.TYPE.encode():
+        return record
+    batch = SightingsBatch.model_validate_json(record.value or b"")
+    kept = [one for one in batch.sightings if erased.get(one.url_key, -1) < record.offset]
+    if len(kept) == len(batch.sightings):
+        return record
+    return replace(record, value=data_of(SightingsBatch(sightings=tuple(kept)))) if kept else None

@@ -1,16 +1,21 @@
-"""What each process has been told, noted where its own code applies it."""
+"""What each process has been told, noted where its own code applies it, and what of that its files keep."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from services.matcher import session as session_module
+from services.matcher import snapshots as snapshots_module
+from services.matcher import state_files as state_files_module
 from services.matcher import takeover as takeover_module
 from services.matcher.history import History
 from services.matcher.records import admit_record, apply_content
 from services.matcher.register import Register
+from services.matcher.state_files import StateFiles
 from shared.contracts.content import ContentChanged, ContentState
 from shared.contracts.sightings import UrlErased
 from shared.log.port import Record
@@ -49,3 +54,54 @@ def observe(patch: Callable[[object, str, object], None]) -> None:
     patch(session_module, "apply_content", noted_apply)
     patch(session_module, "admit_record", noted_admit)
     patch(takeover_module, "admit_record", noted_admit)
+    _observe_files(patch)
+
+
+def _observe_files(patch: Callable[[object, str, object], None]) -> None:
+    """What is written keeps what was known when it was frozen; what is read has it again."""
+    frozen: dict[int, tuple[object, dict[Any, Any]]] = {}
+    written: dict[bytes, dict[Any, Any]] = {}
+    freeze_register, freeze_history = Register.freeze, History.freeze
+    write_register, write_history = StateFiles.write_register, state_files_module.write_history
+    read_register, read_history = StateFiles.read_register, StateFiles.read_history
+
+    def noted_register(register: Register) -> object:
+        found = freeze_register(register)
+        frozen[id(found)] = (found, dict(known_contents(register)))
+        return found
+
+    def noted_history(history: History) -> object:
+        found = freeze_history(history)
+        frozen[id(found)] = (found, dict(known_erased(history)))
+        return found
+
+    def noted_write_register(self: StateFiles, what: Any) -> None:
+        write_register(self, what)
+        written[_digest(self.folder / "register")] = frozen.pop(id(what))[1]
+
+    def noted_write_history(life: Path, what: Any) -> None:
+        write_history(life, what)
+        written[_digest(life / "manifest")] = frozen.pop(id(what))[1]
+
+    def noted_read_register(self: StateFiles) -> Register | None:
+        register = read_register(self)
+        if register is not None:
+            known_contents(register).update(written.get(_digest(self.folder / "register"), {}))
+        return register
+
+    def noted_read_history(self: StateFiles, partition: int) -> History | None:
+        history = read_history(self, partition)
+        if history is not None and history.folder is not None:
+            known_erased(history).update(written.get(_digest(history.folder / "manifest"), {}))
+        return history
+
+    patch(Register, "freeze", noted_register)
+    patch(History, "freeze", noted_history)
+    patch(StateFiles, "write_register", noted_write_register)
+    patch(snapshots_module, "write_history", noted_write_history)
+    patch(StateFiles, "read_register", noted_read_register)
+    patch(StateFiles, "read_history", noted_read_history)
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

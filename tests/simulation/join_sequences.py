@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from shared.contracts.content import ContentState
+from tests.simulation.join_disk import Disk
 from tests.simulation.join_log import Gate
 from tests.simulation.join_truth import Content
 from tests.simulation.join_world import Flags, Violation, World
@@ -86,23 +87,6 @@ async def compaction_while_the_register_is_read(world: World) -> None:
     await world.settle()
 
 
-async def a_snapshot_of_an_old_register(world: World) -> None:
-    await world.start("A")
-    withdrawn = confirm(world, 1, "p0")
-    await world.run_until_quiet()
-    tell(world, withdrawn, state=ContentState.WITHDRAWN)
-    world.bury(withdrawn)
-    world.storage.now += timedelta(hours=3)
-    world.storage.compact()
-    world.storage.now += timedelta(days=95)
-    world.storage.compact()  # nothing is left that says it was withdrawn
-    snapshot = world.snapshot("A")
-    await world.crash("A")
-    await world.start("A", snapshot)
-    world.see(0, ["u00"], ["p0"])
-    await world.settle()
-
-
 async def content_log_anew_while_a_partition_is_away(world: World) -> None:
     await world.start("A")
     for number in (1, 2, 3):
@@ -149,6 +133,33 @@ async def death_before_the_matches_of_new_content(world: World) -> None:
     await world.settle()
 
 
+async def a_repeat_after_a_long_time(world: World) -> None:
+    await world.start("A")
+    for _ in range(4):
+        world.see(0, ["u00"], ["p0"])
+        for _ in range(2):
+            world.storage.now += timedelta(days=25)
+            await a_second_passes(world)
+    world.storage.now += timedelta(days=25)
+    await a_second_passes(world)
+    confirm(world, 1, "p1")
+    await world.settle()
+
+
+async def a_repaired_sighting_outlives_its_process(world: World) -> None:
+    await world.start("A")
+    world.see_unreadable(0, "u00", ["p0"])
+    await world.run_until_quiet()
+    await world.repair()
+    await world.run_until_quiet()
+    await world.crash("A")
+    world.disk.wipe("A")
+    await world.start("A")
+    await world.run_until_quiet()
+    confirm(world, 1, "p1")
+    await world.settle()
+
+
 async def a_session_ends_before_its_matches_are_sent(world: World) -> None:
     await world.start("A")
     confirm(world, 1, "p0")
@@ -165,14 +176,15 @@ def play(sequence: Sequence, **flags: bool) -> Violation | None:
 
     async def run() -> Violation | None:
         random.seed(0)
-        here = World(rng=random.Random(0), flags=Flags(**flags))
-        try:
-            await sequence(here)
-        except Violation as violation:
-            violation.add_note("\n".join(here.trace))
-            return violation
-        finally:
-            await here.close()
+        with Disk() as disk:
+            here = World(rng=random.Random(0), flags=Flags(**flags), disk=disk)
+            try:
+                await sequence(here)
+            except Violation as violation:
+                violation.add_note("\n".join(here.trace))
+                return violation
+            finally:
+                await here.close()
         return None
 
     return asyncio.run(run())

@@ -13,23 +13,21 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from services.matcher.columns import empty, joined
-from services.matcher.history import History, at_once
-from services.matcher.owned import Memory, SharedHistory, Surroundings
-from services.matcher.register import MAX_AGE, Register
-from services.matcher.worker import Matcher
+from services.matcher.register import MAX_AGE
 from shared.contracts.content import ContentState
 from shared.contracts.event import data_of, decode
 from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
 from shared.contracts.sightings import Sighting, SightingsBatch
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
 from shared.log.port import OutgoingRecord, Record
-from shared.policy import Policy
-from tests.simulation.join_log import PARTITIONS, THE_CONTENT, Gate, SimLog, Storage, drain, sightings
+from tests.simulation.join_disk import Disk
+from tests.simulation.join_log import PARTITIONS, THE_CONTENT, Gate, Storage, drain, sightings
 from tests.simulation.join_observer import known_contents, known_erased
+from tests.simulation.join_process import Process
 from tests.simulation.join_truth import (
     VALUES,
     Content,
@@ -44,36 +42,27 @@ from tests.simulation.join_truth import (
 
 T = TypeVar("T")
 NAMES = ("A", "B")
-KEY = b"k" * 32
-
-
-HEAD_ENTRIES = 2
-"""Few, so that what is remembered is soon in segments."""
 
 
 class Violation(AssertionError):
     """An invariant does not hold."""
 
 
-@dataclass(eq=False)
-class Process:
-    matcher: Matcher
-    memory: Memory
-    task: asyncio.Task[None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Flags:
     """`told_at_once`: a process hears that a partition is lost when it is, not at its next poll (an adapter may do either).
+    `redacts`: the log is cleared of what is erased. `slow_disk`: files and segments are written beside all else, and a process may
+    die amid it.
 
     The others are rules of those beside the matcher; False leaves one out.
     """
 
     told_at_once: bool = False
+    redacts: bool = False
+    slow_disk: bool = False
     relay_reads_current_row: bool = True
     content_replay_goes_through_outbox: bool = True
     sightings_replay_appends: bool = True
-    snapshots_keep_age: bool = True
     refuses_late_commits: bool = True
 
 
@@ -81,10 +70,12 @@ class Flags:
 class World:
     rng: random.Random
     flags: Flags
+    disk: Disk
     storage: Storage = field(default_factory=Storage)
     truth: Truth = field(default_factory=Truth)
     processes: dict[str, Process] = field(default_factory=dict)
-    snapshots: dict[str, list[Memory]] = field(default_factory=lambda: {name: [] for name in NAMES})
+    copies: list[Path] = field(default_factory=list)
+    """Of state folders, as they were."""
     outbox: list[UUID] = field(default_factory=list)
     assigned_at: dict[tuple[str, int], int] = field(default_factory=dict)
     step: int = 0
@@ -92,6 +83,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.storage.refuses_late_commits = self.flags.refuses_late_commits
+        self.storage.redacts = self.flags.redacts
         self.storage.on_publish = self._check_sent
         self.storage.on_assigned = lambda name, partition: self.assigned_at.update({(name, partition): self.step})
         self.stalled: list[tuple[Content, OutgoingRecord]] = []
@@ -102,56 +94,28 @@ class World:
 
     # Processes
 
-    async def start(self, name: str, memory: Memory | None = None) -> None:
-        async def sleep(seconds: float) -> None:
-            if seconds:
-                await self.storage.gates.wait(name, "sleep", lambda: False)
-                self.storage.now += timedelta(seconds=seconds)
-
-        async def offload(function: Callable[[], T], /) -> T:
-            await self.storage.gates.wait(name, "thread")
-            result = function()
-            await self.storage.gates.wait(name, "thread done")
-            return result
-
-        memory = memory if memory is not None else Memory()
-        surroundings = Surroundings(
-            log=SimLog(self.storage, name),  # type: ignore[arg-type]  # the parts of the port the matcher uses
-            policy=Policy(),
-            fingerprint_key=KEY,
-            member_id=name,
-            clock=lambda: self.storage.now,
-            sleep=sleep,
-            offload=offload,
-            background=at_once,
-            inline_pairs=-1,
-            head_entries=HEAD_ENTRIES,
-        )
-        matcher = Matcher(surroundings, memory)
-        self.processes[name] = Process(matcher, memory, asyncio.create_task(matcher.run()))
+    async def start(self, name: str, copied: Path | None = None) -> None:
+        """With the files its folder has, or had when it was copied."""
+        if copied is not None:
+            self.disk.put_back(name, copied)
+        self.processes[name] = Process(name, self.storage, self.disk, slow_disk=self.flags.slow_disk)
         await drain()
 
     async def crash(self, name: str) -> None:
-        process = self.processes.pop(name)
-        process.task.cancel()
-        await asyncio.gather(process.task, return_exceptions=True)
-        await drain()
+        await self.processes.pop(name).crash()
 
-    def snapshot(self, name: str) -> Memory:
-        """What a file of this moment would hold: register and histories with their positions."""
-        memory = self.processes[name].memory
-        register = None if memory.register is None else Register.of(memory.register.freeze())
-        if register is not None and memory.register is not None:
-            known_contents(register).update(known_contents(memory.register))
-        if not self.flags.snapshots_keep_age and register is not None:
-            register.at_end_at = self.storage.now
-        return Memory(
-            register=register,
-            histories={
-                number: SharedHistory(history=_copied(one.history), written_at=self.storage.now)
-                for number, one in memory.histories.items()
-            },
-        )
+    async def stop(self, name: str) -> None:
+        await self.processes.pop(name).stop()
+
+    async def crash_writing(self, gate: Gate, step: int) -> None:
+        """Let a process go on with its files, and die at the so manieth thing done to them, if it comes to that."""
+        self.disk.die_at(step)
+        await self.open(gate)
+        remains = self.disk.take_remains()
+        if remains is not None:
+            self.note(f"{gate.process} died there, at {step}")
+            await self.crash(gate.process)
+            self.disk.put_back(gate.process, remains)
 
     def move(self, partition: int, to: str | None) -> None:
         loser = self.storage.owner(partition)
@@ -174,6 +138,8 @@ class World:
         for name, process in self.processes.items():
             if process.task.done():
                 raise Violation(f"{name} ended: {process.task.exception()!r}") from process.task.exception()
+            if process.failure is not None:
+                raise Violation(f"{name} could not build: {process.failure!r}") from process.failure
 
     async def step_some(self, passes: Callable[[Gate], bool], *, idle: float = 0.07) -> None:
         waiting = [gate for gate in self.storage.gates.waiting if passes(gate)]
@@ -338,15 +304,20 @@ class World:
                 headers=sightings_record([one], self.storage.now).headers,
                 offset=offset,
             )
-            handing = asyncio.create_task(session.admit(owned, [record], 0))
-            await drain()
-            await self.run_until_quiet()
-            handing = asyncio.create_task(session.match([(owned, seen) for seen in await handing]))
-            await drain()
-            await self.run_until_quiet()
-            await handing
+            seen = await self._done(asyncio.create_task(session.admit(owned, [record], 0)))
+            await self._done(asyncio.create_task(session.match([(owned, batch) for batch in seen])))
         self.truth.placed.append(Placed(partition, offset, self.storage.now, one.url_key, names, one.sighting_id, None))
         self.note(f"repaired {one.url_key} at {partition}/{offset}")
+
+    async def _done(self, task: asyncio.Task[T]) -> T:
+        """What this comes to, with everybody going on and time passing meanwhile."""
+        await drain()
+        while not task.done():
+            await self.run_until_quiet()
+            for gate in [gate for gate in self.storage.gates.waiting if gate.label == "sleep"]:
+                if gate in self.storage.gates.waiting and not task.done():
+                    await self.open(gate)
+        return await task
 
     def recreate_content(self) -> None:
         """The topic is made anew, and intake publishes every row again."""
@@ -401,8 +372,8 @@ class World:
     def _check_settled(self) -> None:
         for number in range(PARTITIONS):
             commit = self.storage.commits.get(number)
-            end = self.storage.partitions[sightings(number)].next
-            if (0 if commit is None else commit.offset) != end:
+            committed = 0 if commit is None else commit.offset
+            if any(one.offset >= committed for one in self.storage.partitions[sightings(number)].records):
                 raise Violation(f"partition {number} is not read to its end: {commit}")
         told = [decode(MODELS, value=record.value, headers=record.headers).event for record in self.storage.matches]
         matched = {(one.content_id, one.url_key, one.sighting_id) for one in told if isinstance(one, MatchFound)}
@@ -417,23 +388,6 @@ class World:
 
 def _key(content: Content) -> bytes:
     return str(content.content_id).encode()
-
-
-def _copied(history: History) -> History:
-    frozen = history.freeze()
-    copied = History(
-        log_id=history.log_id,
-        position=history.position,
-        kept=history.kept,
-        told_at=history.told_at,
-        partition=history.partition,
-        head_entries=history.head_entries,
-    )
-    pieces = [columns.only(alive) for columns, alive in frozen.recent] or [empty()]
-    copied.restore([], joined(pieces), frozen.next_number)
-    copied._erased = dict(history._erased)
-    known_erased(copied).update(known_erased(history))
-    return copied
 
 
 def _again(record: Record) -> OutgoingRecord:
