@@ -124,6 +124,8 @@ def test_what_nobody_may_act_on_hides_nothing() -> None:
     assert best(unseen, viewed) is viewed
     close = agreement(9, entry(assurance=Assurance.UNSEEN))
     assert best(close, viewed) is close
+    at_the_edge = agreement(10, entry(assurance=Assurance.UNSEEN))
+    assert best(at_the_edge, viewed) is at_the_edge
 
 
 def test_equal_ones_prefer_the_picture_as_it_is_and_the_stronger_assurance() -> None:

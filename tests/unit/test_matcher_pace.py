@@ -34,3 +34,30 @@ def test_a_poll_that_brought_little_says_nothing_of_more() -> None:
     before = pace.records
     pace.took(1, 0.0)
     assert pace.records == before
+
+
+def test_a_small_poll_that_took_long_says_much() -> None:
+    pace = Pace()
+    pace.took(1, 10.0)
+    assert pace.records == 1
+
+
+def test_the_bounds_are_what_the_matcher_was_measured_with() -> None:
+    """Little at first, when nothing is known of the machine; 64 records and 0.15 s at the most."""
+    pace = Pace()
+    assert pace.records == 8
+    for _ in range(20):
+        pace.took(pace.records, 0.0)
+    assert pace.records == 64
+    for _ in range(20):
+        pace.took(pace.records, pace.records * 0.01)
+    assert pace.records == 15
+
+
+def test_no_poll_is_for_nothing() -> None:
+    pace = Pace()
+    for _ in range(3):
+        pace.took(pace.records, 1_000.0)
+        assert pace.records == 1
+    pace.took(1, 0.01)
+    assert pace.records == 2

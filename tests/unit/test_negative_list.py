@@ -111,6 +111,37 @@ def test_it_agrees_with_a_look_at_each(entries: list[bytes], asked: list[bytes],
     assert found.nearest([pdq(value) for value in wanted]) == nearest
 
 
+def test_of_several_entries_the_nearest_counts() -> None:
+    asked, (near_by, farther) = pdq(HARMLESS), (negative_entry(near(HARMLESS, bits)) for bits in (5, 25))
+    for entries in ((near_by, farther), (farther, near_by)):
+        assert the_list(*entries).nearest([asked]) == {asked: 5}
+        assert guards(HARMLESS, 20, the_list(*entries)) == (Guard.NEGATIVE_LIST,)
+
+
+@pytest.mark.parametrize("distance", [30, 31])
+def test_at_the_edge_what_is_as_near_to_the_content_is_not_guarded(distance: int) -> None:
+    asked = near(HARMLESS, distance)
+    assert guards(asked, distance, the_list(negative_entry(HARMLESS))) == ()
+    if distance > 30:
+        assert guards(near(HARMLESS, 30), distance, the_list(negative_entry(HARMLESS))) == (Guard.NEGATIVE_LIST,)
+
+
+def event_id_of(one: Agreement) -> bytes:
+    return dict(match_record(one, revision=1, fingerprint_key=b"k" * 32, now=NOW).headers)["ce_id"]
+
+
+def test_each_guarded_telling_has_an_id_of_its_own() -> None:
+    """One more sighting, or the same of another content, is not taken for a delivery of the first again; the same is."""
+    listed = the_list(negative_entry(HARMLESS))
+    first = agreement(HARMLESS, 5)
+    again = replace(first, seen=replace(first.seen, sighting_id=UUID(int=3)))
+    elsewhere = replace(first, entry=replace(first.entry, content_id=UUID(int=9)))
+    guarded = with_negative_list([first, again, elsewhere], listed)
+    assert all(one.guards == (Guard.NEGATIVE_LIST,) for one in guarded)
+    assert len(set(map(event_id_of, guarded))) == 3
+    assert [event_id_of(one) for one in with_negative_list([first], listed)] == [event_id_of(guarded[0])]
+
+
 def test_the_guarded_telling_has_an_id_of_its_own() -> None:
     """Told again once the entry is removed, it is news to who reads it."""
     plain = agreement(HARMLESS, 5)
