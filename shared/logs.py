@@ -7,7 +7,19 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
-from structlog.types import Processor
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.types import EventDict, Processor
+
+
+def _without_texts_of_errors(_: object, __: str, line: EventDict) -> EventDict:
+    """An error's text may quote a URL or a hash, and asyncio puts it into the lines below its first."""
+    line["event"] = str(line["event"]).partition("\n")[0]
+    exception = line.pop("exc_info", None)
+    if isinstance(exception, tuple):
+        exception = exception[1]
+    if isinstance(exception, BaseException):
+        line["error"] = type(exception).__name__
+    return line
 
 
 def configure(
@@ -27,9 +39,12 @@ def configure(
         structlog.processors.StackInfoRenderer(),
     ]
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     structlog.configure(
         processors=[*of_every_line, *rendering],
@@ -40,7 +55,11 @@ def configure(
     handler = logging.StreamHandler(file)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *of_every_line],
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                *([] if number <= logging.DEBUG else [_without_texts_of_errors]),
+                *of_every_line,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )

@@ -35,6 +35,33 @@ def test_a_librarys_line_is_json_where_ours_are() -> None:
     assert "timestamp" in theirs
 
 
+def test_the_text_of_an_error_that_a_library_logs_is_told_to_nobody() -> None:
+    file = io.StringIO()
+    logs.configure(format_="json", level="info", file=file)
+    address = "https://secret.example/1.jpg"
+    try:
+        raise ValueError(address)
+    except ValueError as error:
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", error, exc_info=error)
+    (line,) = (json.loads(line) for line in file.getvalue().splitlines())
+    assert (line["event"], line["error"]) == ("Task exception was never retrieved", "ValueError")
+    assert "secret" not in file.getvalue()
+
+
+def test_at_debug_an_error_has_its_trace_but_no_values_of_variables() -> None:
+    file = io.StringIO()
+    logs.configure(format_="json", level="debug", file=file)
+    hidden = "".join(("se", "cret"))
+    try:
+        raise ValueError(len(hidden))
+    except ValueError as error:
+        structlog.get_logger().debug("worker.died_of", exc_info=error)
+        logging.getLogger("asyncio").error("it failed", exc_info=error)
+    ours, theirs = (json.loads(line) for line in file.getvalue().splitlines())
+    assert ours["exception"][0]["exc_type"] == theirs["exception"][0]["exc_type"] == "ValueError"
+    assert "secret" not in file.getvalue()
+
+
 def test_libraries_that_put_urls_into_their_lines_say_errors_alone() -> None:
     file = io.StringIO()
     logs.configure(format_="json", level="info", file=file)
