@@ -12,6 +12,7 @@ from services.intake import api_claims, api_content, api_negative_list, api_repo
 from services.intake.content_steps import DECISIONS_GROUP
 from services.intake.decisions import DecisionsHandler
 from services.intake.erasing import ErasureWorker
+from services.intake.idempotency import documented
 from services.intake.log_writer import LogWriter
 from services.intake.matches import MATCHES_GROUP, MatchesHandler
 from services.intake.render import render_claim, render_content
@@ -50,12 +51,12 @@ class IntakeService:
 
     def routers(self) -> Sequence[APIRouter]:
         return (
-            api_claims.router(self._runtime),
-            api_content.router(self._runtime),
+            documented(api_claims.router(self._runtime)),
+            documented(api_content.router(self._runtime)),
             api_sightings.lines_router(self._runtime, self._writer),
-            api_sightings.router(self._runtime, self._writer),
-            api_reports.router(self._runtime),
-            api_negative_list.router(self._runtime),
+            documented(api_sightings.router(self._runtime, self._writer)),
+            documented(api_reports.router(self._runtime)),
+            documented(api_negative_list.router(self._runtime)),
         )
 
     async def run(self) -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.runtime import Runtime, Service
 from shared.web import problems
 from shared.web.lines import LinesRoute, is_lines
+from shared.web.openapi import App
 
 log = structlog.get_logger()
 
@@ -117,7 +118,7 @@ async def _refuse(error: problems.Problem, scope: Scope, receive: Receive, send:
 
 def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "Takedown") -> FastAPI:
     """The HTTP face of `services`."""
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
+    app = App(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
     problems.install(app)
     streamed: set[str] = set()

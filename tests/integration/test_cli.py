@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -167,6 +168,18 @@ def test_serve_says_when_its_address_is_taken(data_dir: dict[str, str]) -> None:
 def test_the_api_is_described_without_a_database(tmp_path: Path, data_dir: dict[str, str]) -> None:
     whole = json.loads(succeed("openapi", **data_dir))
     assert {"/v1/claims", "/v1/sightings", "/v1/takedowns", "/host/v1/demands/{demand_id}"} <= set(whole["paths"])
+    confirmation = whole["paths"]["/v1/claims/{claim_id}/confirmation"]["post"]
+    assert [one["name"] for one in confirmation["parameters"]] == ["claim_id", "Idempotency-Key"]
+    assert whole["paths"]["/v1/claims"]["post"]["parameters"][0]["required"], "the key of a new claim"
+    operations = [one for path in whole["paths"].values() for one in path.values()]
+    for operation in operations:
+        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+    schemes = {path: [one.get("security") for one in of.values()] for path, of in whole["paths"].items()}
+    assert schemes["/v1/claims"] == [[{"key": []}]] * 2
+    assert schemes["/host/v1/demands/{demand_id}"] == [[{"demand": []}]]
+    assert schemes["/.well-known/takedown.json"] == [None]
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(whole)))
+    assert named <= set(whole["components"]["schemas"])
     succeed("openapi", "intake", "--output", str(tmp_path / "intake.json"), **data_dir)
     assert "/v1/takedowns" not in json.loads((tmp_path / "intake.json").read_text())["paths"]
 
