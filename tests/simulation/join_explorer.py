@@ -289,6 +289,7 @@ class Explorer:
 
     async def do_redact(self) -> None:
         if self.world.flags.redacts:
+            self.world.note("redacted")
             self.world.storage.redact()
 
     async def do_commits_gone(self) -> None:

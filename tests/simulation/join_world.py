@@ -271,7 +271,8 @@ class World:
             return
         offset = self.storage.append(where, _again(record))
         same = [other for other in self.truth.placed if (other.partition, other.offset) == (one.partition, one.offset)]
-        for other in same:
+        left = {seen.url_key for seen in SightingsBatch.model_validate_json(record.value or b"").sightings}
+        for other in (other for other in same if other.url in left):  # others were cleared from the log
             self.truth.placed.append(copy.copy(other))
             self.truth.placed[-1].offset, self.truth.placed[-1].appended_at = offset, self.storage.now
         self.note(f"replayed {one.partition}/{one.offset} at {offset}")
