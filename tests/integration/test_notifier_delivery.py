@@ -11,8 +11,10 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from services.notifier.apply import Applier
 from services.notifier.directory import Host as DirectoryHost
 from services.notifier.directory import list_hosts
+from services.notifier.worker_messages import DueMessage, MessageWorker
 from tests.notifier_world import FAST, Received, World, open_world, picture, secret
 
 
@@ -156,6 +158,44 @@ async def test_outbound_off_and_a_hold_stop_messages_within_a_second_and_checks_
         await world.until(lambda: "/m/4.png" in site.fetched)
         await asyncio.sleep(0.3)
         assert len(site.received) == 2
+
+
+async def test_a_claimed_message_that_was_stopped_is_not_sent(fresh_database: str) -> None:
+    """Outbound was turned off, or the domain put on hold, after the claim and before the attempt."""
+    async with open_world(fresh_database, "site") as world:
+        site, worker = world.hosts["site"], MessageWorker(Applier(world.runtime))
+        await world.know_hosts()
+        await matched(world)
+
+        async def due() -> bool:
+            return bool(await world.rows("SELECT 1 FROM notifier.messages WHERE state = 'due'"))
+
+        await world.until(due)
+
+        async def claimed() -> DueMessage:
+            (row,) = await world.rows(
+                "UPDATE notifier.messages m SET lease_id = gen_random_uuid(), lease_until = now() + interval '1 hour'"
+                " FROM notifier.takedowns t WHERE t.takedown_id = m.takedown_id AND m.state = 'due'"
+                " RETURNING m.message_id, m.takedown_id, t.content_id, m.recipient, m.lease_id"
+            )
+            return DueMessage(**row)
+
+        off = await claimed()
+        await worker.deliver(off)
+        on_hold = await claimed()  # it was put back
+        assert on_hold.lease_id != off.lease_id
+        async with world.runtime.database.transaction() as tx:
+            await tx.execute("INSERT INTO notifier.holds (domain, held_by) VALUES ('site.test', 'person-1')")
+        await world.outbound()
+        await worker.deliver(on_hold)
+        assert await world.rows("SELECT 1 FROM notifier.messages WHERE lease_id IS NOT NULL") == []
+        assert await world.rows("SELECT 1 FROM notifier.attempts") == []
+        assert site.received == []
+
+        async with world.runtime.database.transaction() as tx:
+            await tx.execute("DELETE FROM notifier.holds")
+            await tx.execute("SELECT pg_notify('notifier_messages', '')")
+        await world.until(lambda: site.received, what="nothing stops it any more")
 
 
 async def test_a_slow_host_holds_no_other_up(fresh_database: str) -> None:
