@@ -38,6 +38,8 @@ CLEARED_AFTER = timedelta(minutes=30)
 TIDIED_AFTER = timedelta(days=1)
 """From the first dead entry of a segment until it is built anew without it."""
 RETRIED_AFTER = timedelta(minutes=1)
+MOST_SEALED = 8
+"""Full heads that wait for a segment: some 15 MB each. Beyond, whoever admits should let the building catch up."""
 _PART = 32
 
 Task = Callable[[], None]
@@ -133,6 +135,16 @@ class History:
     @property
     def disk_bytes(self) -> int:
         return sum(segment.disk_bytes for _, segment in self._segments)
+
+    @property
+    def sealed_heads(self) -> int:
+        """Full heads that are in no segment yet: memory that building would set free."""
+        return len(self._sealed)
+
+    @property
+    def behind(self) -> bool:
+        """So many of them that building should be waited for. Not where it has failed: then nothing is to be waited for."""
+        return len(self._sealed) > MOST_SEALED and self._job is not None
 
     # What the log says
 

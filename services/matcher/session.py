@@ -48,6 +48,7 @@ log = structlog.get_logger(__name__)
 CHUNK = 2000
 """Fingerprints in one query: bounds how long the register or a history is not to be changed."""
 _POLL_SECONDS = 0.5
+_CATCH_UP_SECONDS, _CATCH_UP_TRIES = 0.05, 40
 _HURRY_SECONDS = 0.05
 """How long content is waited for while a partition waits for the register (its end may be a hole)."""
 
@@ -205,8 +206,9 @@ class Session:
     async def follow_sightings(self) -> None:
         """Take what the group gives, for ever."""
         while True:
+            most = self._pace.records if await self._building_caught_up() else 1
             try:
-                polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=self._pace.records)
+                polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=most)
             except (OffsetOutOfRange, UnknownTopic) as error:
                 log.error("matcher.position_lost", error=type(error).__name__)
                 raise StartOver("a sightings position is not there any more") from error
@@ -217,6 +219,18 @@ class Session:
                 await self.handle(polled.records)
                 self._pace.took(len(polled.records), (self._surroundings.clock() - began).total_seconds())
                 SIGHTINGS_AT_ONCE.set(self._pace.records)
+
+    async def _building_caught_up(self) -> bool:
+        """Wait for the histories' segments where they lag far behind; not for ever, as a group's member has to poll."""
+        for _ in range(_CATCH_UP_TRIES):
+            behind = [owned for owned in self.owned.values() if owned.history.behind]
+            if not behind:
+                return True
+            await self._surroundings.sleep(_CATCH_UP_SECONDS)
+            for owned in behind:
+                async with owned.shared.lock:
+                    owned.history.upkeep(self._surroundings.clock())
+        return False
 
     def _change_ownership(self, polled: Polled) -> None:
         for partition in sorted(polled.revoked):
