@@ -3,6 +3,8 @@
     make bench-stream                            registers of 100,000, 1,000,000 and 3,000,000 PDQ entries; writes docs/performance.md
     make bench-stream ARGS="--sizes 100000"      these sizes; nothing is written
     make bench-stream ARGS=--json                one JSON object a measurement; nothing is written
+    make bench-stream ARGS="--sizes 100000 --results FILE --write"
+                                                 a part at a time, where the machine is not to be had for longer
 
 The whole matcher runs as a process of its own on core 0 (read, decode, remember, meet the register, publish the matches, commit both
 offsets), Kafka and whoever loads it on core 1. Sightings wait in the topic, about 150 in a record as intake makes them; one in 200 is
@@ -24,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +39,7 @@ from bench.stream_load import (
     IN_A_RECORD,
     content_of,
     contents,
+    ends,
     make_topics,
     publish_all,
     sightings_record,
@@ -60,24 +63,26 @@ CONFIRMED_PER_SECOND = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One measurement. Rates are sightings a second by the clock, the process alone on its core.
+    """One measurement. Rates are sightings a second: by the clock, which others on the machine slow down, and of processor time.
 
-    `raw_per_second`, `pydantic_per_second`: the floor. `resident_mb`: at the end, the history of these sightings in it.
-    `confirmed_*`: from publishing content to reading its match with a sighting of before, while sightings flow.
+    `raw_*`, `pydantic_*`: the floor. `start_*`: until ready, from the process's first instruction. `resident_mb`: at the end, the
+    history of these sightings in it. `confirmed_*`: from publishing content to reading its match with a sighting of before, while
+    sightings flow.
     """
 
     entries: int
     pdq_values: int
     sightings: int
     per_second: float
-    cpu_share: float
-    raw_per_second: float
-    pydantic_per_second: float
+    per_cpu_second: float
+    raw_per_cpu_second: float
+    pydantic_per_cpu_second: float
+    from_snapshot: bool
     start_seconds: float
+    start_cpu_seconds: float
     resident_mb: float
     longest_stall_ms: float
     profile: dict[str, float]
-    start_again_seconds: float | None = None
     confirmed_p50_ms: float | None = None
     confirmed_p99_ms: float | None = None
     confirmed_beside_per_second: float | None = None
@@ -93,7 +98,9 @@ def progress(text: str) -> None:
 class Measured:
     """A process of `bench.stream_process`, and what it says."""
 
-    def __init__(self, bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> None:
+    def __init__(
+        self, bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int] | None
+    ) -> None:
         spec = {
             "bootstrap": bootstrap,
             "mode": mode,
@@ -101,6 +108,7 @@ class Measured:
             "every_seconds": 0.2,
             "in_a_record": IN_A_RECORD,
             "folder": str(folder),
+            "start": start,
         }
         self.started_at = time.monotonic()
         self.said: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -123,90 +131,100 @@ class Measured:
         return self.said.get(timeout=600)
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        """In order, so that its files are as committed."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=60)
+        finally:
+            self._process.kill()
 
 
 @contextmanager
-def measured(bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> Iterator[Measured]:
-    process = Measured(bootstrap, mode, cpu=cpu, folder=folder)
+def measured(
+    bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int] | None = None
+) -> Iterator[Measured]:
+    process = Measured(bootstrap, mode, cpu=cpu, folder=folder, start=start)
     try:
         yield process
     finally:
         process.stop()
 
 
-def floor(bootstrap: str, mode: str, *, cpu: int | None, folder: Path) -> float:
-    """Sightings a second."""
-    with measured(bootstrap, mode, cpu=cpu, folder=folder) as process:
+def floor(bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int]) -> float:
+    """Sightings a second of processor time. `start`: from which offset of each partition."""
+    with measured(bootstrap, mode, cpu=cpu, folder=folder, start=start) as process:
         began, ended = process.next(), process.next()
-    return float(ended["handled"]) / (float(ended["at"]) - float(began["at"]))
+    return float(ended["handled"]) / (float(ended["cpu"]) - float(began["cpu"]))
 
 
 def run(
-    size: int, pdq_values: int, sightings: int, *, folder: Path, cpu: int | None, confirm_seconds: float
-) -> Figures:
-    """One broker, one register, one load."""
+    size: int, pdq_values: Sequence[int], sightings: int, *, folder: Path, cpu: int | None, confirm_seconds: float
+) -> Iterator[Figures]:
+    """One broker and one register; a load for each of `pdq_values`, one after the other, in the same topic."""
     register = values_of(size, seed=1)
     with start_kafka(data_dir=folder / "kafka", on_progress=lambda line: None) as kafka:
         bootstrap = kafka.bootstrap_servers
         asyncio.run(make_topics(bootstrap))
-        progress(f"{size:,} entries, {pdq_values} PDQ: loading the register")
+        progress(f"{size:,} entries: loading the register")
         asyncio.run(publish_all(bootstrap, contents(register), transactional=True))
-        progress(f"loading {sightings:,} sightings")
-        records = sightings_records(sightings, register, pdq_values=pdq_values, seed=2)
-        asyncio.run(publish_all(bootstrap, iter(records), transactional=False))
-        progress("the floor")
-        raw, validated = (floor(bootstrap, mode, cpu=cpu, folder=folder) for mode in ("raw", "pydantic"))
-        progress("the matcher")
-        with measured(bootstrap, "matcher", cpu=cpu, folder=folder) as process:
-            figures = throughput(process, size, pdq_values, sightings, raw, validated)
-            if confirm_seconds:
-                progress(f"confirmed content beside {AIM_PER_SECOND:,} sightings/s")
-                times, rate = asyncio.run(confirmed(bootstrap, register, process, seconds=confirm_seconds))
-                figures = dataclasses.replace(
-                    figures,
-                    confirmed_p50_ms=round(percentile(times, 0.5), 1),
-                    confirmed_p99_ms=round(percentile(times, 0.99), 1),
-                    confirmed_beside_per_second=round(rate),
-                )
-            wait_for_file(folder / "state" / "register")
-        progress("the matcher started again, from its snapshot")
-        with measured(bootstrap, "matcher", cpu=cpu, folder=folder) as process:
-            while not (said := process.next())["ready"]:
-                pass
-        return dataclasses.replace(figures, start_again_seconds=round(said["at"] - process.started_at, 1))
+        for turn, values in enumerate(pdq_values):
+            start = asyncio.run(ends(bootstrap))
+            progress(f"loading {sightings:,} sightings of {values} PDQ")
+            records = sightings_records(sightings, register, pdq_values=values, seed=2 + 10 * values)
+            asyncio.run(publish_all(bootstrap, iter(records), transactional=False))
+            progress("the floor")
+            raw, validated = (
+                floor(bootstrap, mode, cpu=cpu, folder=folder, start=start) for mode in ("raw", "pydantic")
+            )
+            progress("the matcher, from its snapshot" if turn else "the matcher, from the log")
+            with measured(bootstrap, "matcher", cpu=cpu, folder=folder) as process:
+                figures = throughput(process, size, values, sightings, raw, validated, from_snapshot=bool(turn))
+                if confirm_seconds and not turn:
+                    progress(f"confirmed content beside {AIM_PER_SECOND:,} sightings/s")
+                    times, rate = asyncio.run(confirmed(bootstrap, register, process, seconds=confirm_seconds))
+                    figures = dataclasses.replace(
+                        figures,
+                        confirmed_p50_ms=round(percentile(times, 0.5), 1),
+                        confirmed_p99_ms=round(percentile(times, 0.99), 1),
+                        confirmed_beside_per_second=round(rate),
+                    )
+            yield figures
 
 
-def wait_for_file(path: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} was not written"
-        time.sleep(0.1)
-
-
-def throughput(process: Measured, size: int, pdq_values: int, sightings: int, raw: float, validated: float) -> Figures:
+def throughput(
+    process: Measured,
+    size: int,
+    pdq_values: int,
+    sightings: int,
+    raw: float,
+    validated: float,
+    *,
+    from_snapshot: bool,
+) -> Figures:
     """From the first tenth of the sightings to the last."""
-    ready_at, first, stall, last = None, None, 0.0, process.next()
+    ready, first, stall, last = None, None, 0.0, process.next()
     while last["handled"] < sightings:
         last = process.next()
-        if ready_at is None and last["ready"]:
-            ready_at = last["at"]
+        if ready is None and last["ready"]:
+            ready = last
         if last["handled"] >= sightings / 10:
             first = first or last
             stall = max(stall, last["longest_stall"])
     assert first is not None
-    seconds = last["at"] - first["at"]
+    ready = ready or first
+    seconds, cpu_seconds = last["at"] - first["at"], last["cpu"] - first["cpu"]
     samples = sum(last["profile"].values()) or 1
     return Figures(
         entries=size,
         pdq_values=pdq_values,
         sightings=sightings,
         per_second=round((last["handled"] - first["handled"]) / seconds),
-        cpu_share=round((last["cpu"] - first["cpu"]) / seconds, 2),
-        raw_per_second=round(raw),
-        pydantic_per_second=round(validated),
-        start_seconds=round((ready_at or first["at"]) - process.started_at, 1),
+        per_cpu_second=round((last["handled"] - first["handled"]) / cpu_seconds),
+        raw_per_cpu_second=round(raw),
+        pydantic_per_cpu_second=round(validated),
+        from_snapshot=from_snapshot,
+        start_seconds=round(ready["at"] - process.started_at, 1),
+        start_cpu_seconds=round(ready["cpu"], 1),
         resident_mb=round(last["resident"] / 1e6),
         longest_stall_ms=round(1000 * stall),
         profile={stage: round(count / samples, 3) for stage, count in sorted(last["profile"].items())},
@@ -287,14 +305,15 @@ def percentile(values: Sequence[float], fraction: float) -> float:
 
 def table(results: Sequence[Figures]) -> str:
     lines = [
-        "| register | sightings with | sightings/s on one core | of aiokafka raw | of raw + pydantic | start, s | from snapshot, s |"
-        " resident, MB | longest stall, ms |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| register | sightings with | sightings/s by the clock | per processor second | of aiokafka raw | of raw + pydantic |"
+        " longest stall, ms | resident, MB | started from | s | processor s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines.extend(
-        f"| {one.entries:,} | {one.pdq_values} PDQ | {one.per_second:,.0f} | 1/{one.raw_per_second / one.per_second:.1f} |"
-        f" 1/{one.pydantic_per_second / one.per_second:.1f} | {one.start_seconds} | {one.start_again_seconds} |"
-        f" {one.resident_mb:,.0f} | {one.longest_stall_ms:.0f} |"
+        f"| {one.entries:,} | {one.pdq_values} PDQ | {one.per_second:,.0f} | {one.per_cpu_second:,.0f} |"
+        f" 1/{one.raw_per_cpu_second / one.per_cpu_second:.1f} | 1/{one.pydantic_per_cpu_second / one.per_cpu_second:.1f} |"
+        f" {one.longest_stall_ms:.0f} | {one.resident_mb:,.0f} | {'snapshot' if one.from_snapshot else 'log'} |"
+        f" {one.start_seconds} | {one.start_cpu_seconds} |"
         for one in results
     )
     stages = sorted({stage for one in results for stage in one.profile})
@@ -321,11 +340,12 @@ def section(results: Sequence[Figures]) -> str:
 
 Made by `make bench-stream` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores,
 Python {platform.python_version()}; load of the machine at the end: {os.getloadavg()[0]:.1f}. The whole matcher is one process on a core
-of its own, Kafka and the load on the other. The floor, in the same run on the same core: aiokafka reading the same records, and with
-their pydantic model. The aim is {AIM_PER_SECOND:,} sightings/s with one PDQ value each at 1,000,000 entries. Start: from the process's
-first instruction until it is ready, without files and with a snapshot (aim 5 s at 1,000,000), Python's start in it. Resident: with the
-register and the history of the sightings measured.
-Stall: the longest the event loop was kept waiting.
+of its own, Kafka and the load on the other. Where other work shares the machine the clock says less than processor time. The floor, in
+the same run on the same core, in processor time: aiokafka reading the same records, and with their pydantic model. The aim is
+{AIM_PER_SECOND:,} sightings/s with one PDQ value each at 1,000,000 entries. Start: from the process's first instruction until it is
+ready, Python's own start in it; from the log without any file, or from the snapshot of an orderly stop (aim 5 s at 1,000,000).
+Resident: with the register and the history of the sightings measured, pages of mapped files among it. Stall: the longest the event
+loop was kept waiting.
 
 {table(results)}
 """
@@ -340,8 +360,12 @@ def main() -> int:
     parser.add_argument(
         "--confirm-seconds", type=float, default=15, help="how long content is confirmed; 0: not at all (15)"
     )
+    parser.add_argument(
+        "--pdq", type=int, nargs="+", choices=(1, 2), default=(1, 2), help="PDQ values of a sighting (1 and 2)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a measurement; nothing is written")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md also for other sizes")
+    parser.add_argument("--results", type=Path, help="add them to those in this file, which the tables are then of")
     arguments = parser.parse_args()
     cpu = None
     if (os.cpu_count() or 1) > 1:
@@ -349,21 +373,25 @@ def main() -> int:
         os.sched_setaffinity(0, os.sched_getaffinity(0) - {cpu})  # Kafka, started from here, too
     results = []
     for size in arguments.sizes or SIZES:
-        for pdq_values in (1, 2):
-            with tempfile.TemporaryDirectory(prefix="takedown-bench-") as folder:
-                one = run(
-                    size,
-                    pdq_values,
-                    arguments.sightings,
-                    folder=Path(folder),
-                    cpu=cpu,
-                    confirm_seconds=arguments.confirm_seconds if pdq_values == 1 else 0,
-                )
-            results.append(one)
-            if arguments.json:
-                print(json.dumps(dataclasses.asdict(one)), flush=True)
-            else:
-                progress(f"{one.per_second:,.0f} sightings/s")
+        with tempfile.TemporaryDirectory(prefix="takedown-bench-") as folder:
+            for one in run(
+                size,
+                arguments.pdq,
+                arguments.sightings,
+                folder=Path(folder),
+                cpu=cpu,
+                confirm_seconds=arguments.confirm_seconds,
+            ):
+                results.append(one)
+                if arguments.json:
+                    print(json.dumps(dataclasses.asdict(one)), flush=True)
+                else:
+                    progress(f"{one.per_second:,.0f} sightings/s, {one.per_cpu_second:,.0f} a processor second")
+    if arguments.results is not None:
+        with arguments.results.open("a") as file:
+            file.writelines(json.dumps(dataclasses.asdict(one)) + "\n" for one in results)
+        results = [Figures(**json.loads(line)) for line in arguments.results.read_text().splitlines()]
+        results.sort(key=lambda one: (one.entries, one.pdq_values))
     if not arguments.json:
         print(table(results))
         if not arguments.sizes or arguments.write:

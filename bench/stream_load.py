@@ -14,7 +14,7 @@ from shared.contracts.event import headers_of
 from shared.contracts.sightings import SightingsBatch
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.log.kafka import KafkaLog
-from shared.log.port import OutgoingRecord
+from shared.log.port import OutgoingRecord, TopicPartition
 
 IN_A_RECORD = 150
 NEAR_ONE_IN = 200
@@ -108,6 +108,18 @@ async def publish_all(bootstrap: str, records: Iterator[OutgoingRecord], *, tran
                     await publisher.publish(some)
                     some = []
             await publisher.publish(some)
+    finally:
+        await log.close()
+
+
+async def ends(bootstrap: str) -> dict[int, int]:
+    """Of each partition of sightings."""
+    log = KafkaLog(bootstrap)
+    try:
+        return {
+            number: await log.end(TopicPartition(topic=SIGHTINGS.name, partition=number))
+            for number in range(SIGHTINGS.partitions)
+        }
     finally:
         await log.close()
 

@@ -10,10 +10,12 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -95,6 +97,7 @@ async def match(spec: dict[str, Any]) -> None:
     matcher = Matcher(Surroundings(log=log, policy=policy, fingerprint_key=b"k" * 32, member_id="bench", state=state))
     collect_less_often()
     working = asyncio.create_task(matcher.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     longest, before = 0.0, time.monotonic()
     next_word = 0.0
     while not working.done():
@@ -112,7 +115,9 @@ async def match(spec: dict[str, Any]) -> None:
             profile=profile.found,
         )
         longest = 0.0
-    await working
+    with suppress(asyncio.CancelledError):
+        await working
+    await matcher.close()
 
 
 async def read(spec: dict[str, Any]) -> None:
@@ -121,9 +126,12 @@ async def read(spec: dict[str, Any]) -> None:
     await consumer.start()
     partitions = [TopicPartition(SIGHTINGS.name, number) for number in range(SIGHTINGS.partitions)]
     consumer.assign(partitions)
-    await consumer.seek_to_beginning(*partitions)
     ends = await consumer.end_offsets(partitions)
-    wanted, read, sightings = sum(ends.values()), 0, 0
+    wanted, read, sightings = 0, 0, 0
+    for partition, end in ends.items():
+        start = spec["start"][str(partition.partition)]
+        consumer.seek(partition, start)
+        wanted += end - start
     say(handled=0)
     while read < wanted:
         for records in (await consumer.getmany(timeout_ms=200, max_records=64)).values():
