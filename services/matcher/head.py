@@ -112,7 +112,7 @@ class Head:
             [len(columns.text)],
         )
         head.living = len(columns)
-        head._rows = {head._key(row): row for row in range(len(columns))}
+        head._rows = head._keys()
         head._note_exact(0)
         return head
 
@@ -198,6 +198,19 @@ class Head:
     def _key(self, row: int) -> bytes:
         low, high = (self._columns[name].array[row].tobytes() for name in ("url_low", "url_high"))
         return b"".join((low, high, self._value(row)))
+
+    def _keys(self) -> dict[bytes, int]:
+        """As `_key` says of each, all at once: its row."""
+        columns = self.entries()
+        codes = columns.algorithm
+        found: dict[bytes, int] = {}
+        for code, algorithm in enumerate(ALGORITHMS):
+            rows = np.flatnonzero(codes == code)
+            digests = np.stack([columns.url_low[rows], columns.url_high[rows]], axis=1).view(np.uint8)
+            pieces = [digests, codes[rows, None], columns.value[rows, : algorithm.size_bytes]]
+            size, raw = 17 + algorithm.size_bytes, np.concatenate(pieces, axis=1).tobytes()
+            found.update(zip((raw[at : at + size] for at in range(0, len(raw), size)), rows.tolist(), strict=True))
+        return found
 
     def search(self, algorithm: Algorithm, values: Hashes) -> Hits:
         """(position in `values` int64[m], row int64[m], distance uint8[m]) of all that agree, alive or not."""
