@@ -319,7 +319,7 @@ def table(results: Sequence[Figures]) -> str:
         f"| {one.entries:,} | {one.pdq_values} PDQ | {one.per_second:,.0f} | {one.per_cpu_second:,.0f} |"
         f" 1/{one.raw_per_cpu_second / one.per_cpu_second:.1f} | 1/{one.pydantic_per_cpu_second / one.per_cpu_second:.1f} |"
         f" {one.longest_stall_ms:.0f} | {one.resident_mb:,.0f} | {one.start_seconds} |"
-        f" {one.start_again_seconds} | {one.start_again_cpu_seconds} |"
+        f" {one.start_again_seconds or '-'} | {one.start_again_cpu_seconds or '-'} |"
         for one in results
     )
     stages = sorted({stage for one in results for stage in one.profile})
