@@ -345,7 +345,7 @@ def section(results: Sequence[Figures]) -> str:
     return f"""## The matcher's stream
 
 Made by `make bench-stream` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores,
-Python {platform.python_version()}; load of the machine at the end: {os.getloadavg()[0]:.1f}. The whole matcher is one process on a core
+Python {platform.python_version()}. The whole matcher is one process on a core
 of its own, Kafka and the load on the other. Where other work shares the machine the clock says less than processor time. The floor, in
 the same run on the same core, in processor time: aiokafka reading the same records, and with their pydantic model. The aim is
 {AIM_PER_SECOND:,} sightings/s with one PDQ value each at 1,000,000 entries. Start: from the process's first instruction until it is
