@@ -4,9 +4,11 @@ The load: 20 confirmations/s beside 500 sightings/s, over a history of 10,000 si
 one sighting in the history. The clock runs from the moment the confirmation is sent to the moment the host has the verified demand;
 the look at the target (fetch, decode, fingerprint) that no demand goes without is in it.
 
+Each log twice: all services in one process, as on one machine, and each in a process of its own, as on many.
+
 The floor is the same journey with nothing in it: publish a record, read it, POST it to the host, one after the other on the same log.
 
-    make bench              a table
+    make bench              a table, also in docs/performance.md
     make bench ARGS=--json  one JSON object a log
 """
 
@@ -14,19 +16,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
+import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
+from bench.document import replace_section
 from shared.contracts.topics import LIFECYCLE
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
@@ -48,6 +54,7 @@ class Figures:
     took in the program and in its PostgreSQL, sightings and confirmation included."""
 
     log: str
+    deployment: str
     seconds: float
     confirmations_per_second: float
     sightings_per_second: float
@@ -70,26 +77,31 @@ def percentile(values: Sequence[float], fraction: float) -> float:
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
-def processor_seconds(program: int) -> tuple[float, float]:
-    """Of the program's process, and of the PostgreSQL it runs with all its backends, ended ones too."""
+def processor_seconds(program: Collection[int]) -> tuple[float, float]:
+    """Of the program's processes, and of the PostgreSQL that runs for this benchmark, its ended backends too."""
     ticks = os.sysconf("SC_CLK_TCK")
-    times: dict[int, tuple[int, str, int]] = {}  # process -> (its parent, its name, its time and its ended children's)
+    parents: dict[int, int] = {}
+    postgres: dict[int, int] = {}
+    own = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
+        with suppress(OSError):  # it ended meanwhile
             name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
             fields = rest.split()
-            times[int(stat.parent.name)] = (int(fields[1]), name, sum(map(int, fields[11:15])))
+            process = int(stat.parent.name)
+            parents[process] = int(fields[1])
+            if process in program:
+                own += int(fields[11]) + int(fields[12])
+            elif name == "postgres":
+                postgres[process] = sum(map(int, fields[11:15]))  # its own time and its ended children's
 
-    def under(process: int) -> bool:
-        while process in times:
-            process = times[process][0]
-            if process == program:
-                return True
-        return False
+    def ours(process: int) -> bool:
+        while process != os.getpid():
+            if process not in parents:
+                return False
+            process = parents[process]
+        return True
 
-    own = sum(map(int, Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    postgres = sum(time for process, (_, name, time) in times.items() if name == "postgres" and under(process))
-    return own / ticks, postgres / ticks
+    return own / ticks, sum(time for process, time in postgres.items() if ours(process)) / ticks
 
 
 @contextmanager
@@ -100,7 +112,28 @@ def open_dir() -> Iterator[Path]:
         yield path
 
 
-def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -> Figures:
+@contextmanager
+def deployed(deployment: str, settings: dict[str, str], folder: Path) -> Iterator[tuple[Fleet, str, str]]:
+    """The running program, and where intake and notifier listen: all in one process (`together`), or each service in one of its
+    own (`apart`)."""
+    names = ["serve"] if deployment == "together" else ["intake", "matcher", "notifier"]
+    ports = {name: free_port() for name in names}
+    at = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    with ExitStack() as stack:
+        if deployment == "apart":
+            server = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
+            settings = {**settings, "TAKEDOWN_DATABASE": server.conninfo}
+        fleet = stack.enter_context(Fleet(settings, logs=folder, ports=ports))
+        if deployment == "apart":
+            fleet.run("migrate")
+            fleet.run("topics", "ensure")
+        for name in names:
+            fleet.start(name)
+        fleet.wait_ready()
+        yield fleet, at[names[0]], at[names[-1]]
+
+
+def run(log: str, deployment: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -> Figures:
     contents = rate * seconds
     world = make_world(contents=contents, copies=1, sightings=HISTORY + SIGHTINGS_PER_SECOND * seconds, hosts=40)
     bodies = sightings_of(world, seen_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -112,27 +145,25 @@ def run(log: str, *, rate: int, seconds: int, folder: Path, kafka: str | None) -
         settings = environment(
             config(folder / "takedown.toml", hosts, policy=""), TAKEDOWN_DATA_DIR=str(folder / "data"), **more
         )
-        port = free_port()
-        with Fleet(settings, logs=folder, ports={"serve": port}) as fleet:
-            fleet.start("serve")
-            fleet.wait_ready()
-            base = f"http://127.0.0.1:{port}"
-            story = Story(world, fleet, intake=base, notifier=base, directory=folder / "hosts.csv", hosts=hosts)
+        with deployed(deployment, settings, folder) as (fleet, intake, notifier):
+            story = Story(world, fleet, intake=intake, notifier=notifier, directory=folder / "hosts.csv", hosts=hosts)
             for start in range(0, HISTORY, 1000):
                 story.sight(bodies[start : start + 1000])
             claims = [story.claim(number) for number in range(contents)]
-            before = processor_seconds(fleet.pid("serve"))
+            pids = [fleet.pid(name) for name in fleet.ports]
+            before = processor_seconds(pids)
             sent = asyncio.run(_load(story, claims, bodies[HISTORY:], rate))
-            wait_for(lambda: len(hosts.received.first_at) >= contents, seconds=120, what="all demands received")
+            wait_for(lambda: len(hosts.received.first_at) >= contents, seconds=300, what="all demands received")
             program, postgres = (
                 (after - earlier) * 1000 / contents
-                for after, earlier in zip(processor_seconds(fleet.pid("serve")), before, strict=True)
+                for after, earlier in zip(processor_seconds(pids), before, strict=True)
             )
             url_of = {item.content: item.url for item in world.placed}
             times = [(hosts.received.first_at[url_of[number]] - at) * 1000 for number, at in sent.confirmed.items()]
             floor = asyncio.run(_floor(folder, hosts, kafka))
     return Figures(
         log=log,
+        deployment=deployment,
         seconds=round(sent.seconds, 1),
         confirmations_per_second=round(contents / sent.seconds, 1),
         sightings_per_second=round(sent.sightings / sent.seconds, 1),
@@ -231,27 +262,66 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="one JSON object a log")
     parser.add_argument("--log", choices=["postgres", "kafka", "both"], default="both")
+    parser.add_argument(
+        "--deployment", choices=["together", "apart", "both"], default="both", help="services in one process or three"
+    )
     parser.add_argument("--rate", type=int, default=20, help="confirmations per second")
     parser.add_argument("--seconds", type=int, default=60)
     arguments = parser.parse_args()
-    for log in ("postgres", "kafka") if arguments.log == "both" else (arguments.log,):
+    whole = arguments.log == arguments.deployment == "both"
+    logs = ("postgres", "kafka") if arguments.log == "both" else (arguments.log,)
+    deployments = ("together", "apart") if arguments.deployment == "both" else (arguments.deployment,)
+    results = []
+    for log, deployment in itertools.product(logs, deployments):
         with open_dir() as folder, ExitStack() as stack:
             kafka = None
             if log == "kafka":
                 kafka = stack.enter_context(start_kafka(data_dir=folder / "kafka")).bootstrap_servers
-            figures = run(log, rate=arguments.rate, seconds=arguments.seconds, folder=folder, kafka=kafka)
+            figures = run(log, deployment, rate=arguments.rate, seconds=arguments.seconds, folder=folder, kafka=kafka)
+        results.append(figures)
         if arguments.json:
             print(json.dumps({**asdict(figures), "ratio_p50_to_floor": round(figures.ratio, 1)}), flush=True)
         else:
-            print(
-                f"{log:9} {figures.demands} demands at {figures.confirmations_per_second}/s beside"
-                f" {figures.sightings_per_second} sightings/s for {figures.seconds} s:"
-                f" p50 {figures.p50} ms, p95 {figures.p95} ms, p99 {figures.p99} ms (aim p99 < 1000);"
-                f" floor p50 {figures.floor_p50} ms, ratio {figures.ratio:.0f};"
-                f" processor a demand {figures.program_cpu} ms, PostgreSQL's {figures.postgres_cpu} ms",
-                flush=True,
-            )
+            print(f"bench: {log}, {deployment}: p99 {figures.p99:,.0f} ms", file=sys.stderr, flush=True)
+    if not arguments.json:
+        print(table(results))
+        if whole:
+            replace_section("confirmed-to-demand", section(results, rate=arguments.rate, seconds=arguments.seconds))
     return 0
+
+
+def table(results: Sequence[Figures]) -> str:
+    """Markdown, a row a measurement."""
+    rows = [
+        f"| {one.log}, {one.deployment} | {one.p50:,.0f} | {one.p95:,.0f} | {one.p99:,.0f} | {one.floor_p50:.1f} | {one.ratio:,.0f} x"
+        f" | {one.demands} at {one.confirmations_per_second:g}/s, {one.sightings_per_second:g}/s"
+        f" | {one.program_cpu:.0f} + {one.postgres_cpu:.0f} |"
+        for one in results
+    ]
+    return "\n".join(
+        [
+            "| log, services | p50, ms | p95 | p99 | floor p50, ms | p50 is | confirmed, beside sightings | processor, ms a demand |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def section(results: Sequence[Figures], *, rate: int, seconds: int) -> str:
+    """What `docs/performance.md` says of it."""
+    return f"""
+## From a confirmation to the demand at the host
+
+Made by `make bench` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores, which the
+program shares with PostgreSQL, Kafka, the hosts and whoever loads it; load of the machine at the end: {os.getloadavg()[0]:.1f}.
+
+Asked for: {rate} confirmations/s for {seconds} s beside {SIGHTINGS_PER_SECOND} sightings/s, a history of {HISTORY:,}, hosts
+answering at once; aim: p99 under 1,000 ms. *together*: one process, as on one machine; *apart*: each service in a process of
+its own, as on many. The floor is publish, read and POST alone. The processor's time is the program's + PostgreSQL's, sightings
+included.
+
+{table(results)}
+"""
 
 
 if __name__ == "__main__":
