@@ -28,7 +28,7 @@ from tests.integration.test_media_views import forged_jpeg
 from tests.notifier_world import Host, picture
 
 KEY = b"k" * 32
-POLICY = Policy(fetch_timeout_seconds=1.0)
+POLICY = Policy(fetch_timeout_seconds=3.0)
 
 
 class Site:
