@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
@@ -31,10 +31,17 @@ _BATCH = 200
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 
-_ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %s"
+_ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %(limit)s"
 _TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
 _DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS NULL OR told_at IS NOT NULL)"
-_OVER = "SELECT * FROM intake.erasures WHERE told_at < clock_timestamp() - %s::interval ORDER BY erasure_id LIMIT %s"
+# Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
+# that was away would never hear of it.
+_OVER = """
+SELECT * FROM intake.erasures AS e WHERE told_at < clock_timestamp() - %(told_for)s::interval AND NOT EXISTS (
+    SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
+    AND (younger.told_at IS NULL OR younger.told_at >= clock_timestamp() - %(told_for)s::interval))
+ORDER BY erasure_id LIMIT %(limit)s
+"""
 
 Rewrite = Callable[[bytes], bytes | None]
 
@@ -61,7 +68,7 @@ class ErasureWorker:
 
     async def _tell(self) -> int:
         """Tell the matchers, clear sightings and matches. Returns how many orders were done."""
-        rows = await self._rows(_ORDERED, _BATCH)
+        rows = await self._rows(_ORDERED, {"limit": _BATCH})
         if not rows:
             return 0
         url_keys = {(row["url_key"], row["key_version"]) for row in rows if row["url_key"] is not None}
@@ -77,7 +84,7 @@ class ErasureWorker:
 
     async def _forget(self) -> int:
         """Clear the tellings that every matcher has had time to read. Returns how many orders are over."""
-        rows = await self._rows(_OVER, self._runtime.policy.scaled(ERASURE_TOLD_FOR), _BATCH)
+        rows = await self._rows(_OVER, {"told_for": self._runtime.policy.scaled(ERASURE_TOLD_FOR), "limit": _BATCH})
         if not rows:
             return 0
         url_keys = {row["url_key"] for row in rows}
@@ -97,7 +104,7 @@ class ErasureWorker:
         if texts:
             await self._runtime.log.redact(topic, containing=[as_in_json(text) for text in texts], rewrite=rewrite)
 
-    async def _rows(self, query: str, *parameters: object) -> list[Row]:
+    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[Row]:
         async with self._runtime.database.transaction() as tx:
             return await (await tx.execute(query.encode(), parameters)).fetchall()
 

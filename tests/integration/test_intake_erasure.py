@@ -187,6 +187,34 @@ async def test_a_url_that_another_live_content_was_matched_at_stays(fresh_databa
         assert await intake.records(MATCHES.name) == []
 
 
+async def test_a_url_that_is_erased_again_is_told_for_its_own_time(fresh_database: str) -> None:
+    async with running_intake(fresh_database) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        for number, url in ((1, URL), (2, "https://other.example/1.jpg"), (3, URL)):
+            hashes = [{"algorithm": "md5", "value": md5(number)}]
+            claim = await intake.confirmed(by=ann, confirmer=ben, fingerprints=hashes)
+            await match(intake, await intake.real_content_id(claim["content_id"]), url)
+            await remembered(intake, 1)
+            await withdraw(intake, claim, ann, ben)
+            await remembered(intake, 0)
+            await erasures_told(intake)
+        assert len(await told_urls(intake)) == 3
+        await intake.rows(
+            "UPDATE intake.erasures SET told_at = told_at - interval '13 hours'"
+            " WHERE erasure_id < (SELECT max(erasure_id) FROM intake.erasures) RETURNING 1"
+        )
+
+        async def other_is_over() -> bool:
+            return canonical("https://other.example/1.jpg").url_key not in await told_urls(intake)
+
+        await until(other_is_over)
+        assert canonical(URL).url_key in await told_urls(intake)
+
+
+async def told_urls(intake: Intake) -> list[str]:
+    return [event.url_key for event in await intake.events(SIGHTINGS.name) if isinstance(event, UrlErased)]
+
+
 async def test_a_match_that_was_under_way_is_erased_after_its_content(fresh_database: str) -> None:
     async with running_intake(fresh_database) as intake:
         ann, ben = await intake.member("ann"), await intake.member("ben")
