@@ -116,6 +116,7 @@ class CheckWorker:
         self._looking: dict[UUID, tuple[UUID, asyncio.Task[_Seen | None]]] = {}  # by lease: takedown, look
         self._member = runtime.settings.member
         self._vantage = runtime.settings.vantage
+        self._fingerprinter = runtime.fingerprinter
         self._checker = Checker(
             runtime.fetcher,
             runtime.fingerprinter,
@@ -142,12 +143,16 @@ class CheckWorker:
                 "UPDATE notifier.due_checks SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
                 (self._member,),
             )
-        breaking_off = asyncio.create_task(self._break_off_stopped())
+        beside = [
+            asyncio.create_task(self._break_off_stopped()),
+            asyncio.create_task(self._fingerprinter.prepare()),
+        ]
         try:
             await self._worker.run()
         finally:
-            breaking_off.cancel()
-            await asyncio.gather(breaking_off, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _break_off_stopped(self) -> None:
         """A suspension stops fetches at once, those under way too."""

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -76,14 +77,24 @@ class DecoderUnavailable(Transient):
     """The decoding process could not be started."""
 
 
+def _bitmap(side: int) -> bytes:
+    """A BMP of `side` x `side` pixels in 24 bits, no two alike."""
+    head = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54 + 3 * side * side, 0, 54, 40, side, side, 1, 24, *([0] * 6))
+    return head + bytes(number * factor % 256 for number in range(side * side) for factor in (1, 7, 31))
+
+
+_SMALL_PICTURE = _bitmap(64)
+
+
 class Fingerprinter:
     """Fingerprints pictures in a pool of confined child processes. Use it in `async with`, or call `aclose`.
 
-    Children start when first needed. One that dies, hangs or was cancelled at work is killed and replaced.
+    Children start when first needed, or all at once by `prepare`. One that dies, hangs or was cancelled at work is killed and replaced.
     """
 
     def __init__(self, *, workers: int = 2, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
+        self._workers = workers
         self._places = asyncio.Semaphore(workers)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -103,6 +114,11 @@ class Fingerprinter:
         self._idle.clear()
         for child in tuple(self._children):
             await self._discard(child)
+
+    async def prepare(self) -> None:
+        """Start the children and show each a small picture, so that no real one waits for imports and compiled code: seconds on a
+        busy machine. Raises nothing: what is wrong shows at the first picture."""
+        await asyncio.gather(*(self.fingerprint(_SMALL_PICTURE) for _ in range(self._workers)), return_exceptions=True)
 
     async def fingerprint(self, body: bytes, *, reduced: bool = False) -> MediaFingerprints:
         """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable.

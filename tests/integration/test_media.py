@@ -298,6 +298,16 @@ async def test_a_child_that_was_stopped_is_killed_by_its_parent(monkeypatch: pyt
 # --- processes -----------------------------------------------------------------------------------------------------------
 
 
+async def test_prepared_children_are_there_before_the_first_picture() -> None:
+    async with Fingerprinter(workers=2) as fingerprinter:
+        assert children_of(os.getpid()) == []
+        await fingerprinter.prepare()
+        children = children_of(os.getpid())
+        assert len(children) == 2
+        await fingerprinter.fingerprint(encoded(picture(), "PNG"))
+        assert children_of(os.getpid()) == children
+
+
 async def test_children_killed_while_idle_are_not_the_next_picture_s_fault() -> None:
     body = encoded(picture(40, 40), "PNG")
     async with Fingerprinter(workers=2) as two:
