@@ -316,10 +316,11 @@ def section(results: Sequence[Figures], *, rates: Sequence[int], seconds: int) -
 Made by `make bench` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores, which the
 program shares with PostgreSQL, Kafka, the hosts and whoever loads it; load of the machine at the end: {os.getloadavg()[0]:.1f}.
 
-Asked for: {" and ".join(map(str, rates))} confirmations/s for {seconds} s beside {SIGHTINGS_PER_SECOND} sightings/s, a history of {HISTORY:,}, hosts
-answering at once; aim: p99 under 1,000 ms. *together*: one process, as on one machine; *apart*: each service in a process of
-its own, as on many. The floor is publish, read and POST alone. The processor's time is the program's + PostgreSQL's, sightings
-included.
+Asked for: {" and ".join(map(str, rates))} confirmations/s for {seconds} s
+beside {SIGHTINGS_PER_SECOND} sightings/s, a history of {HISTORY:,}, hosts answering at once; aim: p99 under 1,000 ms.
+
+*together*: one process, as on one machine; *apart*: each service in a process of its own, as on many. The floor is publish, read
+and POST alone. The processor's time is the program's + PostgreSQL's, sightings included.
 
 {table(results)}
 """
