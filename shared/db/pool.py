@@ -71,9 +71,12 @@ class Database:
         """One transaction. Raises DatabaseUnavailable when the server is gone (the outcome of a commit is then unknown)."""
         try:
             async with AsyncExitStack() as stack:
-                yield await self._begin(stack)
+                tx = await self._begin(stack)
+                heed_cancellation()  # the pool waits for a connection that way: the first statement may wait for a lock
+                yield tx
             heed_cancellation()
         except (psycopg.OperationalError, PoolTimeout) as error:
+            heed_cancellation()  # the server's answer to it may come in its place
             raise DatabaseUnavailable(type(error).__name__) from error
 
     async def read_one(self, query: LiteralString, parameters: Sequence[object] = ()) -> Row | None:
@@ -81,6 +84,7 @@ class Database:
         try:
             for left in reversed(range(self._pool.max_size + 1)):
                 async with self._pool.connection() as connection:
+                    heed_cancellation()
                     try:
                         row = await (await connection.execute(query, parameters)).fetchone()
                     except psycopg.OperationalError:
