@@ -127,11 +127,8 @@ async def authenticate(database: Database, secret: str) -> Principal | None:
 
 async def still_valid(database: Database, principal: Principal) -> bool:
     """Whether the key of a request that goes on for long is not revoked."""
-    async with database.transaction() as tx:
-        cursor = await tx.execute(
-            "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL", (principal.key_id,)
-        )
-        return await cursor.fetchone() is not None
+    query = "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL"
+    return await database.read_one(query, (principal.key_id,)) is not None
 
 
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:

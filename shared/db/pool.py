@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors import Transient
 
+First = TypeVar("First")
 Row = dict[str, Any]
 Tx = AsyncConnection[Row]
 """A connection inside a transaction; it commits when the `transaction` block ends, and rolls back on an exception."""
@@ -30,6 +31,17 @@ def heed_cancellation() -> None:
 
 class DatabaseUnavailable(Transient):
     """The database cannot be reached."""
+
+
+@contextmanager
+def _heeded_and_named() -> Iterator[None]:
+    """At the end a swallowed cancellation is heeded (the server's answer to it may come in its place); else a lost database is named."""
+    try:
+        yield
+        heed_cancellation()
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        heed_cancellation()
+        raise DatabaseUnavailable(type(error).__name__) from error
 
 
 class Database:
@@ -69,48 +81,37 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """One transaction. Raises DatabaseUnavailable when the server is gone (the outcome of a commit is then unknown)."""
-        try:
+        with _heeded_and_named():
             async with AsyncExitStack() as stack:
-                tx = await self._begin(stack)
-                heed_cancellation()  # the pool waits for a connection that way: the first statement may wait for a lock
-                yield tx
-            heed_cancellation()
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            heed_cancellation()  # the server's answer to it may come in its place
-            raise DatabaseUnavailable(type(error).__name__) from error
+                connection, _ = await self._living(
+                    stack, lambda trial, one: trial.enter_async_context(one.transaction())
+                )
+                yield connection
 
     async def read_one(self, query: LiteralString, parameters: Sequence[object] = ()) -> Row | None:
         """The first row of one statement that changes nothing, which needs no transaction around it. Raises DatabaseUnavailable."""
-        try:
-            for left in reversed(range(self._pool.max_size + 1)):
-                async with self._pool.connection() as connection:
-                    heed_cancellation()
-                    try:
-                        row = await (await connection.execute(query, parameters)).fetchone()
-                    except psycopg.OperationalError:
-                        if left and connection.broken:
-                            continue  # as in `_begin`; and a question may be asked twice
-                        raise
-                heed_cancellation()
-                return row
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise DatabaseUnavailable(type(error).__name__) from error
-        raise AssertionError("the last trial returns or raises")
+        with _heeded_and_named():
+            async with AsyncExitStack() as stack:
+                _, cursor = await self._living(stack, lambda _, one: one.execute(query, parameters))
+                return await cursor.fetchone()
 
-    async def _begin(self, stack: AsyncExitStack) -> Tx:
-        """A connection that has begun a transaction. One that died while it lay idle is found out by its BEGIN: nothing was
-        done yet, so another is taken. (Asking each before its use would be one more way to the server and back.)"""
+    async def _living(
+        self, stack: AsyncExitStack, first: Callable[[AsyncExitStack, Tx], Awaitable[First]]
+    ) -> tuple[Tx, First]:
+        """A connection on which `first` (which changes nothing by itself) was done, and what it gave. One that died while it lay idle
+        is found out by it, and another is taken. (Asking each before its use would be one more way to the server and back.)"""
         for left in reversed(range(self._pool.max_size + 1)):
             async with AsyncExitStack() as trial:
                 connection = await trial.enter_async_context(self._pool.connection())
+                heed_cancellation()  # the pool waits that way, and a first statement may wait for a lock for ever
                 try:
-                    await trial.enter_async_context(connection.transaction())
+                    done = await first(trial, connection)
                 except psycopg.OperationalError:
                     if left and connection.broken:
                         continue
                     raise
                 await stack.enter_async_context(trial.pop_all())
-                return connection
+                return connection, done
         raise AssertionError("the last trial returns or raises")
 
     async def dedicated(self) -> Tx:
