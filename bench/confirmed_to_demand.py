@@ -34,6 +34,7 @@ from pathlib import Path
 import httpx
 
 from bench.document import replace_section
+from bench.figures import percentile
 from shared.contracts.topics import LIFECYCLE
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
@@ -70,12 +71,6 @@ class Figures:
     @property
     def ratio(self) -> float:
         return self.p50 / self.floor_p50
-
-
-def percentile(values: Sequence[float], fraction: float) -> float:
-    """The value below which this fraction lies (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
 def processor_seconds(program: Collection[int]) -> tuple[float, float]:

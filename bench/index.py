@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from bench.document import DOCUMENT, ROOT, replace_section
+from bench.figures import percentile
 from services.matcher.index import Hashes
 from services.matcher.pdq_index import ChunkedPdqIndex
 from services.matcher.reference import BruteForceIndex
@@ -66,11 +67,6 @@ def make_data(count: int) -> tuple[Hashes, Hashes, Any]:
         row[random.choice(256, size=flips, replace=False)] ^= 1
     queries[::2] = np.packbits(bits, axis=1)
     return values, queries, near
-
-
-def percentile(times: list[float], fraction: float) -> float:
-    ordered = sorted(times)
-    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
 def recall_of(index: ChunkedPdqIndex, values: Hashes, queries: Hashes) -> float:

@@ -35,6 +35,7 @@ from typing import Any
 from uuid import UUID
 
 from bench.document import replace_section
+from bench.figures import percentile
 from bench.stream_load import (
     IN_A_RECORD,
     content_of,
@@ -299,11 +300,6 @@ async def confirmed(
     finally:
         await log.close()
     return took, (after["handled"] - before["handled"]) / (after["at"] - before["at"])
-
-
-def percentile(values: Sequence[float], fraction: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
 # What is told
