@@ -26,6 +26,9 @@ __all__ = ["SCHEMA", "Notifier", "create"]
 TOGETHER = 8
 """Records of one partition handled at once: `takedown.content` has one partition, and each handler waits for the database."""
 
+GATHER_SECONDS = 0.1
+"""No service waits for a time line or a target; a decision is to be heard of within a second."""
+
 
 class Notifier:
     """See `shared.runtime.Service`."""
@@ -69,6 +72,7 @@ class Notifier:
             runtime.log,
             source="notifier",
             renderers={TARGETS.name: current_target},
+            gather_seconds=GATHER_SECONDS,
         )
         return [
             relay.run,

@@ -66,7 +66,8 @@ class _Ready:
 
 
 class Relay:
-    """`run` it once in each process of the service. `transactional_ids`: topics whose publisher fences an older one."""
+    """`run` it once in each process of the service. `transactional_ids`: topics whose publisher fences an older one.
+    `gather_seconds`: how long it lets rows gather once it is woken, where nobody waits for them: a batch costs as much as a row."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Relay:
         source: str,
         renderers: Mapping[str, Renderer] | None = None,
         transactional_ids: Mapping[str, str] | None = None,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._database = database
         self._wakeups = wakeups
@@ -86,6 +88,7 @@ class Relay:
         self._source = source
         self._renderers = dict(renderers or {})
         self._transactional_ids = dict(transactional_ids or {})
+        self._gather_seconds = gather_seconds
         self._gauge_due = 0.0
 
     async def run(self) -> None:
@@ -114,6 +117,8 @@ class Relay:
                 publishers[transactional_id] = await stack.enter_async_context(
                     self._log.publisher(transactional_id=transactional_id)
                 )
+            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
+            await connection.execute("SET lock_timeout = '100ms'")
             log.info("relay.leads", schema=self._schema)
             beside = [asyncio.create_task(self._answer_replays()), asyncio.create_task(self._beat(publishers))]
             try:
@@ -178,8 +183,8 @@ class Relay:
                     # `topics ensure` will make it; meanwhile the other topics go on.
                     log.error("relay.unknown_topic", schema=self._schema, topic=topic)
                     await asyncio.sleep(_RETRY_SECONDS)
-            if not topics:
-                await subscription.wait(_POLL_SECONDS)
+            if not topics and await subscription.wait(_POLL_SECONDS):
+                await asyncio.sleep(self._gather_seconds)
 
     async def _topics(self, connection: Tx) -> list[str]:
         """Topics with rows to send, the longest waiting first."""
@@ -213,8 +218,6 @@ class Relay:
     ) -> bool:
         """Raises LockNotAvailable unless `some_locked`: then what a writer holds is left for later."""
         async with connection.transaction():
-            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
-            await connection.execute("SET LOCAL lock_timeout = '100ms'")
             rows = await self._rows(connection, topic, limit)
             ready, parked = await self._make_ready(connection, topic, rows, some_locked=some_locked)
             if ready:

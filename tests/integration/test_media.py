@@ -22,8 +22,10 @@ from PIL import Image
 from shared.fingerprints import Algorithm, Orientation, hamming
 from shared.pdq import hash_orientations, pdq_hash, to_rgb
 from shared.web.media import DEFAULT_LIMITS, DecoderUnavailable, Fingerprinter, Limits, Reason, Undecodable
+from shared.web.picture import MAX_JPEG_SCANS
 
 ROOT = Path(__file__).parents[2]
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 def picture(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
@@ -42,6 +44,14 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def slow_picture() -> bytes:
+    """A JPEG of noise that takes seconds to decode on any machine: its last scan comes again and again, as often as is allowed."""
+    body = encoded(Image.effect_noise((3500, 3500), 90), "JPEG", progressive=True, quality=90)
+    scan = body[body.rfind(START_OF_SCAN) : body.rfind(END_OF_IMAGE)]
+    again = MAX_JPEG_SCANS - body.count(START_OF_SCAN)
+    return body.removesuffix(END_OF_IMAGE) + scan * again + END_OF_IMAGE
 
 
 def children_of(parent: int) -> list[int]:
@@ -261,12 +271,12 @@ async def test_the_largest_allowed_picture_fits_the_limits(fingerprinter: Finger
 
 
 async def test_processor_time_is_bounded_for_each_picture() -> None:
-    large = encoded(picture(6300, 6300), "JPEG")
+    slow = slow_picture()
     async with confined(cpu_seconds=1) as hasty:
         for _ in range(3):  # many small ones together take their time and are not held against each other
             await asyncio.gather(*(hasty.fingerprint(encoded(picture(900, 900), "JPEG")) for _ in range(4)))
         with pytest.raises(Undecodable) as caught:
-            await hasty.fingerprint(large)
+            await hasty.fingerprint(slow)
         assert caught.value.reason is Reason.OUT_OF_TIME
         assert not caught.value.no_media
         assert (await hasty.fingerprint(encoded(picture(40, 40), "PNG"))).width == 40
@@ -373,7 +383,7 @@ async def test_closing_ends_the_children() -> None:
 
 async def test_closing_at_work_ends_the_work() -> None:
     one = Fingerprinter(workers=1)
-    work = asyncio.create_task(one.fingerprint(encoded(picture(6000, 6000), "JPEG")))
+    work = asyncio.create_task(one.fingerprint(slow_picture()))
     await until(lambda: len(children_of(os.getpid())) == 1)
     await one.aclose()
     with pytest.raises(Undecodable):
