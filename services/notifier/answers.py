@@ -65,6 +65,8 @@ class Kept:
     answer_id: UUID
     demand_id: UUID
     kind: AnswerKind
+    word: str | None
+    """A removal's method, a response's reason."""
     received_at: datetime
 
 
@@ -187,7 +189,7 @@ async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, ans
     cursor = await tx.execute(
         "INSERT INTO notifier.answers (answer_id, demand_id, takedown_id, kind, reason, method, details, via, received_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) ON CONFLICT DO NOTHING"
-        " RETURNING answer_id, demand_id, kind, received_at",
+        " RETURNING answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at",
         (
             answer_id,
             demand.demand_id,
@@ -205,7 +207,7 @@ async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, ans
 
 async def _answers(tx: Tx, demand_id: UUID, answer_id: UUID | None) -> tuple[Kept, ...]:
     cursor = await tx.execute(
-        "SELECT answer_id, demand_id, kind, received_at FROM notifier.answers"
+        "SELECT answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at FROM notifier.answers"
         " WHERE demand_id = %s AND (%s::uuid IS NULL OR answer_id = %s) ORDER BY received_at, answer_id",
         (demand_id, answer_id, answer_id),
     )

@@ -83,7 +83,7 @@ GROUPS = (
         ),
     ),
 )
-CHOICES = frozenset(choice.value for group in GROUPS for choice in group.choices)
+LABELS = {choice.value: choice.label for group in GROUPS for choice in group.choices}
 
 
 def router(applier: Applier) -> APIRouter:
@@ -137,15 +137,17 @@ def router(applier: Applier) -> APIRouter:
         owner, demand = found
         if demand.item is None:
             return render(409, demand=demand)
-        if choice not in CHOICES:
+        if choice not in LABELS:
             return render(422, demand=demand, law=_law(demand), error="Please choose one of the answers.")
         given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
         await answers.receive(applier, owner, given, via="page")
-        label = next(one.label for group in GROUPS for one in group.choices if one.value == choice)
         found = await find(token)
         assert found is not None
         return render(
-            200, demand=found[1], law=_law(found[1]), received=f"“{label}.” We look again ourselves. Thank you."
+            200,
+            demand=found[1],
+            law=_law(found[1]),
+            received=f"“{LABELS[choice]}.” We look again ourselves. Thank you.",
         )
 
     return routes
@@ -193,7 +195,13 @@ def _environment() -> Environment:
     )
     pages.filters["defanged"] = defanged
     pages.filters["moment"] = _moment
+    pages.filters["label"] = label_of
     return pages
+
+
+def label_of(answer: answers.Kept) -> str:
+    """An answer that was kept, in the words of its choice."""
+    return LABELS[answer.kind if answer.word is None else f"{answer.kind}-{answer.word}"]
 
 
 def _moment(moment: datetime) -> str:

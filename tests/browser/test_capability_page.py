@@ -83,6 +83,8 @@ async def test_a_person_answers_without_javascript(fresh_database: str) -> None:
         await page.keyboard.press("Enter")
         await page.get_by_role("status").wait_for()
         await shot(page, "demand-answered")
+        before = page.get_by_role("region", name="Answers so far")
+        assert "We received this and are working on it" in await before.inner_text()
         assert await world.value("SELECT state FROM notifier.demands") == "acknowledged"
         assert await world.value("SELECT details ->> 'ticket_ref' FROM notifier.answers") == "T-77"
 

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.processes import free_port
 from tests.program import call, succeed
 
+ROOT = Path(__file__).parents[2]
 ROOT_KEY = "ab" * 32
 
 
@@ -182,6 +183,11 @@ def test_the_api_is_described_without_a_database(tmp_path: Path, data_dir: dict[
     assert named <= set(whole["components"]["schemas"])
     succeed("openapi", "intake", "--output", str(tmp_path / "intake.json"), **data_dir)
     assert "/v1/takedowns" not in json.loads((tmp_path / "intake.json").read_text())["paths"]
+
+
+def test_the_document_of_the_api_is_what_is_printed(data_dir: dict[str, str]) -> None:
+    written = (ROOT / "docs" / "api" / "openapi.json").read_text()
+    assert succeed("openapi", **data_dir) == written, "run: takedown openapi --output docs/api/openapi.json"
 
 
 def test_keys_without_a_running_service(server_dir: Path) -> None:
