@@ -1,7 +1,7 @@
 """After a final withdrawal, nothing of the content is left: every table, every file of the data directory, all output is searched.
 
-The whole program runs; one of three contents is withdrawn by two people while its demands are open and one of its URLs is
-reported. Then its fingerprints, URLs and case reference are looked for as text and as bytes. What is exempt is printed.
+The whole program runs, on each of the two logs; one of three contents is withdrawn by two people while its demands are open and
+one of its URLs is reported. Then its fingerprints, URLs and case reference are looked for as text and as bytes. What is exempt is printed.
 """
 
 from __future__ import annotations
@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS, TARGETS, TOPICS
 from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
 from shared.db.pool import Database
 from shared.db.wake import Wakeups
+from shared.log.kafka import KafkaLog
+from shared.log.kafka_local import start_kafka
+from shared.log.port import EventLog
 from shared.log.postgres import PostgresLog
+from tests.contract.log_harness import read_all
 from tests.e2e.processes import Fleet, free_port, wait_for
 from tests.e2e.test_killed_processes import Story, config, environment
 from tests.e2e.world import Hosts, World, make_world
@@ -27,7 +32,10 @@ from tests.e2e.world import Hosts, World, make_world
 EXEMPT = {
     "postgres/cluster": "PostgreSQL's own files: dead rows until its vacuum, the write-ahead log until its retention",
     "hosts.csv, takedown.toml, *.log of other programs": "the test's own files",
-    "takedown.sightings, takedown.matches on Kafka": "they end by retention alone (180 and 31 days); this log is PostgreSQL's",
+}
+EXEMPT_ON_KAFKA = {
+    "takedown.sightings, takedown.matches": "they end by retention alone (180 and 31 days)",
+    "older records of a key of takedown.content, .claims, .targets": "until compaction, 24 hours at most",
 }
 
 
@@ -85,8 +93,78 @@ async def compact(conninfo: str) -> None:
         await log.close()
 
 
-@pytest.mark.timeout(240)
-def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def topics_with(log: EventLog, needles: set[str]) -> set[str]:
+    """Of the topics that do not end by retention alone, as compaction leaves them: each key's last record."""
+    found = set()
+    for topic in TOPICS:
+        if topic in (SIGHTINGS, MATCHES):
+            continue
+        for partition in range(topic.partitions):
+            records = await read_all(log, topic, partition)
+            last = {record.key: record for record in records}.values() if topic.compacted else records
+            texts = [((one.key or b"") + b" " + (one.value or b"")).decode("latin-1") for one in last]
+            if any(found_in(text, needles) for text in texts):
+                found.add(topic.name)
+    return found
+
+
+class OnPostgres:
+    """The log in the program's own tables."""
+
+    settings: Mapping[str, str] = {}
+    exempt = EXEMPT
+    known: frozenset[str] = frozenset()
+
+    def found(self, needles: set[str]) -> set[str]:
+        return set()  # the search of the tables finds it
+
+    def told(self, conninfo: str, gone: set[str]) -> None:
+        """The erasure itself names the URL on the log; it is redacted after its own time."""
+
+        def still() -> bool:
+            asyncio.run(compact(conninfo))
+            return "eventlog.record" in tables_with(conninfo, gone)
+
+        wait_for(lambda: not still(), seconds=60, what="the log's tables hold nothing of it", every=0.5)
+
+
+class OnKafka:
+    """The log on a broker of this test's own."""
+
+    exempt = EXEMPT | EXEMPT_ON_KAFKA
+    known = frozenset({CONTENT.name, TARGETS.name})
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self.settings = {"TAKEDOWN_LOG": "kafka", "TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers}
+
+    def found(self, needles: set[str]) -> set[str]:
+        async def search() -> set[str]:
+            log = KafkaLog(self._bootstrap_servers)
+            try:
+                return await topics_with(log, needles)
+            finally:
+                await log.close()
+
+        return asyncio.run(search())
+
+    def told(self, conninfo: str, gone: set[str]) -> None:
+        wait_for(lambda: not self.found(gone), seconds=60, what="no topic with anything of it", every=0.5)
+
+
+@pytest.fixture(params=["postgres", "kafka"])
+def where(request: pytest.FixtureRequest, server_dir: Path) -> Iterator[OnPostgres | OnKafka]:
+    if request.param == "postgres":
+        yield OnPostgres()
+    else:
+        with start_kafka(data_dir=server_dir / "kafka") as kafka:
+            yield OnKafka(kafka.bootstrap_servers)
+
+
+@pytest.mark.timeout(300)
+def test_nothing_of_withdrawn_content_is_found(
+    where: OnPostgres | OnKafka, server_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = make_world(contents=3, copies=3, sightings=60, hosts=12, seed=11)
     port = free_port()
     data = server_dir / "data"
@@ -95,6 +173,7 @@ def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.
         settings = environment(
             config(server_dir / "takedown.toml", hosts, policy="[policy]\nclock_scale = 0.0001\n"),
             TAKEDOWN_DATA_DIR=str(data),
+            **where.settings,
         )
         with Fleet(settings, logs=server_dir, ports={"serve": port}) as fleet:
             fleet.start("serve")
@@ -118,6 +197,7 @@ def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.
             assert conninfo is not None
             before = tables_with(conninfo, gone)
             assert {"intake.claims", "intake.reports", "notifier.takedowns"} <= before, "the search finds what is there"
+            assert where.found(gone) == where.known, "on the log, too"
 
             wait_for(
                 lambda: (
@@ -145,24 +225,17 @@ def test_nothing_of_withdrawn_content_is_found(server_dir: Path, capsys: pytest.
                 seconds=30,
                 what="the recipients hear that no further action is asked",
             )
-            asyncio.run(_told(conninfo, gone))
+            where.told(conninfo, gone)
             assert {"intake.claims", "notifier.takedowns"} <= tables_with(conninfo, kept), "the others' is still there"
         with EmbeddedPostgres(data / "postgres") as server:
-            asyncio.run(compact(server.conninfo))
+            where.told(server.conninfo, gone)
             left = tables_with(server.conninfo, gone)
         assert left == set()
         assert files_with(data, gone) == set()
         assert not found_in((server_dir / "serve.log").read_text(), gone | kept), "no URL or hash in the output"
         with capsys.disabled():
-            print(f"\n  searched for {len(gone)} texts; before the withdrawal they were in {', '.join(sorted(before))}")
-            for what, why in EXEMPT.items():
+            print(
+                f"\n  searched for {len(gone)} texts; before the withdrawal they were in {', '.join(sorted(before | where.known))}"
+            )
+            for what, why in where.exempt.items():
                 print(f"  exempt: {what}: {why}")
-
-
-async def _told(conninfo: str, gone: set[str]) -> None:
-    """The erasure itself names the URL on the log; it is redacted after its own time."""
-    deadline = asyncio.get_running_loop().time() + 60
-    while "eventlog.record" in await asyncio.to_thread(tables_with, conninfo, gone):
-        await compact(conninfo)
-        assert asyncio.get_running_loop().time() < deadline, "the log's tables still hold something of it"
-        await asyncio.sleep(0.5)
