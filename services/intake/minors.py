@@ -23,8 +23,8 @@ async def refuse_minors(request: Request) -> None:
     """A dependency that runs before the body is validated: no other field's error hides where to go. Raises Refused."""
     try:
         body = json.loads(await request.body())
-    except ValueError:
-        return  # no JSON: the validation says so
+    except (ValueError, RecursionError):
+        return  # no JSON, or deeper than any claim: the validation says so
     if depicts_minor_said(body):
         raise Refused(
             "This register takes nothing that depicts, or may depict, a minor. Nothing of this request was kept. "

@@ -83,7 +83,10 @@ def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRo
     Raises BadDirectory with every error found, by line and column.
     """
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    header = reader.fieldnames or ()
+    try:
+        header = reader.fieldnames or ()
+    except csv.Error as error:
+        raise BadDirectory([LineError(line=1, column="(line)", text=str(error))]) from None
     errors = [LineError(line=1, column=name, text="is missing") for name in REQUIRED_COLUMNS if name not in header]
     errors += [LineError(line=1, column=str(name), text="is no column") for name in header if name not in COLUMNS]
     if errors:

@@ -92,6 +92,14 @@ async def refused_for_a_minor(intake: Intake, ann: Member, answer: object) -> No
     assert await intake.rows("SELECT 1 FROM access.audit") == []
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+async def test_a_claim_nested_without_end_is_refused(intake: Intake, media_type: str) -> None:
+    ann = await intake.member("ann")
+    headers = {**ann.headers, "Idempotency-Key": "nested", "Content-Type": media_type}
+    response = await intake.client.post("/v1/claims", content=b'{"a":' * 100_000, headers=headers)
+    assert response.status_code in (400, 422)
+
+
 BAD_CLAIMS: list[tuple[str, dict[str, Any]]] = [
     ("#/fingerprints/0", {"fingerprints": [{"algorithm": "pdq", "value": "00" * 32}]}),
     ("#/fingerprints/0", {"fingerprints": [{"algorithm": "pdq", "value": "ff" * 32}]}),

@@ -84,6 +84,13 @@ def test_a_header_without_sense(header: str) -> None:
     assert all(error.line == 1 for error in refused.value.errors)
 
 
+@pytest.mark.parametrize("header", ['"organisation"domains', "x" * 200_000])
+def test_a_header_that_is_no_csv(header: str) -> None:
+    with pytest.raises(BadDirectory) as refused:
+        parse_csv(f"{header}\nacme,acme.example\n")
+    assert [(error.line, error.column) for error in refused.value.errors] == [(1, "(line)")]
+
+
 def test_suffixes() -> None:
     assert suffixes("A.b.Example.") == ("a.b.example", "b.example", "example")
     assert suffixes("127.0.0.1") == ("127.0.0.1",)
