@@ -78,15 +78,26 @@ async def reschedule(tx: Tx, report: Taken, wait: timedelta) -> None:
     await tx.execute(_RESCHEDULE, {"wait": wait, "report_id": report.report_id, "attempt": report.attempt})
 
 
-async def plan_sightings(tx: Tx, report: Taken, sighting_ids: Collection[UUID]) -> None:
-    """Say which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's."""
+async def is_taken(tx: Tx, report: Taken) -> bool:
+    """Whether it is still this worker's. False: another has it by now, or it is erased."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM intake.reports WHERE report_id = %s AND attempts = %s AND state = 'queued'",
+        (report.report_id, report.attempt),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def plan_sightings(tx: Tx, report: Taken, sighting_ids: Collection[UUID]) -> bool:
+    """Say which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's. False:
+    the report is another worker's by now, or erased."""
     await tx.execute("DELETE FROM intake.report_sightings WHERE report_id = %s", (report.report_id,))
-    await tx.execute(
+    planned = await tx.execute(
         "INSERT INTO intake.report_sightings (report_id, sighting_id)"
         " SELECT r.report_id, s FROM intake.reports r, unnest(%s::uuid[]) AS s"
         " WHERE r.report_id = %s AND r.attempts = %s AND r.state = 'queued'",
         (list(set(sighting_ids)), report.report_id, report.attempt),
     )
+    return planned.rowcount > 0
 
 
 async def finish(tx: Tx, report: Taken, state: str, why: str | None) -> bool:

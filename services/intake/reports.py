@@ -32,6 +32,8 @@ RETRY_AFTER = (timedelta(seconds=30), timedelta(minutes=5))
 TOTAL_SECONDS = 60.0
 """For one look, all media of a page together."""
 LEASE = timedelta(seconds=3 * TOTAL_SECONDS)
+LOOK_AGAIN_SECONDS = 0.4
+"""A look takes up to a minute: what forbids it is read again this often while it is under way."""
 INTERRUPTED_AGAIN = timedelta(seconds=3)
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
@@ -115,9 +117,7 @@ class ReportWorker:
     async def _look(self, report: Taken) -> None:
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                looked = await self._looker.look(
-                    report.url, organisation_id=report.organisation_id, report_id=report.report_id
-                )
+                looked = await self._look_while_wanted(report)
         except TimeoutError:
             looked = Looked(state="unreachable", why="timed_out", again=True)
         if looked.again and report.attempt < ATTEMPTS:
@@ -127,15 +127,32 @@ class ReportWorker:
             log.info("report.again", report_id=str(report.report_id), why=looked.why, attempt=report.attempt)
             return
         refusal = await self._refusal(report)
-        if refusal is not None:  # suspended or withdrawn while we looked
+        if refusal is not None:  # suspended, withdrawn or erased while we looked
             looked = Looked(state="refused", why=refusal)
         if looked.media:
             async with self._runtime.database.transaction() as tx:
-                await report_store.plan_sightings(tx, report, [one.sighting_id for one in looked.media])
+                if not await report_store.plan_sightings(tx, report, [one.sighting_id for one in looked.media]):
+                    return
             partitions = await self._writer.partitions_of(SIGHTINGS.name)
             now = self._runtime.clock()
             await self._writer.publish(batched(looked.media, partitions=partitions, source="intake", now=now))
         await self._finish(report, looked)
+
+    async def _look_while_wanted(self, report: Taken) -> Looked:
+        """Broken off, with its fetches, once it is not wanted any more."""
+        looking = asyncio.create_task(
+            self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
+        )
+        try:
+            while not (await asyncio.wait((looking,), timeout=LOOK_AGAIN_SECONDS))[0]:
+                refusal = await self._refusal(report)
+                if refusal is None and await self._forbidden([canonical(report.url).url_key]):
+                    refusal = "possible_minor"
+                if refusal is not None:
+                    return Looked(state="refused", why=refusal)
+            return looking.result()
+        finally:
+            looking.cancel()
 
     async def _finish(self, report: Taken, looked: Looked) -> None:
         """Say what became of the report, with a person's match where there is one, in one transaction."""
@@ -168,9 +185,11 @@ class ReportWorker:
         log.info("report.looked_at", report_id=str(report.report_id), state=state, why=why)
 
     async def _refusal(self, report: Taken) -> str | None:
-        if report.content_id is None:
-            return "content_withdrawn" if report.asserted else None
         async with self._runtime.database.transaction() as tx:
+            if not await report_store.is_taken(tx, report):
+                return "erased"
+            if report.content_id is None:
+                return "content_withdrawn" if report.asserted else None
             return why_not(await store.read_content(tx, report.content_id), asserted=report.asserted)
 
     async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:

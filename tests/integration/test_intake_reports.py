@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections import Counter
@@ -16,6 +17,7 @@ from aiohttp import web
 from PIL import Image
 
 from services.intake import report_store
+from services.intake.reports import WORKERS
 from shared.auth import Role
 from shared.contracts.content import Assurance
 from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
@@ -44,10 +46,14 @@ class Site:
 
     pages: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
+    """What is under `/slow` is answered from then on."""
     port: int = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked[request.path] += 1
+        if request.path.startswith("/slow"):
+            await self.slow.wait()
         if request.path == "/inward":
             raise web.HTTPFound("http://169.254.169.254/latest/meta-data/")
         if request.path == "/short":
@@ -311,6 +317,52 @@ async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: 
     await in_state(intake, ann, page, "fetched")
     assert site.asked == {"/page": 1, "/b.jpg": 1, "/short": 1}
     assert await person_matches(intake) == []
+
+
+async def test_a_look_under_way_ends_when_its_content_may_depict_a_minor(
+    intake: Intake, site: Site, ann: Member
+) -> None:
+    claim = await confirmed(intake, ann)
+    pictures = [f"/slow{number}.jpg" for number in range(6)]
+    site.pages["/page"] = (200, "text/html", "".join(f'<img src="{path}">' for path in pictures).encode())
+    for path in pictures:
+        site.pages[path] = (200, "image/jpeg", jpeg(1))
+    report_id = await report(intake, ann, site.url("/page"), content_id=claim["content_id"])
+
+    async def under_way() -> bool:
+        return site.asked.total() == 5  # the page, and as many of its pictures as are fetched at once
+
+    await until(under_way)
+    path = f"/v1/content/{claim['content_id']}/suspension"
+    assert (await intake.post(path, {"reason": "possible_minor"}, by=ann)).status_code == 200
+    shown = await in_state(intake, ann, report_id, "refused")  # though nothing was answered yet
+    assert shown["why"] == "possible_minor"
+    site.slow.set()
+    assert site.asked.total() == 5
+    assert await sightings(intake) == []
+
+
+async def test_what_a_look_under_way_saw_for_a_case_that_was_erased_is_told_nobody(
+    intake: Intake, site: Site, ann: Member
+) -> None:
+    claim = await confirmed(intake, ann)
+    site.pages["/slow.jpg"] = (200, "image/jpeg", jpeg(1))
+    await report(intake, ann, site.url("/slow.jpg"), case_ref="HL-20260001")
+
+    async def under_way() -> bool:
+        return site.asked.total() == 1
+
+    await until(under_way)
+    for person in (ann, intake.members["ben"]):
+        withdrawal = f"/v1/claims/{claim['claim_id']}/withdrawal"
+        assert (await intake.post(withdrawal, {"reason": "subject_request"}, by=person)).status_code == 200
+    assert await intake.rows("SELECT 1 FROM intake.reports") == []
+    site.slow.set()
+    # A report of another case is looked at to its end meanwhile, and the worker of the first is free again after it.
+    site.pages["/a.jpg"] = (200, "image/jpeg", jpeg(2))
+    for _ in range(2 * WORKERS):
+        await in_state(intake, ann, await report(intake, ann, site.url("/a.jpg")), "fetched")
+    assert {one.media_url for one in await sightings(intake)} == {site.url("/a.jpg")}
 
 
 @pytest.mark.parametrize(
