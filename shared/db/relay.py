@@ -54,6 +54,8 @@ _POLL_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _GAUGE_SECONDS = 5.0
 _LOCKED_SECONDS = 0.05
+_PATIENT, _HASTY = "100ms", "1ms"
+"""How long a lock is waited for. Both are well before the deadlock check: a writer may wait for a row we hold while we wait for its row."""
 _HEARTBEAT_SECONDS = 3600.0
 
 
@@ -117,8 +119,7 @@ class Relay:
                 publishers[transactional_id] = await stack.enter_async_context(
                     self._log.publisher(transactional_id=transactional_id)
                 )
-            # Well before the deadlock check: a writer may wait for a row we hold while we wait for its row.
-            await connection.execute("SET lock_timeout = '100ms'")
+            await connection.execute(f"SET lock_timeout = '{_PATIENT}'")
             log.info("relay.leads", schema=self._schema)
             beside = [asyncio.create_task(self._answer_replays()), asyncio.create_task(self._beat(publishers))]
             try:
@@ -219,7 +220,11 @@ class Relay:
         """Raises LockNotAvailable unless `some_locked`: then what a writer holds is left for later."""
         async with connection.transaction():
             rows = await self._rows(connection, topic, limit)
+            if some_locked:  # a writer may hold many, and all that wait behind them would wait once for each
+                await connection.execute(f"SET LOCAL lock_timeout = '{_HASTY}'")
             ready, parked = await self._make_ready(connection, topic, rows, some_locked=some_locked)
+            if some_locked:
+                await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENT}'")
             if ready:
                 try:
                     await publisher.publish([one.record for one in ready])

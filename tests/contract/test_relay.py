@@ -284,6 +284,23 @@ async def test_a_row_that_waits_for_a_writers_lock_does_not_stop_the_others(desk
     assert await desk.revisions() == {free: [1], locked: [1]}
 
 
+async def test_many_rows_that_wait_for_one_writer_hold_up_no_other_topic(desk: Desk) -> None:
+    """As `keys revoke --suspend-content` locks them: all until its commit."""
+    async with desk.database.transaction() as tx:
+        for number in range(200):
+            await tx.execute(f"INSERT INTO {SCHEMA}.claim VALUES (%s, 1, false)", (UUID(int=number),))
+            await outbox.put_current(tx, SCHEMA, CLAIMS, key=str(UUID(int=number)), event_id=uuid4())
+    async with desk.database.transaction() as tx:
+        await tx.execute(f"SELECT 1 FROM {SCHEMA}.claim FOR UPDATE")
+        async with desk.relaying():
+            await desk.put("other topic", "suspend")
+
+            async def went() -> bool:
+                return await desk.reasons() == {"other topic": ["suspend"]}
+
+            await until(went, seconds=5)
+
+
 async def test_a_row_that_can_never_be_sent_is_parked_and_blocks_its_key_alone(desk: Desk) -> None:
     await desk.put("large", "before")
     large = await desk.put("large", "x" * 1_100_000)
