@@ -131,6 +131,16 @@ async def still_valid(database: Database, principal: Principal) -> bool:
     return await database.read_one(query, (principal.key_id,)) is not None
 
 
+async def hold_key(tx: Tx, principal: Principal) -> None:
+    """The key stays valid until the commit: a revocation waits for what it does here, and then finds it. To be called before other
+    locks are taken. Raises Unauthenticated for a key revoked since the request came."""
+    held = await tx.execute(
+        "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL FOR SHARE", (principal.key_id,)
+    )
+    if await held.fetchone() is None:
+        raise Unauthenticated("this key is revoked")
+
+
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A FastAPI dependency: the principal, or 401 / 403; 422 for a parameter that the path does not know.
 

@@ -21,7 +21,7 @@ from services.intake.claims import (
 )
 from services.intake.requests import ClaimRequest
 from shared import audit
-from shared.auth import Principal
+from shared.auth import Principal, hold_key
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.db.pool import Row, Tx
@@ -76,6 +76,7 @@ class Declared:
 async def declare(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared:
     """A new claim, which waits for another person. Raises Invalid for a fingerprint near a known harmless one."""
     fingerprints = [one.parsed() for one in asked.fingerprints]
+    await hold_key(tx, principal)
     await store.one_at_a_time(tx)
     await negative_list.check_claimable(tx, fingerprints)
     content_id = await store.known_or_new_content(tx, fingerprints)
@@ -117,6 +118,7 @@ async def confirm(
     tx: Tx, principal: Principal, claim_id: UUID, assurance: Assurance, *, now: datetime, policy: Policy
 ) -> None:
     """Another person's word: the claim counts from here on. Raises NotFound, Conflict, Forbidden (the claimant), Invalid."""
+    await hold_key(tx, principal)
     row = await own_claim(tx, principal, claim_id)
     try:
         check_confirmation(

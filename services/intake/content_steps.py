@@ -17,7 +17,7 @@ from services.intake.claims import (
 )
 from services.intake.requests import VariantsRequest
 from shared import audit
-from shared.auth import Principal, Role
+from shared.auth import Principal, Role, hold_key
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -101,6 +101,7 @@ async def add_variants(
     Raises NotFound, Conflict (the claim is not confirmed, or has them all), Invalid (too many, or near a known
     harmless one).
     """
+    await hold_key(tx, principal)
     await store.one_at_a_time(tx)
     await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
     content = await store.lock_content(tx, content_id)
@@ -125,6 +126,7 @@ async def confirm_variants(
     tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID, assurance: Assurance
 ) -> None:
     """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
+    await hold_key(tx, principal)
     async with store.changing(tx, content_id):
         row = await _own_variant(tx, principal, content_id, variant_id)
         if row["claim_state"] != ClaimState.CONFIRMED:

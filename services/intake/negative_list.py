@@ -14,7 +14,7 @@ from services.intake import store
 from services.intake.claims import SamePerson, WrongState, check_confirmation
 from services.intake.requests import NegativeEntryRequest
 from shared import audit
-from shared.auth import Principal
+from shared.auth import Principal, hold_key
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import NegativeEntry
 from shared.contracts.topics import CONTENT
@@ -76,6 +76,7 @@ class NearContent(Refused):
 
 async def declare(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> UUID:
     """A new entry, which waits for another person. Raises NearContent, Conflict (it is on the list)."""
+    await hold_key(tx, principal)
     await store.one_at_a_time(tx)
     fingerprint = asked.parsed()
     await _check_apart(tx, fingerprint.algorithm, fingerprint.value, pointer="#/value")
@@ -99,6 +100,7 @@ async def declare(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> 
 
 async def confirm(tx: Tx, principal: Principal, entry_id: UUID) -> None:
     """Another person's word: matchers are told. Raises NotFound, Conflict, Forbidden (who declared it), NearContent."""
+    await hold_key(tx, principal)
     await store.one_at_a_time(tx)
     row = await locked(tx, entry_id)
     state = ClaimState.CONFIRMED if row["confirmed_at"] else ClaimState.AWAITING_CONFIRMATION

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +17,7 @@ from shared.auth import Role
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
+from shared.db.pool import Tx
 from tests.integration.intake_harness import Intake, Member, md5, pdq, running_intake, until
 
 
@@ -172,6 +175,32 @@ async def test_revoking_a_key_suspends_what_rests_on_it_alone(intake: Intake, pa
     await intake.relay_idle()
     decisions = [event for event in await intake.events(DECISIONS.name) if isinstance(event, DecisionTaken)]
     assert {one.content_id for one in decisions} == set(suspended)
+
+
+async def test_revoking_a_key_finds_what_it_was_confirming(intake: Intake, pair: tuple[Member, Member]) -> None:
+    ann, ben = pair
+    declared = await intake.declare(by=ann)
+    real = await intake.real_content_id(declared["content_id"])
+    async with intake.database.transaction() as tx:
+        await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s FOR UPDATE", (real,))
+        path = f"/v1/claims/{declared['claim_id']}/confirmation"
+        confirming = asyncio.create_task(intake.post(path, {"assurance": "viewed"}, by=ben))
+        await until(partial(waiting_for_a_lock, tx, 1))
+        revoking = asyncio.create_task(revoke_key_and_suspend(intake.database, ben.key_id))
+        await until(partial(waiting_for_a_lock, tx, 2))
+    assert (await confirming).status_code == 200
+    assert await revoking == (real,)
+    content = (await intake.get(f"/v1/content/{declared['content_id']}", by=ann)).json()
+    assert (content["state"], content["suspended_for"]) == ("suspended", "key")
+
+
+async def waiting_for_a_lock(tx: Tx, count: int) -> bool:
+    cursor = await tx.execute(
+        "SELECT count(DISTINCT pid) AS n FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    row = await cursor.fetchone()
+    return row is not None and row["n"] == count
 
 
 @pytest.mark.parametrize("revoked", ["adder", "confirmer"])
