@@ -29,17 +29,20 @@ BREAK_OFF_POLL_SECONDS = 30.0
 LEASE_FACTOR = 3
 """A lease is this many times the longest look."""
 
-# Due checks with room at their host, oldest first. `rank` keeps one host from taking more than it has left.
+# Due checks with room at their host, oldest first. `rank` keeps one host from taking more than it has left, and its backlog from
+# hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
 _CLAIM = """
-WITH due AS (
+WITH ranked AS (
     SELECT takedown_id, host, row_number() OVER (PARTITION BY host ORDER BY due_at) AS rank, due_at
     FROM notifier.due_checks
     WHERE due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
       AND NOT host = ANY(%(full)s)
-    ORDER BY due_at LIMIT 500
+), due AS (
+    SELECT takedown_id, due_at FROM ranked
+    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> host)::int, 0) ORDER BY due_at LIMIT 500
 ), picked AS (
     SELECT d.takedown_id FROM notifier.due_checks d JOIN due USING (takedown_id)
-    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> due.host)::int, 0)
+    WHERE d.due_at <= clock_timestamp() AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
     ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE notifier.due_checks d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,

@@ -46,18 +46,21 @@ EXISTS (SELECT 1 FROM notifier.holds h
            OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
 """
 
-# Due messages with room at their recipient, oldest first, while outbound is on.
+# Due messages with room at their recipient, oldest first, while outbound is on. One recipient's backlog does not hide the others.
+# What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
 _CLAIM = f"""
-WITH due AS (
+WITH ranked AS (
     SELECT m.message_id, m.recipient, m.due_at, row_number() OVER (PARTITION BY m.recipient ORDER BY m.due_at) AS rank
     FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
     WHERE m.state = 'due' AND m.due_at <= clock_timestamp()
       AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
       AND NOT m.recipient = ANY(%(full)s) AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
-    ORDER BY m.due_at LIMIT 500
+), due AS (
+    SELECT message_id, due_at FROM ranked
+    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> recipient)::int, 0) ORDER BY due_at LIMIT 500
 ), picked AS (
     SELECT m.message_id FROM notifier.messages m JOIN due USING (message_id)
-    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> due.recipient)::int, 0)
+    WHERE m.state = 'due' AND m.due_at <= clock_timestamp() AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
     ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF m SKIP LOCKED
 )
 UPDATE notifier.messages m SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
