@@ -130,6 +130,8 @@ async def answered(tx: Tx, report_id: UUID, sighting_id: UUID) -> None:
 
 async def settle(tx: Tx, report_id: UUID) -> str | None:
     """Bring a fetched report to `matched` or `no_match` where that is known; the new state, or None."""
+    # Two last answers at once would each find the other's open.
+    await tx.execute("SELECT 1 FROM intake.reports WHERE report_id = %s FOR NO KEY UPDATE", (report_id,))
     row = await (await tx.execute(_SETTLE, {"report_id": report_id})).fetchone()
     return None if row is None else row["state"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.intake import report_store
 from services.intake.matches import MatchesHandler
 from shared.auth import Role
 from shared.contracts.content import Assurance, ContentState
@@ -230,6 +232,37 @@ async def test_a_match_that_was_under_way_is_erased_after_its_content(fresh_data
 
         await until(gone)
         assert await intake.rows("SELECT 1 FROM intake.matched_urls") == []
+
+
+async def test_a_report_whose_last_answers_come_at_once_is_settled(fresh_database: str) -> None:
+    """One that is followed for ever would outlive the URL's erasure."""
+    async with running_intake(fresh_database, workers=False) as intake:
+        ann = await intake.member("ann")
+        report_id = UUID((await intake.post("/v1/reports", {"url": URL}, by=ann)).json()["report_id"])
+        await intake.rows("UPDATE intake.reports SET state = 'fetched' RETURNING 1")
+        first, second = uuid4(), uuid4()
+        await intake.rows(
+            "INSERT INTO intake.report_sightings (report_id, sighting_id) SELECT %s, unnest(%s) RETURNING 1",
+            report_id,
+            [first, second],
+        )
+        async with intake.database.transaction() as beside:
+            await report_store.answered(beside, report_id, first)
+            await report_store.settle(beside, report_id)
+            settling = asyncio.create_task(settled(intake, report_id, second))
+            await until(lambda: done_or_waiting(intake, settling))
+        await settling
+        assert [row["state"] for row in await intake.rows("SELECT state FROM intake.reports")] == ["no_match"]
+
+
+async def settled(intake: Intake, report_id: UUID, sighting_id: UUID) -> None:
+    async with intake.database.transaction() as tx:
+        await report_store.answered(tx, report_id, sighting_id)
+        await report_store.settle(tx, report_id)
+
+
+async def done_or_waiting(intake: Intake, task: asyncio.Task[None]) -> bool:
+    return task.done() or bool(await intake.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_report_that_came_to_nothing_but_withdrawn_content_is_erased(fresh_database: str) -> None:
