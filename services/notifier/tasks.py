@@ -28,10 +28,12 @@ UPDATE notifier.tasks SET closed_at = clock_timestamp(), resolution = %s
 WHERE task_id = %s AND closed_at IS NULL RETURNING scope, joined_to
 """
 
-# When the shown task of a content is closed and others wait behind it, the oldest of them is shown.
+# When the shown task of a content is closed and others wait behind it, the oldest of them is shown: under its lock, for another
+# takedown may be closing it, and what waits behind a closed task is seen by nobody.
 _SUCCEED = """
 WITH next AS (
     SELECT task_id FROM notifier.tasks WHERE joined_to = %(task_id)s AND closed_at IS NULL ORDER BY opened_at, task_id LIMIT 1
+    FOR UPDATE
 )
 UPDATE notifier.tasks t SET joined_to = CASE WHEN t.task_id = next.task_id THEN NULL ELSE next.task_id END
 FROM next WHERE t.joined_to = %(task_id)s AND t.closed_at IS NULL

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.intake import report_store
+from services.intake import claim_steps, report_store, store
 from services.intake.matches import MatchesHandler
 from shared.auth import Role
 from shared.contracts.content import Assurance, ContentState
@@ -187,6 +187,33 @@ async def test_a_url_that_another_live_content_was_matched_at_stays(fresh_databa
         await erasures_told(intake)
         assert [type(event) for event in await intake.events(SIGHTINGS.name)] == [UrlErased]
         assert await intake.records(MATCHES.name) == []
+
+
+async def test_what_two_withdrawals_at_once_share_is_erased(fresh_database: str) -> None:
+    """Here the URL of two contents, and a report of one case that two claims are of."""
+    async with running_intake(fresh_database) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        claims = [
+            await intake.confirmed(by=ann, confirmer=ben, fingerprints=[{"algorithm": "md5", "value": md5(n)}])
+            for n in (1, 2)
+        ]
+        for claim in claims:
+            await match(intake, await intake.real_content_id(claim["content_id"]), SHARED_URL)
+        await remembered(intake, 2)
+        report = {"url": "https://uploads.example/of-the-case", "case_ref": claims[0]["case_ref"]}
+        assert (await intake.post("/v1/reports", report, by=ann)).status_code == 202
+        for claim in claims:
+            await withdraw(intake, claim, ann)
+        async with intake.database.transaction() as beside:
+            content_id = await intake.real_content_id(claims[0]["content_id"])
+            await store.lock_content(beside, content_id)
+            await claim_steps.finish_withdrawal(beside, content_id, UUID(claims[0]["claim_id"]))
+            withdrawing = asyncio.create_task(withdraw(intake, claims[1], ben))
+            await until(lambda: done_or_waiting(intake, withdrawing))
+        await withdrawing
+        await erasures_told(intake)
+        assert await told_urls(intake) == [canonical(SHARED_URL).url_key]
+        assert await intake.rows("SELECT 1 FROM intake.reports") == []
 
 
 async def test_a_url_that_is_erased_again_is_told_for_its_own_time(fresh_database: str) -> None:
