@@ -23,9 +23,7 @@ from PIL import Image
 
 import shared.db
 from services.notifier import service
-from services.notifier.apply import Applier
 from services.notifier.directory import import_csv
-from services.notifier.outbound import tell_of_directory
 from shared.auth import Role, create_key
 from shared.clock import system_clock
 from shared.contracts.claims import ClaimChanged, ClaimState
@@ -292,10 +290,6 @@ class World:
     async def directory(self, text: str) -> None:
         async with self.runtime.database.transaction() as tx:
             await import_csv(tx, self.runtime.keys, text)
-
-    async def tell_of_directory(self) -> None:
-        """As the route does after an import."""
-        await tell_of_directory(Applier(self.runtime))
 
     async def know_hosts(self, **columns: dict[str, str]) -> None:
         """All hosts into the directory, of normal posture; `columns` changes one host's."""

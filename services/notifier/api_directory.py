@@ -12,7 +12,6 @@ from services.notifier.channels.outcome import AttemptOutcome
 from services.notifier.channels.sending import send
 from services.notifier.directory_file import BadDirectory
 from services.notifier.ladder import Posture, is_same_or_under
-from services.notifier.outbound import tell_of_directory
 from shared import audit
 from shared.auth import Operations
 from shared.urls import BadUrl, canonical
@@ -57,8 +56,6 @@ def router(applier: Applier) -> APIRouter:
         except BadDirectory as error:
             lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
             raise BadFile(f"{len(lines)} errors", lines=lines) from None
-        if imported.added or imported.changed:
-            await tell_of_directory(applier)
         return {"added": imported.added, "changed": imported.changed, "unchanged": imported.unchanged}
 
     @routes.get("/hosts")

@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from services.notifier.directory_file import parse_csv
 from services.notifier.ladder import Organisation, Posture
+from services.notifier.store import DIRECTORY_CHANNEL
 from shared.db.pool import Tx
+from shared.db.wake import notify
 from shared.keyring import KeyRing
 
 Channel = Literal["webhook", "email"]
@@ -154,6 +156,8 @@ async def import_csv(tx: Tx, keys: KeyRing, text: str) -> Imported:
             added += 1
         elif upserted is not None or gone.rowcount or put.rowcount:
             changed += 1
+    if added or changed:
+        await _changed(tx)
     return Imported(added=added, changed=changed, unchanged=len(rows) - added - changed)
 
 
@@ -205,7 +209,18 @@ async def mark_endpoint_gone(tx: Tx, organisation: str, webhook_url: str) -> Non
 
 async def mark_endpoint_works(tx: Tx, organisation: str) -> None:
     """A test was accepted."""
-    await tx.execute("UPDATE notifier.hosts SET webhook_gone_at = NULL WHERE organisation = %s", (organisation,))
+    cursor = await tx.execute(
+        "UPDATE notifier.hosts SET webhook_gone_at = NULL WHERE organisation = %s AND webhook_gone_at IS NOT NULL",
+        (organisation,),
+    )
+    if cursor.rowcount:
+        await _changed(tx)
+
+
+async def _changed(tx: Tx) -> None:
+    """Have the takedowns told that wait for the directory. The last of its transaction: the row is locked until the commit."""
+    await tx.execute("UPDATE notifier.directory SET changes = changes + 1")
+    await notify(tx, DIRECTORY_CHANNEL)
 
 
 def suffixes(host: str) -> tuple[str, ...]:

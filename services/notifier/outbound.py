@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from services.notifier import store
-from services.notifier.apply import Applier
-from services.notifier.events import DirectoryChanged
 from shared.db.pool import Tx
 from shared.db.wake import notify
-
-# Takedowns for which a change of the directory can change what happens next.
-_WAIT_FOR_DIRECTORY = """
-SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
-LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
-    AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
-WHERE t.state IN ('open', 'reappeared', 'unremoved')
-  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR (t.data ->> 'wants_demand')::bool)
-"""
 
 
 async def is_on(tx: Tx) -> bool:
@@ -48,14 +37,3 @@ async def release(tx: Tx, domain: str) -> bool:
     cursor = await tx.execute("DELETE FROM notifier.holds WHERE domain = %s RETURNING domain", (domain,))
     await notify(tx, store.MESSAGES_CHANNEL)
     return await cursor.fetchone() is not None
-
-
-async def tell_of_directory(applier: Applier) -> None:
-    """After an import: the takedowns that wait for the directory look again."""
-    async with applier.runtime.database.transaction() as tx:
-        waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
-    for row in waiting:
-        async with applier.scope(row["content_id"], exclusive=False) as scope:
-            takedown = await scope.load(row["takedown_id"])
-            if takedown is not None:
-                await scope.apply(takedown, DirectoryChanged())

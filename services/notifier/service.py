@@ -14,6 +14,7 @@ from services.notifier.consume import GROUPS, Consumer
 from services.notifier.gauges import Gauges
 from services.notifier.store import SCHEMA, current_target
 from services.notifier.worker_checks import CheckWorker
+from services.notifier.worker_directory import DirectoryWorker
 from services.notifier.worker_messages import MessageWorker
 from services.notifier.worker_timers import TimerWorker
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TARGETS
@@ -79,6 +80,7 @@ class Notifier:
             CheckWorker(self._applier).run,
             MessageWorker(self._applier).run,
             TimerWorker(self._applier).run,
+            DirectoryWorker(self._applier).run,
             Gauges(runtime).run,
             *(runner.run for runner in self._runners()),
         ]

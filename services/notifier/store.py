@@ -26,6 +26,7 @@ STOPPED_CHANNEL = "notifier_stopped"
 """A takedown is looked at no more (suspended, withdrawn, held, ended): a look under way is broken off."""
 MESSAGES_CHANNEL = "notifier_messages"
 TIMERS_CHANNEL = "notifier_timers"
+DIRECTORY_CHANNEL = "notifier_directory"
 
 Answer = AsyncCursor[Row]
 """What a statement gives, once the pipeline it was sent in has come back."""

@@ -100,11 +100,9 @@ async def test_unknown_host_and_posture_are_tasks_until_the_directory_knows(fres
 
         await world.until(lambda: unknown("unknown_host"))
         await world.know_hosts(site={"posture": "unknown"})
-        await world.tell_of_directory()
         await world.until(lambda: unknown("unknown_posture"))
         assert site.received == []
         await world.know_hosts()
-        await world.tell_of_directory()
         await world.until(lambda: site.received, what="the demand")
         assert await tasks() == set()
 
