@@ -22,6 +22,8 @@ from shared.runtime import Runtime
 from shared.urls import canonical
 from shared.web.problems import Conflict, Invalid, NotFound
 
+_NO_CLAIM = "your organisation has no live claim on such a content"
+
 ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused"]
 
 
@@ -105,9 +107,13 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
     try:
         content_id = await content_steps.own_content(tx, principal, asked.content_id)
     except NotFound:
-        raise Invalid("your organisation has no live claim on such a content", pointer="#/content_id") from None
+        raise Invalid(_NO_CLAIM, pointer="#/content_id") from None
+    # A withdrawal under way does not see this report: it is waited for, and its outcome counts.
+    await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s FOR SHARE", (content_id,))
     claims = await store.claim_facts(tx, content_id)
     own = {claim.state for claim in claims if claim.organisation_id == principal.organisation_id}
+    if not own - {ClaimState.WITHDRAWN}:
+        raise Invalid(_NO_CLAIM, pointer="#/content_id")
     if asked.asserted and ClaimState.CONFIRMED not in own:
         raise Conflict("a person can assert content only once a claim on it is confirmed")
     return content_id

@@ -13,6 +13,7 @@ import pytest
 from services.intake import claim_steps, report_store, store
 from services.intake.matches import MatchesHandler
 from shared.auth import Role
+from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.event import Envelope
 from shared.contracts.matches import MatchFound
@@ -216,6 +217,23 @@ async def test_what_two_withdrawals_at_once_share_is_erased(fresh_database: str)
         assert await intake.rows("SELECT 1 FROM intake.reports") == []
 
 
+async def test_a_report_that_comes_amid_its_contents_withdrawal_is_not_kept(fresh_database: str) -> None:
+    async with running_intake(fresh_database, workers=False) as intake:
+        ann, ben = await intake.member("ann"), await intake.member("ben")
+        claim = await intake.confirmed(by=ann, confirmer=ben)
+        async with intake.database.transaction() as beside:
+            content_id = await intake.real_content_id(claim["content_id"])
+            await store.lock_content(beside, content_id)
+            await claim_steps.finish_withdrawal(
+                beside, content_id, UUID(claim["claim_id"]), reason=WithdrawalReason.SUBJECT_REQUEST
+            )
+            body = {"url": URL, "content_id": claim["content_id"]}
+            reporting = asyncio.create_task(intake.post("/v1/reports", body, by=ann))
+            await until(lambda: done_or_waiting(intake, reporting))
+        assert (await reporting).status_code == 422
+        assert await intake.rows("SELECT 1 FROM intake.reports") == []
+
+
 async def test_a_url_that_is_erased_again_is_told_for_its_own_time(fresh_database: str) -> None:
     async with running_intake(fresh_database) as intake:
         ann, ben = await intake.member("ann"), await intake.member("ben")
@@ -288,7 +306,7 @@ async def settled(intake: Intake, report_id: UUID, sighting_id: UUID) -> None:
         await report_store.settle(tx, report_id)
 
 
-async def done_or_waiting(intake: Intake, task: asyncio.Task[None]) -> bool:
+async def done_or_waiting(intake: Intake, task: asyncio.Task[Any]) -> bool:
     return task.done() or bool(await intake.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
 
 
