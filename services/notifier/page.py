@@ -156,17 +156,22 @@ def router(applier: Applier) -> APIRouter:
 def answer_of(choice: str, now: datetime, *, ticket_ref: str, suggested: str, text: str) -> answers.Answer:
     """The answer behind a choice of the page; texts are cut to what an answer takes."""
     kind, _, word = choice.partition("-")
-    ticket, words = ticket_ref.strip()[:200] or None, text.strip()[:FREE_TEXT_CHARACTERS] or None
+    ticket, words = _said(ticket_ref, 200), _said(text, FREE_TEXT_CHARACTERS)
     if kind == "acknowledgement":
         return answers.Acknowledgement(ticket_ref=ticket, text=words)
     if kind == "removal":
         return answers.Removal(at=now, method=RemovalMethod(word), ticket_ref=ticket, text=words)
     return answers.Response(
         reason=ResponseReason(word),
-        suggested_recipient=suggested.strip()[:200] or None,
+        suggested_recipient=_said(suggested, 200),
         ticket_ref=ticket,
         text=words,
     )
+
+
+def _said(text: str, most: int) -> str | None:
+    """Without what no table takes: a multipart form may name a charset that makes it (UTF-7)."""
+    return text.encode(errors="ignore").decode().replace("\0", "").strip()[:most] or None
 
 
 def headers(nonce: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier.answers import Kept
+from services.notifier.answers import Kept, Response
 from services.notifier.events import AnswerKind, RemovalMethod, ResponseReason
-from services.notifier.page import LABELS, label_of
+from services.notifier.page import LABELS, answer_of, label_of
 
 KEPT = [
     (AnswerKind.ACKNOWLEDGEMENT, None),
@@ -26,3 +26,13 @@ def test_it_is_shown_in_words(kind: AnswerKind, word: str | None) -> None:
 
 def test_there_is_no_choice_beside_these() -> None:
     assert len(LABELS) == len(KEPT)
+
+
+def test_what_no_table_takes_is_left_out_of_an_answer() -> None:
+    answer = answer_of(
+        "response-legal", datetime.now(UTC), ticket_ref="\0", suggested=" a\0b ", text="we\ud800 cannot" + "." * 5000
+    )
+    assert isinstance(answer, Response)
+    assert (answer.ticket_ref, answer.suggested_recipient) == (None, "ab")
+    assert answer.text is not None
+    assert (answer.text[:9], len(answer.text)) == ("we cannot", 4000)
