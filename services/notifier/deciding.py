@@ -70,11 +70,13 @@ async def _let_go_on(scope: Scope, kind: DecisionKind) -> None:
 
 
 async def _on_content(scope: Scope, decided: DecisionTaken, *, by_operations: bool) -> str | None:
-    # What comes from intake may have been decided before the host's word was known there.
-    if scope.content.suspended_here_for == POSSIBLE_MINOR and not by_operations:
+    # What comes from intake may have been decided before what was decided here was known there.
+    here = scope.content.suspended_here_for == POSSIBLE_MINOR
+    if here and not by_operations and not scope.content.suspended_by_intake:
         return POSSIBLE_MINOR
     if decided.kind is DecisionKind.SUSPEND:
-        await store_content.suspend_here(scope.tx, scope.content_id, decided.reason)
+        reason = POSSIBLE_MINOR if here else decided.reason  # never weakened by a further one
+        await store_content.suspend_here(scope.tx, scope.content_id, reason, by_intake=not by_operations)
     elif decided.kind is DecisionKind.RESUME:
         await store_content.suspend_here(scope.tx, scope.content_id, None)
     else:

@@ -21,7 +21,7 @@ LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
 
 _ENSURE = "INSERT INTO notifier.content (content_id) VALUES (%s) ON CONFLICT DO NOTHING"
 _LOCK = """
-SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, new_demands_held
+SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
 FROM notifier.content WHERE content_id = %s FOR {strength}
 """
 
@@ -36,7 +36,7 @@ UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspende
         ELSE suspended_here_for END,
     new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
 WHERE content_id = %(content_id)s
-RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, new_demands_held
+RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
 """
 
 _APPLY_CLAIM = """
@@ -78,6 +78,7 @@ class ContentRow:
     suspended_for: str | None
     withdrawn_for: str | None
     suspended_here_for: str | None
+    suspended_by_intake: bool
     new_demands_held: str | None
 
     @property
@@ -130,11 +131,11 @@ async def apply_content(tx: Tx, event: ContentChanged) -> ContentRow:
     return row
 
 
-async def suspend_here(tx: Tx, content_id: UUID, reason: str | None) -> None:
+async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intake: bool = False) -> None:
     """Suspend the content here until `content` says so (None: lift it). Only where `content` says active: else it does already."""
     await tx.execute(
-        "UPDATE notifier.content SET suspended_here_for = %s WHERE content_id = %s AND state = 'active'",
-        (reason, content_id),
+        "UPDATE notifier.content SET suspended_here_for = %s, suspended_by_intake = %s WHERE content_id = %s AND state = 'active'",
+        (reason, by_intake, content_id),
     )
 
 

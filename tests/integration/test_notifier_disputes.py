@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.auth import Role
 from shared.contracts.content import ContentState
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.topics import DECISIONS
 from tests.integration.test_notifier_api import Client, bearer, demanded, faces
 from tests.notifier_world import World, open_world, picture
 
@@ -97,3 +99,30 @@ async def test_rule_2_an_older_suspension_that_ends_does_not_end_possible_minor(
         await revision(4, ContentState.SUSPENDED, "possible_minor")
         await revision(5, ContentState.ACTIVE)
         await world.until_state(takedown, "open")
+
+
+async def test_rule_7_what_intake_suspended_and_resumed_while_we_were_away_goes_on(fresh_database: str) -> None:
+    """Its content, compacted, is read before its decisions: both are over by then."""
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, _ = await demanded(world)
+        await world.content(picture(1), content_id=content_id, revision=3)
+        for kind in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+            decided = DecisionTaken(
+                decision_id=uuid4(),
+                kind=kind,
+                content_id=content_id,
+                person_id="person-2",
+                organisation_id="helpline",
+                reason="possible_minor",
+                decided_at=await world.runtime.database.now(),
+            )
+            await world.publish(DECISIONS, str(content_id), decided, decided.decision_id)
+
+        async def read() -> bool:
+            return bool(await world.value("SELECT count(*) = 2 FROM notifier.decisions"))
+
+        await world.until(read)
+        assert "takedown.suspended" in await world.history(takedown)
+        assert await world.state(takedown) == "open"
