@@ -68,8 +68,8 @@ _TIME_LINE = (
     "SELECT sequence, kind, state, round, at, facts FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence"
 )
 
-_PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details"))
-"""What a reader is not shown."""
+_PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details", "recipient"))
+"""What a reader is not shown, wherever it stands. A recipient's key in the directory is often the host's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,5 +197,15 @@ def _item(principal: Principal, row: Row) -> dict[str, Any]:
 
 
 def _visible(principal: Principal, row: Mapping[str, Any]) -> dict[str, Any]:
-    hidden = _PRIVATE if principal.role is Role.READER else frozenset[str]()
-    return {name: value for name, value in row.items() if name not in hidden}
+    shown: dict[str, Any] = _without(_PRIVATE, row) if principal.role is Role.READER else dict(row)
+    return shown
+
+
+def _without(hidden: frozenset[str], value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {name: _without(hidden, one) for name, one in value.items() if name not in hidden}
+        case list():
+            return [_without(hidden, one) for one in value]
+        case _:
+            return value
