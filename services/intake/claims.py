@@ -63,6 +63,8 @@ class ClaimFacts:
     assurance: Assurance | None
     withdrawal_reason: WithdrawalReason | None
     fingerprints: tuple[ClaimFingerprint, ...] = ()
+    distrusted: bool = False
+    """Declared or confirmed by a key that was revoked with the content that rested on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,16 @@ def derive(claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
         return ContentFacts(state=ContentState.AWAITING_CONFIRMATION)
     reasons = [claim.withdrawal_reason for claim in claims if claim.withdrawal_reason is not None]
     return ContentFacts(state=ContentState.WITHDRAWN, withdrawn_for=_mildest(reasons))
+
+
+def rests_on_distrusted(claims: Iterable[ClaimFacts]) -> bool:
+    """No claim that counts is of trusted keys alone. One being withdrawn may count again in a moment, but nothing rests on it."""
+    claims = tuple(claims)
+    confirmed = [claim for claim in claims if claim.state is ClaimState.CONFIRMED]
+    withdrawing = [claim for claim in claims if claim.state is ClaimState.WITHDRAWING]
+    return any(claim.distrusted for claim in (*confirmed, *withdrawing)) and all(
+        claim.distrusted for claim in confirmed
+    )
 
 
 def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:

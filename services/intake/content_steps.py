@@ -13,7 +13,6 @@ from services.intake.claims import (
     WrongState,
     check_confirmation,
     claim_assurance,
-    stronger_hold,
 )
 from services.intake.requests import VariantsRequest
 from shared import audit
@@ -30,7 +29,7 @@ from shared.web.problems import Conflict, Forbidden, Invalid, NotFound
 DECISIONS_GROUP = "intake-decisions"
 POSSIBLE_MINOR = "possible_minor"
 
-_HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
+_RELEASE = "UPDATE intake.content SET hold = NULL WHERE content_id = %s"
 
 _LIVE_CLAIM = """
 SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state = ANY (%s) LIMIT 1
@@ -78,7 +77,7 @@ async def suspend(tx: Tx, principal: Principal, content_id: UUID, *, reason: str
 async def hold(tx: Tx, content_id: UUID, asked: Hold) -> None:
     """Suspend for this reason; `possible_minor` stays what it is under any other."""
     async with store.changing(tx, content_id) as content:
-        await tx.execute(_HOLD, (stronger_hold(content.hold, asked).value, content_id))
+        await store.hold(tx, content, asked)
 
 
 async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
@@ -88,7 +87,7 @@ async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str,
             raise Conflict("nobody suspended this content")
         if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
             raise Forbidden("what may depict a minor, or rests on a revoked key, is resumed by operations staff alone")
-        await tx.execute(_HOLD, (None, content_id))
+        await tx.execute(_RELEASE, (content_id,))
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 
@@ -127,7 +126,7 @@ async def confirm_variants(
 ) -> None:
     """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
     await hold_key(tx, principal)
-    async with store.changing(tx, content_id):
+    async with store.changing(tx, content_id) as content:
         row = await _own_variant(tx, principal, content_id, variant_id)
         if row["claim_state"] != ClaimState.CONFIRMED:
             raise Conflict(f"the claim is {row['claim_state']}.")
@@ -142,6 +141,8 @@ async def confirm_variants(
         await tx.execute(
             _CONFIRM_VARIANT, (principal.person_id, principal.key_id, assurance.value, weaker.value, variant_id)
         )
+        if row["distrusted"]:  # as if the key had been revoked after it
+            await store.hold(tx, content, Hold.KEY)
     await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
 
 
@@ -159,7 +160,9 @@ def _claim_to_extend(claims: tuple[ClaimFacts, ...], organisation_id: str, claim
 
 async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID) -> Row:
     cursor = await tx.execute(
-        "SELECT v.*, c.state AS claim_state FROM intake.variants v JOIN intake.claims c USING (claim_id)"
+        "SELECT v.*, c.state AS claim_state,"
+        " EXISTS (SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id = v.added_key) AS distrusted"
+        " FROM intake.variants v JOIN intake.claims c USING (claim_id)"
         " WHERE v.variant_id = %s AND c.content_id = %s AND c.organisation_id = %s",
         (variant_id, content_id, principal.organisation_id),
     )

@@ -14,13 +14,18 @@ from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
 from shared.db.pool import Database, Tx
 
-# Content whose confirmed claims were all declared or confirmed by this key (one being withdrawn may be confirmed again in a
-# moment), or that has variants which count and which this key added or confirmed. In a fixed order: two at once never deadlock.
+_DISTRUST = "INSERT INTO intake.distrusted_keys (key_id) VALUES (%s) ON CONFLICT DO NOTHING"
+
+# Content whose confirmed claims were all declared or confirmed by distrusted keys, this one among them (a claim being withdrawn may
+# be confirmed again in a moment), or that has variants which count and which this key added or confirmed. In a fixed order: two
+# at once never deadlock.
 _RESTS_ON = """
 SELECT c.content_id FROM intake.claims c WHERE c.state IN ('confirmed', 'withdrawing')
 GROUP BY c.content_id
 HAVING bool_or(%(key)s IN (c.declared_key, c.confirmed_key))
-    AND coalesce(bool_and(%(key)s IN (c.declared_key, c.confirmed_key)) FILTER (WHERE c.state = 'confirmed'), true)
+    AND coalesce(bool_and(EXISTS (
+        SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id IN (c.declared_key, c.confirmed_key)
+    )) FILTER (WHERE c.state = 'confirmed'), true)
     OR bool_or(EXISTS (
         SELECT 1 FROM intake.variants v
         WHERE v.claim_id = c.claim_id AND v.confirmed_by IS NOT NULL AND %(key)s IN (v.added_key, v.confirmed_key)
@@ -43,12 +48,14 @@ async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datet
 
 
 async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
-    """Suspend (`suspended_for` = `key`) content whose confirmed claims this key all declared or confirmed; returns the ids.
+    """Suspend (`suspended_for` = `key`) content whose confirmed claims this key, and others revoked so, all declared or confirmed;
+    returns the ids. What comes to rest on such keys later is suspended then (`store.settle`).
 
     Content that a claim of other keys holds too is left alone, unless confirmed variants of it rest on this key: they may be
     of anything, and no claim of another says otherwise.
     """
     moment = now or system_clock()
+    await tx.execute(_DISTRUST, (key_id,))
     rows = await (await tx.execute(_RESTS_ON, {"key": key_id})).fetchall()
     suspended = tuple(row["content_id"] for row in rows)
     for content_id in suspended:

@@ -12,7 +12,15 @@ from uuid import UUID, uuid4
 
 from psycopg import AsyncCursor
 
-from services.intake.claims import ClaimFacts, ClaimFingerprint, ContentFacts, Hold, derive
+from services.intake.claims import (
+    ClaimFacts,
+    ClaimFingerprint,
+    ContentFacts,
+    Hold,
+    derive,
+    rests_on_distrusted,
+    stronger_hold,
+)
 from services.intake.requests import GivenFingerprint
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
@@ -28,8 +36,9 @@ SCHEMA_NAME = "intake"
 _LOCK_CONTENT = "SELECT * FROM intake.content WHERE content_id = %s FOR UPDATE"
 
 _CLAIM_FACTS = """
-SELECT claim_id, organisation_id, state, assurance, withdrawal_reason FROM intake.claims
-WHERE content_id = %s ORDER BY created_at, claim_id
+SELECT claim_id, organisation_id, state, assurance, withdrawal_reason,
+       EXISTS (SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id IN (c.declared_key, c.confirmed_key)) AS distrusted
+FROM intake.claims c WHERE content_id = %s ORDER BY created_at, claim_id
 """
 
 # A variant's fingerprints have the assurance of its own two steps; unconfirmed ones have none, and are in no union.
@@ -41,6 +50,8 @@ JOIN intake.claims c USING (claim_id)
 LEFT JOIN intake.variants v ON v.variant_id = f.variant_id
 WHERE c.content_id = %s
 """
+
+_HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
 
 _SAVE_CONTENT = """
 UPDATE intake.content
@@ -117,6 +128,8 @@ async def settle(tx: Tx, before: ContentRow) -> None:
     """Save what the content has become, and publish it where the register is to know."""
     after = await lock_content(tx, before.content_id)
     assert after is not None
+    if rests_on_distrusted(after.claims) and not rests_on_distrusted(before.claims):
+        after.hold = await hold(tx, after, Hold.KEY)
     facts = after.facts
     if facts == before.facts and facts.state is before.stored_state:
         return
@@ -133,6 +146,13 @@ async def settle(tx: Tx, before: ContentRow) -> None:
     )
     if published:
         await publish_content(tx, before.content_id)
+
+
+async def hold(tx: Tx, content: ContentRow, asked: Hold) -> Hold:
+    """Suspend a locked content for this reason; `possible_minor` stays what it is under any other. What holds it now."""
+    now = stronger_hold(content.hold, asked)
+    await tx.execute(_HOLD, (now.value, content.content_id))
+    return now
 
 
 async def publish_content(tx: Tx, content_id: UUID) -> None:
@@ -181,6 +201,7 @@ async def _claim_facts(of_fingerprints: AsyncCursor[Row], of_claims: AsyncCursor
             assurance=Assurance(row["assurance"]) if row["assurance"] else None,
             withdrawal_reason=WithdrawalReason(row["withdrawal_reason"]) if row["withdrawal_reason"] else None,
             fingerprints=tuple(fingerprints.get(row["claim_id"], ())),
+            distrusted=row["distrusted"],
         )
         for row in await of_claims.fetchall()
     )

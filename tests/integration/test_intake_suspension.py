@@ -194,6 +194,51 @@ async def test_revoking_a_key_finds_what_it_was_confirming(intake: Intake, pair:
     assert (content["state"], content["suspended_for"]) == ("suspended", "key")
 
 
+async def test_what_comes_to_rest_on_a_revoked_key_later_is_suspended(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    cid, dan, eve = [await intake.member(name) for name in ("cid", "dan", "eve")]
+    once, twice, third = ([{"algorithm": "md5", "value": md5(number)}] for number in (1, 2, 3))
+    awaiting = await intake.declare(by=ann, fingerprints=once)
+    await intake.confirmed(by=ann, confirmer=ben, fingerprints=twice)
+    trusted = await intake.confirmed(by=cid, confirmer=dan, fingerprints=twice)
+    await intake.confirmed(by=ann, confirmer=ben, fingerprints=third)
+    await intake.confirmed(by=eve, confirmer=dan, fingerprints=third)
+    assert await revoke_key_and_suspend(intake.database, ann.key_id) == ()
+
+    async def state_of(claim: dict[str, Any]) -> tuple[str, str | None]:
+        content = (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()
+        return content["state"], content["suspended_for"]
+
+    confirmation = f"/v1/claims/{awaiting['claim_id']}/confirmation"
+    assert (await intake.post(confirmation, {"assurance": "viewed"}, by=dan)).status_code == 200
+    assert await state_of(awaiting) == ("suspended", "key")
+
+    assert await state_of(trusted) == ("active", None)
+    withdrawal = f"/v1/claims/{trusted['claim_id']}/withdrawal"
+    assert (await intake.post(withdrawal, {"reason": "subject_request"}, by=cid)).status_code == 200
+    assert await state_of(trusted) == ("suspended", "key")
+
+    suspended = await revoke_key_and_suspend(intake.database, eve.key_id)
+    assert len(suspended) == 1, "both claims of it are of revoked keys now"
+
+
+async def test_what_was_resumed_is_suspended_again_once_it_comes_to_rest_on_a_revoked_key_anew(
+    intake: Intake, pair: tuple[Member, Member], operator: Member
+) -> None:
+    ann, ben = pair
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    (real,) = await revoke_key_and_suspend(intake.database, ann.key_id)
+    assert (await intake.post(f"/v1/content/{real}/resumption", by=operator)).status_code == 200
+    again = await intake.confirmed(by=ben, confirmer=await intake.member("cid"))
+    withdrawal = f"/v1/claims/{again['claim_id']}/withdrawal"
+    content = (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()
+    assert (again["content_id"], content["state"]) == (claim["content_id"], "active")
+    assert (await intake.post(withdrawal, {"reason": "subject_request"}, by=ben)).status_code == 200
+    assert (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()["state"] == "suspended"
+
+
 async def waiting_for_a_lock(tx: Tx, count: int) -> bool:
     cursor = await tx.execute(
         "SELECT count(DISTINCT pid) AS n FROM pg_locks JOIN pg_stat_activity USING (pid)"
