@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from services.matcher.register import Entry
+from services.matcher.register_view import Entry
 from services.matcher.seen import Remembered, Seen
 from shared.fingerprints import (
     PDQ_MIN_QUALITY,

@@ -11,7 +11,7 @@ _FIRST_CAPACITY = 64
 
 
 class Growing:
-    """What was read of it never changes when it grows."""
+    """What was read of it never changes when it grows, which it may do beside a `view` in another thread."""
 
     __slots__ = ("array", "count")
 
@@ -49,4 +49,7 @@ class Growing:
 
     def view(self) -> npt.NDArray[Any]:
         """What is there now."""
-        return self.array[: self.count]
+        count = (
+            self.count
+        )  # before the array: one that grows meanwhile has at least so many, an older one might have fewer
+        return self.array[:count]

@@ -18,8 +18,10 @@ import numpy as np
 from services.matcher.batch import SeenBatch
 from services.matcher.derived import DerivedOf
 from services.matcher.history import History
+from services.matcher.index import Numbers
 from services.matcher.negative_list import NegativeList
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry, RegisterView
 from services.matcher.seen import Seen, Url
 from shared.contracts.event import Event, data_of, headers_of
 from shared.contracts.matches import NEVER_ACTED_ON, Guard, MatchFound, SightingUnmatched
@@ -80,7 +82,9 @@ def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Gu
     return tuple(guards)
 
 
-def meet_register(register: Register, batches: Sequence[SeenBatch], derived_of: DerivedOf = NONE) -> list[Agreement]:
+def meet_register(
+    register: RegisterView, batches: Sequence[SeenBatch], derived_of: DerivedOf = NONE
+) -> list[Agreement]:
     """Every agreement of these sightings with the register: one query an algorithm for all. Changes nothing."""
     agreements = [found for algorithm in Algorithm for found in _meet_register(register, batches, algorithm)]
     if derived_of.sources:
@@ -88,22 +92,25 @@ def meet_register(register: Register, batches: Sequence[SeenBatch], derived_of: 
     return agreements
 
 
-def _meet_register(register: Register, batches: Sequence[SeenBatch], algorithm: Algorithm) -> Iterator[Agreement]:
+def _meet_register(register: RegisterView, batches: Sequence[SeenBatch], algorithm: Algorithm) -> Iterator[Agreement]:
     wanted = [(batch, batch.columns[algorithm]) for batch in batches if algorithm in batch.columns]
     if not wanted:
         return
     starts = list(accumulate((len(column) for _, column in wanted), initial=0))
     hits = register.search_values(algorithm, np.concatenate([column.values for _, column in wanted]))
+    entries = _entries_of(register, hits[1])
     for row, number, distance in zip(*(column.tolist() for column in hits), strict=True):
+        if number not in entries:
+            continue  # it left the register since it was found
         at = bisect_right(starts, row) - 1
         batch, column = wanted[at]
         sighting, place = column.rows[row - starts[at]], column.places[row - starts[at]]
         seen, fingerprint = batch[int(sighting)], batch.fingerprint(int(sighting), int(place))
-        yield _agreement(register.entry(number), seen, fingerprint, distance, seen.traceparent)
+        yield _agreement(entries[number], seen, fingerprint, distance, seen.traceparent)
 
 
 def _meet_register_derived(
-    register: Register, batches: Sequence[SeenBatch], derived_of: DerivedOf
+    register: RegisterView, batches: Sequence[SeenBatch], derived_of: DerivedOf
 ) -> Iterator[Agreement]:
     wanted = [
         (asked, seen, given, turned)
@@ -113,9 +120,16 @@ def _meet_register_derived(
         for seen in (batch[row],)
         for asked, given, turned in derived_of.of_sighting(seen)
     ]
-    for hit in register.search([asked for asked, *_ in wanted]):
-        _, seen, given, turned = wanted[hit.row]
-        yield _agreement(register.entry(hit.number), seen, given, hit.distance, seen.traceparent, turned)
+    hits = register.search([asked for asked, *_ in wanted])
+    entries = _entries_of(register, np.array([hit.number for hit in hits], dtype=np.int64))
+    for hit in hits:
+        if hit.number in entries:
+            _, seen, given, turned = wanted[hit.row]
+            yield _agreement(entries[hit.number], seen, given, hit.distance, seen.traceparent, turned)
+
+
+def _entries_of(register: RegisterView, numbers: Numbers) -> dict[int, Entry]:
+    return {entry.number: entry for entry in register.entries(np.unique(numbers))}
 
 
 def meet_history(history: History, entries: Sequence[Entry], derived_of: DerivedOf = NONE) -> list[Agreement]:

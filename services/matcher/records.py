@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.matcher.batch import SeenBatch
 from services.matcher.history import History
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry
 from shared.contracts.content import MODELS as CONTENT_MODELS
 from shared.contracts.content import ContentChanged, NegativeEntry
 from shared.contracts.event import Envelope, MalformedEvent, attributes_of, decode, read_event

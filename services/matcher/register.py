@@ -18,13 +18,13 @@ from uuid import UUID
 
 import numpy as np
 
-from services.matcher.fingerprint_table import FingerprintTable, Hit
-from services.matcher.index import Hashes, Hits
+from services.matcher.fingerprint_table import FingerprintTable
 from services.matcher.negative_list import NegativeList
 from services.matcher.register_contents import BURIED, NONE, Array, Contents
 from services.matcher.register_rows import Entries, own_distance, tidied
+from services.matcher.register_view import Entry, RegisterView
 from services.matcher.tier_parts import Measures
-from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
+from shared.contracts.content import ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.fingerprints import Algorithm, BadFingerprint, Fingerprint, parse_fingerprint
 
 _TIDIED_FROM = 1_024
@@ -37,24 +37,12 @@ MAX_AGE = timedelta(days=60)
 """A register further behind may have missed a tombstone: `delete.retention.ms` is 90 days."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One fingerprint of active content. `offset` is that of the content event that brought it, as it stands."""
-
-    number: int
-    content_id: UUID
-    offset: int
-    fingerprint: Fingerprint
-    assurance: Assurance
-    max_distance: int
-    traceparent: str | None = None
-
-
 class Register:
     """`position`: everything of the content log below it is applied. `at_end_at`: when it was last known to be at the log's end.
 
     `changes`: how often what it holds has changed; with `position` it tells whether a file of it is still the same.
-    Not to be used by two threads at once, but for `holds`, `revision_of` and `entries_from`, which may be asked beside anything.
+    Not to be used by two threads at once, but for `holds`, `revision_of` and `entries_from`, and for a `view` that was taken, which may
+    be asked beside anything.
     """
 
     def __init__(self, *, log_id: str, started_at: datetime) -> None:
@@ -215,11 +203,11 @@ class Register:
 
     @property
     def unindexed(self) -> int:
-        """Entries, or a few more, that the next search puts into the index first."""
+        """Entries, or a few more, that the next `view` puts into the index first."""
         return self._next_number - self._indexed_below
 
     def index(self) -> None:
-        """Put what was taken in into the index. Every search does; where nothing may wait, let more than `FEW` be done elsewhere."""
+        """Put what was taken in into the index. Every `view` does; where nothing may wait, let more than `FEW` be done elsewhere."""
         if not self.unindexed:
             return
         for algorithm, numbers, values in self._entries.values(self._entries.row_from(self._indexed_below)):
@@ -230,14 +218,10 @@ class Register:
                 self._table.add(zip(numbers.tolist(), fingerprints, strict=True))
         self._indexed_below = self._next_number
 
-    def search(self, wanted: Sequence[Fingerprint]) -> list[Hit]:
+    def view(self) -> RegisterView:
+        """What there is to be searched, all that was applied until now in it: see `RegisterView`."""
         self.index()
-        return self._table.search(wanted)
-
-    def search_values(self, algorithm: Algorithm, values: Hashes) -> Hits:
-        """As `FingerprintTable.search_values`."""
-        self.index()
-        return self._table.search_values(algorithm, values)
+        return RegisterView(table=self._table, entries=self.entries)
 
     def entry(self, number: int) -> Entry:
         """Raises KeyError."""

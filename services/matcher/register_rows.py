@@ -188,9 +188,12 @@ class Entries:
 
     def rows_of(self, numbers: Array) -> Array:
         """Of those that are there, in their order."""
-        known = self._columns["number"].view()
-        rows = np.minimum(known.searchsorted(numbers), max(0, len(known) - 1))
-        return rows[(known[rows] == numbers) & self._alive.array[rows]] if len(known) else rows[:0]
+        count = (
+            self._alive.count
+        )  # grown last, and asked first: each column has so many, also when they grow beside this
+        known = self._columns["number"].array[:count]
+        rows = np.minimum(known.searchsorted(numbers), max(0, count - 1))
+        return rows[(known[rows] == numbers) & self._alive.array[rows]] if count else rows[:0]
 
     def numbers_from(self, offset: int) -> Array:
         """int64, rising: of what is there, brought at `offset` or later."""

@@ -24,7 +24,8 @@ from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver,
 from services.matcher.pace import Pace
 from services.matcher.parts import Turn, chunks_of
 from services.matcher.records import admit_record, apply_content, decode_sightings
-from services.matcher.register import FEW, Entry, Register
+from services.matcher.register import FEW, Register
+from services.matcher.register_view import Entry
 from services.matcher.sending import Found, Sender
 from services.matcher.snapshots import Snapshots
 from services.matcher.takeover import Moved, TakeOver, shared_history
@@ -46,7 +47,9 @@ from shared.metrics import SIGHTINGS_AT_ONCE, SIGHTINGS_MATCHED
 log = structlog.get_logger(__name__)
 
 CHUNK = 2000
-"""Fingerprints in one query: bounds how long the register or a history is not to be changed."""
+"""Fingerprints looked up in a history at once: bounds how long it is not to be changed."""
+MANY = 16_384
+"""Fingerprints looked up in the register at once: more together are cheaper, and nothing waits for them but their own matches."""
 _POLL_SECONDS = 0.5
 _CATCH_UP_SECONDS, _CATCH_UP_TRIES = 0.05, 40
 _HURRY_SECONDS = 0.05
@@ -76,7 +79,7 @@ class Session:
         self._group = group
         self._content = content
         self._derived_of = DerivedOf(surroundings.policy.derived_orientations_of)
-        self._chunk = CHUNK // self._derived_of.queries_for_one
+        self._chunk, self._many = (size // self._derived_of.queries_for_one for size in (CHUNK, MANY))
         self._register_lock = asyncio.Lock()
         self.snapshots = Snapshots(surroundings, memory, register, self._register_lock)
         self._sender = Sender(surroundings, register, publisher)
@@ -306,13 +309,15 @@ class Session:
         """Match sightings with the register; durable when it returns."""
         of_partition = {owned.partition.partition: owned for owned, _ in sightings}
         found: list[Found] = []
-        for part in chunks_of([batch for _, batch in sightings], self._chunk):
+        for part in chunks_of([batch for _, batch in sightings], self._many):
             async with self._register_lock:
                 await self._index_register()
-                pairs = sum(batch.fingerprints for batch in part) * sum(self._register.sizes().values())
-                pairs *= self._derived_of.queries_for_one
-                meet = partial(meet_register, self._register, part, self._derived_of)
-                agreements: list[Agreement] = await self._compute(pairs, meet)
+                register = self._register.view()
+            # The lock is let go: content goes on entering, and is matched with these sightings by its own scan of the histories.
+            pairs = sum(batch.fingerprints for batch in part) * sum(self._register.sizes().values())
+            pairs *= self._derived_of.queries_for_one
+            meet = partial(meet_register, register, part, self._derived_of)
+            agreements: list[Agreement] = await self._compute(pairs, meet)
             found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
         reported = [(owned, seen) for owned, batch in sightings for seen in batch.reported()]
         with _busy(of_partition.values()):

@@ -43,7 +43,7 @@ class Snapshots:
     """Of one session. `state` None in the surroundings: nothing is ever written."""
 
     def __init__(self, surroundings: Surroundings, memory: Memory, register: Register, lock: asyncio.Lock) -> None:
-        """`lock`: held by whoever changes the register, or searches it in a thread."""
+        """`lock`: held by whoever changes the register, or takes a view or a copy of it."""
         self._surroundings = surroundings
         self._lock = lock
         self._memory = memory

@@ -17,7 +17,8 @@ from services.matcher.history import History
 from services.matcher.owned import THE_CONTENT, Memory, Owned, SharedHistory, StartOver, Surroundings
 from services.matcher.reading import current_logs, read_stretch
 from services.matcher.records import admit_record, decode_sightings
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry
 from shared.contracts.sightings import UrlErased
 from shared.contracts.topics import CONTENT
 from shared.errors import Poison

@@ -54,7 +54,10 @@ def met(value: bytes, sighting: Seen, derived_of: DerivedOf) -> list[Agreement]:
     entries = register.apply(0, content(UUID(int=1), 1, registered(value)))
     history = History(log_id="l", position=0, kept=Policy().history_kept, told_at=NOW)
     history.admit([sighting])
-    one, other = meet_register(register, [as_batch(sighting)], derived_of), meet_history(history, entries, derived_of)
+    one, other = (
+        meet_register(register.view(), [as_batch(sighting)], derived_of),
+        meet_history(history, entries, derived_of),
+    )
 
     def facts(agreements: list[Agreement]) -> set[tuple[object, ...]]:
         return {(a.fingerprint, a.distance, a.orientation, a.guards, a.subject) for a in agreements}

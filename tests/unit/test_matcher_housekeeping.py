@@ -50,7 +50,7 @@ class Watched:
         self.register.index()
 
     def ask(self, *values: bytes) -> None:
-        self.register.search([Fingerprint(algorithm=Algorithm.PDQ, value=value) for value in values])
+        self.register.view().search([Fingerprint(algorithm=Algorithm.PDQ, value=value) for value in values])
 
     async def measured(self) -> dict[str, float]:
         """Counters since this began, gauges as they are."""

@@ -17,7 +17,8 @@ from services.matcher.join import (
     one_for_each,
     unmatched_record,
 )
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry
 from services.matcher.seen import Seen
 from shared.contracts.content import Assurance
 from shared.contracts.event import decode

@@ -27,7 +27,7 @@ def a_register() -> Register:
 
 
 def found(register: Register, value: bytes) -> set[UUID]:
-    hits = register.search([Fingerprint(algorithm=Algorithm.PDQ, value=value)])
+    hits = register.view().search([Fingerprint(algorithm=Algorithm.PDQ, value=value)])
     return {register.entry(hit.number).content_id for hit in hits}
 
 

@@ -10,7 +10,8 @@ import pytest
 from services.matcher.history import History
 from services.matcher.join import Agreement, meet_history
 from services.matcher.owned import Owned, SharedHistory, Surroundings
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry
 from services.matcher.sending import BATCH, Sender
 from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, MatchFound

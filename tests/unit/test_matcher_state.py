@@ -188,7 +188,7 @@ def test_a_register_read_back_keeps_revisions_and_withdrawals(tmp_path: Path) ->
     assert tuple(again.entries_from(0)) == entries
     assert again.negative_list.entries() == (harmless,)
     assert again.negative_list.nearest([MD5]) == {MD5: 0}
-    assert [hit.number for hit in again.search([Fingerprint(algorithm=Algorithm.PDQ, value=VALUES[0])])] == [
+    assert [hit.number for hit in again.view().search([Fingerprint(algorithm=Algorithm.PDQ, value=VALUES[0])])] == [
         entries[0].number
     ]
     assert again.apply(8, content(withdrawn, 5, registered(VALUES[2]))) == ()
@@ -268,9 +268,9 @@ def test_a_register_uses_the_index_of_just_its_file_or_builds_one(
     assert tuple(again.entries_from(0)) == tuple(register.entries_from(0))
     wanted = [Fingerprint(algorithm=Algorithm.PDQ, value=value) for value in MANY]
     wanted.append(Fingerprint(algorithm=Algorithm.MD5, value=VALUES[0][:16]))
-    assert sorted(map(repr, again.search(wanted))) == sorted(map(repr, register.search(wanted)))
+    assert sorted(map(repr, again.view().search(wanted))) == sorted(map(repr, register.view().search(wanted)))
     (more,) = again.apply(3, content(UUID(int=2), 1, registered(MANY[15])))
-    assert [hit.number for hit in again.search(wanted[15:16])] == [more.number]
+    assert [hit.number for hit in again.view().search(wanted[15:16])] == [more.number]
 
 
 def test_a_register_small_enough_has_no_index_on_disk(tmp_path: Path) -> None:

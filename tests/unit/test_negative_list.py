@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from services.matcher.join import Agreement, match_record, with_negative_list
 from services.matcher.negative_list import NegativeList
 from services.matcher.records import apply_content
-from services.matcher.register import Entry, Register
+from services.matcher.register import Register
+from services.matcher.register_view import Entry
 from services.matcher.seen import Seen
 from shared.contracts.content import Assurance, NegativeEntry
 from shared.contracts.event import MalformedEvent
