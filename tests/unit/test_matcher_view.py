@@ -62,8 +62,9 @@ Change = Callable[[Register], object]
 
 
 def _enters(register: Register) -> None:
-    for number, value in enumerate(VALUES[100:], start=100):
-        register.apply(number, content(UUID(int=number), 1, registered(value)))
+    with register.gathering():
+        for number, value in enumerate(VALUES[100:], start=100):
+            register.apply(number, content(UUID(int=number), 1, registered(value)))
 
 
 def _leaves(register: Register) -> None:
