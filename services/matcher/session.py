@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -96,6 +96,7 @@ class Session:
             index_register=self.index_register,
         )
         self._tasks: asyncio.TaskGroup | None = None
+        self._telling: asyncio.Task[None] | None = None
         self.owned: dict[TopicPartition, Owned] = {}
         self.polled = False
         self.at_end = False
@@ -261,20 +262,26 @@ class Session:
         self._memory.histories[owned.partition.partition] = owned.shared
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Remember, match, publish, commit: one poll's records of all partitions together."""
+        """Remember and look up one poll's records of all partitions together. They are told of while the next ones are read."""
         of_partition: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
         for record in records:
             of_partition[record.topic_partition].append(record)
         work = [(self.owned[one], of_partition[one]) for one in of_partition if self._is_ready(one)]
         upto = {owned: self._position(owned) for owned, _ in work}
+        if any(self.snapshots.due(owned) for owned in upto):
+            await self._told()  # a history is written as it is committed: it must not always be a step ahead
         batches: list[tuple[Owned, SeenBatch]] = []
         for owned, theirs in work:
             batches.extend((owned, batch) for batch in await self.admit(owned, theirs, upto[owned]))
-        await self.match(batches)
-        for owned, position in upto.items():
-            owned.handled_to = position
-        await self.commit(upto)
-        SIGHTINGS_MATCHED.inc(sum(len(batch) for _, batch in batches))
+        found = await self.look_up(batches)
+        await self._told()
+        assert self._tasks is not None
+        self._telling = self._tasks.create_task(self.tell(found, batches, upto))
+
+    async def _told(self) -> None:
+        """Wait until what was looked up last is told of and committed. Should that fail, so does the session."""
+        if self._telling is not None:
+            await asyncio.wait({self._telling})
 
     def _is_ready(self, partition: TopicPartition) -> bool:
         return partition in self.owned and self.owned[partition].ready
@@ -305,8 +312,8 @@ class Session:
             await self._set_aside(record, why, self._logs.sightings)
         return batches
 
-    async def match(self, sightings: Sequence[tuple[Owned, SeenBatch]]) -> None:
-        """Match sightings with the register; durable when it returns."""
+    async def look_up(self, sightings: Sequence[tuple[Owned, SeenBatch]]) -> list[Found]:
+        """What these sightings, which are in the history, agree with in the register."""
         of_partition = {owned.partition.partition: owned for owned, _ in sightings}
         found: list[Found] = []
         for part in chunks_of([batch for _, batch in sightings], self._many):
@@ -319,9 +326,19 @@ class Session:
             meet = partial(meet_register, register, part, self._derived_of)
             agreements: list[Agreement] = await self._compute(pairs, meet)
             found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
+        return found
+
+    async def tell(
+        self, found: Sequence[Found], sightings: Sequence[tuple[Owned, SeenBatch]], upto: Mapping[Owned, int]
+    ) -> None:
+        """Publish what was found of these sightings, and commit up to where they stand once that is durable."""
         reported = [(owned, seen) for owned, batch in sightings for seen in batch.reported()]
-        with _busy(of_partition.values()):
+        with _busy({owned for owned, _ in sightings}):
             await self._sender.send(found, reported)
+        for owned, position in upto.items():
+            owned.handled_to = position
+        await self.commit(upto)
+        SIGHTINGS_MATCHED.inc(sum(len(batch) for _, batch in sightings))
 
     # Commits
 

@@ -57,11 +57,16 @@ class Snapshots:
     # Freezing
 
     def after_commit(self, owned: Owned) -> None:
-        """Freeze the partition's history, should it be time and what is in it be what is committed."""
-        shared, now = owned.shared, self._surroundings.clock()
+        """Freeze the partition's history, should it be due and what is in it be what is committed."""
+        if self.due(owned):
+            self._freeze_history(owned, self._surroundings.clock())
+
+    def due(self, owned: Owned) -> bool:
+        """It is time to write the partition's history."""
+        shared = owned.shared
         many = shared.history.admitted - shared.written_admitted >= self._surroundings.policy.snapshot_sightings
-        if many or now - shared.written_at >= self._every():
-            self._freeze_history(owned, now)
+        late = self._surroundings.clock() - shared.written_at >= self._every()
+        return shared.history.folder is not None and (many or late)
 
     async def after_scan(self) -> None:
         """Freeze the register, should it be time and something have changed."""

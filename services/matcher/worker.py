@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -39,6 +40,8 @@ class Matcher:
                 attempt = 1 if self._was_ready() else attempt + 1
                 names = sorted({type(error).__name__ for error in leaves(errors)})
                 log.warning("matcher.interrupted", errors=names, attempt=attempt)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # a group of tasks tells of its errors alone, of which there may be one at the same moment
             await self._surroundings.sleep(backoff_seconds(attempt, random.random(), first=0.2))  # noqa: S311 - jitter
 
     async def _run_session(self) -> None:

@@ -44,7 +44,7 @@ async def nothing(*_: object) -> None:
 
 
 def look_at_register_before_adding(patch: Patch) -> None:
-    admit, match, waiting = Session.admit, Session.match, "waiting"
+    admit, look_up, waiting = Session.admit, Session.look_up, "waiting"
 
     async def only_decode(self: Any, owned: Any, records: Any, position: int) -> Any:
         decoded = []
@@ -56,13 +56,14 @@ def look_at_register_before_adding(patch: Patch) -> None:
         self.__dict__.setdefault(waiting, []).append((owned, records, position))
         return [one for one in decoded if isinstance(one, SeenBatch)]
 
-    async def match_then_add(self: Any, sightings: Any) -> None:
-        await match(self, sightings)
+    async def look_up_then_add(self: Any, sightings: Any) -> Any:
+        found = await look_up(self, sightings)
         for owned, records, position in self.__dict__.pop(waiting, []):
             await admit(self, owned, records, position)
+        return found
 
     patch(Session, "admit", only_decode)
-    patch(Session, "match", match_then_add)
+    patch(Session, "look_up", look_up_then_add)
 
 
 def look_at_history_before_adding(patch: Patch) -> None:
@@ -101,16 +102,15 @@ def look_at_history_before_adding(patch: Patch) -> None:
 
 
 def commit_sightings_before_durable(patch: Patch) -> None:
-    match = Session.match
+    tell = Session.tell
 
-    async def commit_first(self: Any, sightings: Any) -> None:
-        owners = {owned for owned, _ in sightings}
-        for owned in owners:
-            owned.handled_to = self._position(owned)
-        await self.commit(owners)
-        await match(self, sightings)
+    async def commit_first(self: Any, found: Any, sightings: Any, upto: Any) -> None:
+        for owned, position in upto.items():
+            owned.handled_to = position
+        await self.commit(upto)
+        await tell(self, found, sightings, upto)
 
-    patch(Session, "match", commit_first)
+    patch(Session, "tell", commit_first)
 
 
 def commit_content_before_durable(patch: Patch) -> None:

@@ -306,7 +306,9 @@ class World:
                 offset=offset,
             )
             seen = await self._done(asyncio.create_task(session.admit(owned, [record], 0)))
-            await self._done(asyncio.create_task(session.match([(owned, batch) for batch in seen])))
+            sightings_read = [(owned, batch) for batch in seen]
+            found = await self._done(asyncio.create_task(session.look_up(sightings_read)))
+            await self._done(asyncio.create_task(session.tell(found, sightings_read, {})))
         self.truth.placed.append(Placed(partition, offset, self.storage.now, one.url_key, names, one.sighting_id, None))
         self.note(f"repaired {one.url_key} at {partition}/{offset}")
 
