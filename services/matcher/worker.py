@@ -35,13 +35,11 @@ class Matcher:
         while True:
             self._session = None
             try:
-                await self._run_session()
+                await _or_stopped(asyncio.create_task(self._run_session()))
             except* Transient as errors:
                 attempt = 1 if self._was_ready() else attempt + 1
                 names = sorted({type(error).__name__ for error in leaves(errors)})
                 log.warning("matcher.interrupted", errors=names, attempt=attempt)
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError  # a group of tasks tells of its errors alone, of which there may be one at the same moment
             await self._surroundings.sleep(backoff_seconds(attempt, random.random(), first=0.2))  # noqa: S311 - jitter
 
     async def _run_session(self) -> None:
@@ -91,6 +89,19 @@ class Matcher:
         """Why it is not ready; empty when register and owned partitions are restored."""
         session = self._session
         return ("the event log is not reached",) if session is None else session.not_ready()
+
+
+async def _or_stopped(session: asyncio.Task[None]) -> None:
+    """What comes of it. Cancelled meanwhile, it is cancelled: a group of tasks that fails at that moment tells of its failure alone."""
+    try:
+        await asyncio.wait({session})
+    except asyncio.CancelledError:
+        session.cancel()
+        await asyncio.wait({session})
+        if not session.cancelled() and (error := session.exception()) is not None:
+            log.warning("matcher.failed_at_stop", errors=sorted({type(one).__name__ for one in leaves(error)}))
+        raise
+    await session
 
 
 def leaves(error: BaseException) -> list[BaseException]:
