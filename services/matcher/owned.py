@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -135,3 +136,15 @@ class Owned:
     @property
     def history(self) -> History:
         return self.shared.history
+
+
+@contextmanager
+def busy(partitions: Collection[Owned]) -> Iterator[None]:
+    """Marks of erasures are kept while matches are between being found and being sent."""
+    for owned in partitions:
+        owned.matching += 1
+    try:
+        yield
+    finally:
+        for owned in partitions:
+            owned.matching -= 1

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +19,7 @@ from services.matcher.commits import Logs, Pair, as_commit
 from services.matcher.derived import DerivedOf
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
-from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings, in_full
+from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings, busy, in_full
 from services.matcher.pace import Pace
 from services.matcher.parts import Turn, chunks_of
 from services.matcher.records import admit_record, apply_content, decode_sightings
@@ -192,7 +191,7 @@ class Session:
     async def scan(self, entries: Sequence[Entry], over: Sequence[Owned]) -> None:
         """Match entries with what these partitions remember; durable when it returns. Of a lazy sequence few are values at once."""
         found: list[Found] = []
-        with _busy(over):
+        with busy(over):
             for start in range(0, len(entries) if over else 0, self._chunk):
                 if start:
                     await self._surroundings.sleep(0)
@@ -333,7 +332,7 @@ class Session:
     ) -> None:
         """Publish what was found of these sightings, and commit up to where they stand once that is durable."""
         reported = [(owned, seen) for owned, batch in sightings for seen in batch.reported()]
-        with _busy({owned for owned, _ in sightings}):
+        with busy({owned for owned, _ in sightings}):
             await self._sender.send(found, reported)
         for owned, position in upto.items():
             owned.handled_to = position
@@ -407,15 +406,3 @@ class Session:
     async def _set_aside(self, record: Record, error: Poison, log_id: str) -> None:
         letter = letter_of(record, error, group=GROUP, log_id=log_id, at=self._surroundings.clock())
         await self._sender.send_dead_letter(letter)
-
-
-@contextmanager
-def _busy(partitions: Collection[Owned]) -> Iterator[None]:
-    """Marks of erasures are kept while matches are between being found and being sent."""
-    for owned in partitions:
-        owned.matching += 1
-    try:
-        yield
-    finally:
-        for owned in partitions:
-            owned.matching -= 1

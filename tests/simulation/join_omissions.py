@@ -363,7 +363,7 @@ def choose_before_looking(patch: Patch) -> None:
 
 
 def marks_dropped_while_matching(patch: Patch) -> None:
-    patch(session_module, "_busy", lambda partitions: nullcontext())
+    patch(session_module, "busy", lambda partitions: nullcontext())
 
 
 # The register
