@@ -15,13 +15,14 @@ from shared.log.port import Commit, OutgoingRecord, Polled, Record, TopicPartiti
 
 @dataclass
 class MemoryLog:
-    """`partitions`: how many each topic has."""
+    """`partitions`: how many each topic has. `removed`: where there is no record any more, as after compaction or a redaction."""
 
     partitions: Mapping[str, int]
     records: defaultdict[TopicPartition, list[Record]] = field(default_factory=lambda: defaultdict(list))
     commits: dict[TopicPartition, Commit] = field(default_factory=dict)
     grown: asyncio.Condition = field(default_factory=asyncio.Condition)
     redacts: bool = False
+    removed: set[tuple[TopicPartition, int]] = field(default_factory=set)
 
     async def log_id(self, topic: str) -> str:
         return f"memory/{topic}"
@@ -96,7 +97,7 @@ class MemoryReader:
             some = self._log.records[partition][self._positions[partition] :][: max_records - len(found)]
             if partition not in self._paused:
                 self._positions[partition] += len(some)
-                found.extend(some)
+                found.extend(one for one in some if (partition, one.offset) not in self._log.removed)
         return tuple(found)
 
     def _left(self, partition: TopicPartition) -> bool:

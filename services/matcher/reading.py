@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from services.matcher.commits import Logs
 from services.matcher.owned import StartOver
+from services.matcher.pace import Pace
 from shared.contracts.topics import CONTENT, SIGHTINGS
 from shared.log.port import EventLog, OffsetOutOfRange, Record, TopicPartition
 
 _WAIT_SECONDS = 0.1
 """Holes at the end of a stretch bring no record; the position tells that it is read."""
-_RECORDS = 200
+_MOST_RECORDS = 200
+"""At once; fewer where they are large (`pace.py`)."""
 
 Take = Callable[[Sequence[Record], int], Awaitable[None]]
 """Is given the next records and the position after them."""
@@ -29,16 +31,18 @@ async def read_stretch(log: EventLog, partition: TopicPartition, *, start: int, 
     """
     if start >= upto:
         return
+    pace = Pace(most=_MOST_RECORDS)
     async with log.reader() as reader:
         await reader.assign({partition: start})
         while (position := reader.position(partition)) < upto:
             try:
-                records = await reader.read(timeout_seconds=_WAIT_SECONDS, max_records=_RECORDS)
+                records = await reader.read(timeout_seconds=_WAIT_SECONDS, max_records=pace.records)
             except OffsetOutOfRange as error:
                 kept = await log.beginning(partition)
                 if kept <= position:
                     raise StartOver("the position is past the end: the log was made anew") from error
                 await reader.assign({partition: kept})
                 continue
+            pace.took(records, seconds=0.0)
             wanted = [record for record in records if record.offset < upto]
             await take(wanted, min(reader.position(partition), upto))

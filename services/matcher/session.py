@@ -20,7 +20,7 @@ from services.matcher.derived import DerivedOf
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
 from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings, busy, in_full
-from services.matcher.pace import Pace
+from services.matcher.pace import Pace, in_parts
 from services.matcher.parts import Turn, chunks_of
 from services.matcher.records import admit_record, apply_content, decode_sightings
 from services.matcher.register import FEW, Register
@@ -217,10 +217,10 @@ class Session:
                 raise StartOver("a sightings position is not there any more") from error
             self._change_ownership(polled)
             self.polled = True
+            began = self._surroundings.clock()
+            await self.handle(polled.records)
             if polled.records:
-                began = self._surroundings.clock()
-                await self.handle(polled.records)
-                self._pace.took(len(polled.records), (self._surroundings.clock() - began).total_seconds())
+                self._pace.took(polled.records, (self._surroundings.clock() - began).total_seconds())
                 SIGHTINGS_AT_ONCE.set(self._pace.records)
 
     async def _building_caught_up(self) -> bool:
@@ -261,17 +261,29 @@ class Session:
         self._memory.histories[owned.partition.partition] = owned.shared
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Remember and look up one poll's records of all partitions together. They are told of while the next ones are read."""
+        """Remember and look up one poll's records of all partitions together, in parts that fit into memory. A part is told of while
+        the next one is read."""
+        handled = 0
+        for part in in_parts(records):
+            handled += len(part)
+            await self._handle_part(part, {one.topic_partition: one.offset for one in reversed(records[handled:])})
+
+    async def _handle_part(self, records: Sequence[Record], goes_on_at: Mapping[TopicPartition, int]) -> None:
+        """`goes_on_at`: where the poll has more records. Elsewhere all below the position is handled: what was removed at the end of
+        the log, or never was a record, does not come."""
         of_partition: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
         for record in records:
             of_partition[record.topic_partition].append(record)
-        work = [(self.owned[one], of_partition[one]) for one in of_partition if self._is_ready(one)]
-        upto = {owned: self._position(owned) for owned, _ in work}
+        ready = [owned for owned in self.owned.values() if owned.ready]
+        upto = {owned: goes_on_at.get(owned.partition, self._position(owned)) for owned in ready}
+        upto = {owned: position for owned, position in upto.items() if position != owned.handled_to}
+        if not upto:
+            return
         if any(self.snapshots.due(owned) for owned in upto):
             await self._told()  # a history is written as it is committed: it must not always be a step ahead
         batches: list[tuple[Owned, SeenBatch]] = []
-        for owned, theirs in work:
-            batches.extend((owned, batch) for batch in await self.admit(owned, theirs, upto[owned]))
+        for owned, position in upto.items():
+            batches.extend((owned, batch) for batch in await self.admit(owned, of_partition[owned.partition], position))
         found = await self.look_up(batches)
         await self._told()
         assert self._tasks is not None
@@ -281,9 +293,6 @@ class Session:
         """Wait until what was looked up last is told of and committed. Should that fail, so does the session."""
         if self._telling is not None:
             await asyncio.wait({self._telling})
-
-    def _is_ready(self, partition: TopicPartition) -> bool:
-        return partition in self.owned and self.owned[partition].ready
 
     def _position(self, owned: Owned) -> int:
         try:
