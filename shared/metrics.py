@@ -46,6 +46,19 @@ HISTORY_BYTES = Gauge("takedown_history_bytes", "Bytes of what is remembered", (
 """where: memory, disk"""
 SNAPSHOT_AGE = Gauge("takedown_snapshot_age_seconds", "Since what is in the file was taken", ("what",))
 SNAPSHOT_SECONDS = Histogram("takedown_snapshot_seconds", "Time to write a file of it", ("what",), buckets=_LATENCY)
+HISTORY_HEAD = Gauge("takedown_history_head_entries", "Sightings remembered that are in no segment yet", ("partition",))
+HISTORY_INDEX_BYTES = Gauge(
+    "takedown_history_index_bytes", "Bytes of the segments' indexes, mapped files among them", ("partition",)
+)
+HISTORY_MERGES = Counter(
+    "takedown_history_merges", "Segments built of new sightings and younger segments", ("partition",)
+)
+HISTORY_MERGE_SECONDS = Counter("takedown_history_merge_seconds", "Seconds spent on building them", ("partition",))
+HISTORY_QUERIES = Counter("takedown_history_queries", "PDQ values looked up in histories, of each partition anew")
+HISTORY_CANDIDATES = Counter("takedown_history_candidates", "Remembered PDQ values in segments compared for them")
+HISTORY_SCANS = Counter(
+    "takedown_history_scans", "Lookups that a crowded bucket turned into comparing all of a segment"
+)
 HISTORY_SIZE = Gauge("takedown_history_entries", "Sightings remembered, by partition", ("partition",))
 SIGHTINGS_MATCHED = Counter("takedown_sightings_matched", "Sightings that met the register")
 SIGHTINGS_AT_ONCE = Gauge("takedown_sightings_records_at_once", "Records of sightings that are asked for at once")

@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from shutil import rmtree
 
 import numpy as np
-import numpy.typing as npt
 
 from services.matcher.arrivals import arrivals_of
 from services.matcher.columns import ALGORITHMS, Columns, Mask, Rows, to_micros
 from services.matcher.fingerprint_table import Hit
 from services.matcher.head import Head, Wanted
 from services.matcher.seen import Remembered, Seen, Url, url_digest
-from services.matcher.segments import Built, Segment, build
-from shared.fingerprints import Fingerprint
+from services.matcher.segment_building import Job, died_meanwhile
+from services.matcher.segments import Segment
+from services.matcher.tier_parts import Measures, SearchCounts
+from shared.fingerprints import Algorithm, Fingerprint
 
 HEAD_ENTRIES = 32_768
 """Entries in a head that is sealed; with twice as many sightings (repeats) it is sealed, too."""
@@ -48,28 +48,6 @@ RunTask = Callable[[Task], None]
 
 def at_once(task: Task) -> None:
     task()
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Job:
-    """Building one segment of the parts `sources`, as they were when it began."""
-
-    sources: tuple[int, ...]
-    into: int
-    frozen: tuple[tuple[Columns, Mask], ...]
-    folder: Path | None
-    built: Built | None = None
-    failure: OSError | None = None
-    done: bool = False
-
-    def run(self) -> None:
-        try:
-            self.built = build(self.frozen, self.folder)
-        except OSError as error:  # no space, most likely: what was to be merged stays as it is
-            self.failure = error
-            if self.folder is not None:
-                rmtree(self.folder, ignore_errors=True)
-        self.done = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +91,17 @@ class History:
         self._sealed: list[tuple[int, Head]] = []
         self._head: tuple[int, Head] = (1, Head())
         self._next_number = 2
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self._failures: list[OSError] = []
         self._failed = False
         self._retry_at: datetime | None = None
         self._dead_since: dict[int, datetime] = {}
         self._erased_since: dict[int, datetime] = {}
+        self._built = 0
+        self._build_seconds = 0.0
+        self._queries = 0
+        self._gone_counts = SearchCounts()
+        """Of segments that are not there any more."""
 
     def __len__(self) -> int:
         return sum(part.living for _, part in self._parts())
@@ -219,6 +202,7 @@ class History:
                 continue
             raw = b"".join(wanted[row].value for row in rows)
             values = np.frombuffer(raw, dtype=np.uint8).reshape(-1, algorithm.size_bytes)
+            self._queries += len(rows) if algorithm is Algorithm.PDQ else 0
             for number, part in self._parts():
                 found, there, distances = part.search(algorithm, values)
                 alive = part.alive[there]
@@ -240,6 +224,26 @@ class History:
     def erased_after(self, seen: Seen) -> bool:
         """Its URL was erased after it was seen."""
         return bool(self._erased) and self._erased.get(url_digest(*seen.url), -1) > seen.offset
+
+    def measures(self) -> Measures:
+        """Of the segments' indexes. `head_entries`: what is in no segment yet; `merges`: segments built; a query counts once, however
+        many segments it is asked of."""
+        return Measures(
+            head_entries=sum(part.living for part in (self._head[1], *(head for _, head in self._sealed))),
+            nbytes=sum(segment.table.nbytes for _, segment in self._segments),
+            merges=self._built,
+            merge_seconds=self._build_seconds,
+            counts=self._counted(self._segments),
+        )
+
+    def _counted(self, segments: Sequence[tuple[int, Segment]]) -> SearchCounts:
+        """In these, and in those that are gone."""
+        counts = [self._gone_counts, *(segment.counts for _, segment in segments)]
+        return SearchCounts(
+            queries=self._queries,
+            candidates=sum(one.candidates for one in counts),
+            scans=sum(one.scans for one in counts),
+        )
 
     # Sealing, merging, clearing
 
@@ -278,6 +282,7 @@ class History:
                 if not self._job.done:
                     return
                 self._put_in_place(self._job)
+            self._gone_counts = self._counted([(number, one) for number, one in self._segments if not one.living])
             self._segments = [(number, one) for number, one in self._segments if one.living]
             self._sealed = [(number, one) for number, one in self._sealed if one.living]
             sources = () if self._failed else self._due(now)
@@ -323,7 +328,7 @@ class History:
         for source in sources:
             parts[source].holds_erased = False  # what is erased from here on is seen when the segment is put in place
         number = self._take_number()
-        self._job = _Job(
+        self._job = Job(
             sources=sources,
             into=number,
             frozen=tuple((parts[source].unchanging(), parts[source].alive.copy()) for source in sources),
@@ -331,7 +336,7 @@ class History:
         )
         self.run(self._job.run)
 
-    def _put_in_place(self, job: _Job) -> None:
+    def _put_in_place(self, job: Job) -> None:
         self._job = None
         parts = dict(self._parts())
         if job.built is None:
@@ -342,10 +347,12 @@ class History:
             self._failed = True
             return
         segment, built = job.built.segment, job.built
-        died = _died_meanwhile(built, [parts[source].alive for source in job.sources])
+        died = died_meanwhile(built, [parts[source].alive for source in job.sources])
         segment.kill(died)
         segment.holds_erased = any(parts[source].holds_erased for source in job.sources)
+        self._built, self._build_seconds = self._built + 1, self._build_seconds + job.seconds
         gone = set(job.sources)
+        self._gone_counts = self._counted([(number, one) for number, one in self._segments if number in gone])
         self._sealed = [(number, one) for number, one in self._sealed if number not in gone]
         place = next((at for at, (number, _) in enumerate(self._segments) if number in gone), len(self._segments))
         after = [(number, one) for number, one in self._segments[place:] if number not in gone]
@@ -382,12 +389,3 @@ class History:
 
 def segment_name(number: int) -> str:
     return f"segment-{number:010d}"
-
-
-def _died_meanwhile(built: Built, alive: Sequence[Mask]) -> npt.NDArray[np.int64]:
-    """The entries of what was built that died in their sources since it began."""
-    there = np.zeros(len(built.source), dtype=np.bool_)
-    for place, mask in enumerate(alive):
-        mine = built.source == place
-        there[mine] = mask[built.row[mine]]
-    return np.flatnonzero(~there)

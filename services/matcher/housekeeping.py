@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from services.matcher.commits import Logs, Pair
-from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings
+from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, SharedHistory, StartOver, Surroundings
 from services.matcher.reading import current_logs
 from services.matcher.register import Register
 from shared.contracts.topics import CONTENT
@@ -17,6 +17,13 @@ from shared.fingerprints import Algorithm
 from shared.log.port import TopicPartition, UnknownTopic
 from shared.metrics import (
     HISTORY_BYTES,
+    HISTORY_CANDIDATES,
+    HISTORY_HEAD,
+    HISTORY_INDEX_BYTES,
+    HISTORY_MERGE_SECONDS,
+    HISTORY_MERGES,
+    HISTORY_QUERIES,
+    HISTORY_SCANS,
     HISTORY_SIZE,
     INDEX_BYTES,
     INDEX_CANDIDATES,
@@ -133,9 +140,21 @@ class Housekeeping:
             HISTORY_SIZE.labels(str(partition.partition)).set(len(one.history))
             HISTORY_BYTES.labels(str(partition.partition), "memory").set(one.history.memory_bytes)
             HISTORY_BYTES.labels(str(partition.partition), "disk").set(one.history.disk_bytes)
+            self._measure_history(str(partition.partition), one.shared)
             if one.ready:
                 end = await self._surroundings.log.end(partition)
                 LAG.labels(GROUP, partition.topic, str(partition.partition)).set(max(0, end - one.handled_to))
+
+    def _measure_history(self, partition: str, shared: SharedHistory) -> None:
+        before, now = shared.measured, shared.history.measures()
+        shared.measured = now
+        HISTORY_HEAD.labels(partition).set(now.head_entries)
+        HISTORY_INDEX_BYTES.labels(partition).set(now.nbytes)
+        HISTORY_MERGES.labels(partition).inc(now.merges - before.merges)
+        HISTORY_MERGE_SECONDS.labels(partition).inc(now.merge_seconds - before.merge_seconds)
+        HISTORY_QUERIES.inc(now.counts.queries - before.counts.queries)
+        HISTORY_CANDIDATES.inc(now.counts.candidates - before.counts.candidates)
+        HISTORY_SCANS.inc(now.counts.scans - before.counts.scans)
 
     def _measure_index(self) -> None:
         """What the index counts from its making on becomes what these counters count from the process's start on."""

@@ -14,6 +14,7 @@ from services.matcher.commits import Pair
 from services.matcher.history import HEAD_ENTRIES, History, RunTask
 from services.matcher.register import Register
 from services.matcher.state_files import StateFiles
+from services.matcher.tier_parts import UNMEASURED, Measures
 from shared.clock import Clock, system_clock
 from shared.contracts.topics import CONTENT
 from shared.errors import Transient
@@ -89,11 +90,12 @@ class Surroundings:
 @dataclass(eq=False, slots=True, kw_only=True)
 class SharedHistory:
     """A history, and the lock that keeps a query in a thread apart from changes. `written_at`: when it was last taken for its files,
-    or came to be; `written_admitted`: what it had admitted then."""
+    or came to be; `written_admitted`: what it had admitted then. `measured`: what is in the metrics of it."""
 
     history: History
     written_at: datetime
     written_admitted: int = 0
+    measured: Measures = UNMEASURED
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -22,6 +22,7 @@ from services.matcher.head import Wanted
 from services.matcher.index import Hashes, Hits
 from services.matcher.index_file import BadIndexFile, Stored, read_stored, write_stored
 from services.matcher.seen import Remembered
+from services.matcher.tier_parts import SearchCounts
 from shared.fingerprints import Algorithm
 
 _KIND = "history"
@@ -59,6 +60,11 @@ class Segment:
     @property
     def disk_bytes(self) -> int:
         return 0 if self.folder is None else sum(one.stat().st_size for one in self.folder.rglob("*") if one.is_file())
+
+    @property
+    def counts(self) -> SearchCounts:
+        """Of its index of PDQ values."""
+        return self.table.measures()[Algorithm.PDQ].counts
 
     def unchanging(self) -> Columns:
         return self.columns

@@ -40,6 +40,9 @@ class Measures:
     counts: SearchCounts
 
 
+UNMEASURED = Measures(head_entries=0, nbytes=0, merges=0, merge_seconds=0.0, counts=SearchCounts())
+
+
 class Content(Protocol):
     """The searchable values of a part, by slot."""
 
