@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import APIRouter
 
@@ -15,13 +15,16 @@ from shared.keyring import KeyRing
 from shared.log.port import EventLog
 from shared.policy import Policy
 from shared.settings import Settings
-from shared.web.fetch import Fetcher
-from shared.web.media import Fingerprinter
+
+if TYPE_CHECKING:
+    # A process that looks at nothing loads no HTTP client and no decoder: they are a sixth of what its start takes.
+    from shared.web.fetch import Fetcher
+    from shared.web.media import Fingerprinter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """`fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent."""
+    """What every service is given. It leads nowhere but to the database and the log."""
 
     settings: Settings
     policy: Policy
@@ -29,14 +32,23 @@ class Runtime:
     wakeups: Wakeups
     log: EventLog
     keys: KeyRing
-    fetcher: Fetcher
-    webhooks: Fetcher
-    fingerprinter: Fingerprinter
     clock: Clock
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutboundRuntime(Runtime):
+    """And what a service is given that looks at targets or posts demands.
+
+    `fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent.
+    """
+
+    fetcher: Fetcher
+    webhooks: Fetcher
+    fingerprinter: Fingerprinter
+
+
 class Service(Protocol):
-    """One service. Each `services/<name>/service.py` has `create(runtime: Runtime) -> Service`."""
+    """One service. Each `services/<name>/service.py` has `create(runtime: Runtime) -> Service`, or `OutboundRuntime`."""
 
     name: str
 

@@ -10,12 +10,15 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ada_url import URL, HostType
-from tldextract import TLDExtract
 
 from shared.errors import Permanent
 from shared.ids import KEY_VERSION
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 MAX_URL_CHARACTERS = 4096
 """Of the URL as given and of its canonical form. Servers and browsers hardly use more than 2,000."""
@@ -188,4 +191,6 @@ def _is_address(host: str) -> bool:
 @lru_cache(maxsize=1)
 def _suffixes() -> TLDExtract:
     """Reads the list from the package at first use: no network, no cache file."""
+    from tldextract import TLDExtract  # brings the whole of requests, which most processes never need
+
     return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=False)

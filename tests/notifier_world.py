@@ -40,7 +40,7 @@ from shared.log.port import OutgoingRecord
 from shared.log.postgres import SCHEMA as EVENTLOG
 from shared.log.postgres import PostgresLog
 from shared.policy import Policy
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 from shared.settings import Settings
 from shared.urls import canonical
 from shared.web.app import create_app
@@ -139,7 +139,7 @@ def secret() -> str:
 class World:
     """The notifier, its database, its log and its hosts."""
 
-    def __init__(self, runtime: Runtime, hosts: dict[str, Host]) -> None:
+    def __init__(self, runtime: OutboundRuntime, hosts: dict[str, Host]) -> None:
         self.runtime = runtime
         self.hosts = hosts
         self.service = service.create(runtime)
@@ -365,7 +365,7 @@ class World:
 
 
 @asynccontextmanager
-async def serve_app(runtime: Runtime, one: service.Notifier) -> AsyncIterator[str]:
+async def serve_app(runtime: OutboundRuntime, one: service.Notifier) -> AsyncIterator[str]:
     """The notifier's HTTP face on a real socket; its base URL."""
     import uvicorn
 
@@ -421,7 +421,7 @@ async def open_world(
             Fetcher(guard, user_agent="test") as webhooks,
             Fingerprinter(workers=1) as fingerprinter,
         ):
-            runtime = Runtime(
+            runtime = OutboundRuntime(
                 settings=chosen,
                 policy=policy,
                 database=database,

@@ -21,7 +21,7 @@ from shared.db import outbox
 from shared.errors import Transient
 from shared.ids import match_event_id, takedown_id
 from shared.metrics import REPORTS
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 from shared.urls import canonical
 
 log = structlog.get_logger()
@@ -64,7 +64,7 @@ def why_not(content: store.ContentRow | None, *, asserted: bool) -> str | None:
 class ReportWorker:
     """`run` it as a task: it works at `WORKERS` reports at a time."""
 
-    def __init__(self, runtime: Runtime, writer: LogWriter) -> None:
+    def __init__(self, runtime: OutboundRuntime, writer: LogWriter) -> None:
         self._runtime = runtime
         self._writer = writer
         self._looker = Looker(

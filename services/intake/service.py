@@ -23,7 +23,7 @@ from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES
 from shared.db.migrations import Schema
 from shared.db.relay import Relay
 from shared.log.runner import Handler, Runner
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 
 SCHEMA = Schema(name=SCHEMA_NAME, folder=Path(__file__).parent / "migrations")
 
@@ -36,7 +36,7 @@ class IntakeService:
 
     name = "intake"
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: OutboundRuntime) -> None:
         self._runtime = runtime
         self._writer = LogWriter(runtime.log)
         self._relay = Relay(
@@ -90,6 +90,6 @@ class IntakeService:
         return () if self._writer.ready else ("the event log is not connected",)
 
 
-def create(runtime: Runtime) -> IntakeService:
+def create(runtime: OutboundRuntime) -> IntakeService:
     """The service over this runtime."""
     return IntakeService(runtime)

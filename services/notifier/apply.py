@@ -45,7 +45,7 @@ from shared.contracts.topics import DECISIONS
 from shared.db import outbox
 from shared.db.pool import Tx
 from shared.ids import deterministic_id
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 class Applier:
     """Opens scopes. `sender` is what a demand says of us."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: OutboundRuntime) -> None:
         self.runtime = runtime
         settings = runtime.settings
         self.mail = settings.smtp_host is not None
@@ -120,7 +120,7 @@ class Scope:
         self._woken: set[str] = set()
 
     @property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> OutboundRuntime:
         return self._applier.runtime
 
     async def reread(self) -> None:

@@ -20,7 +20,7 @@ from services.notifier.worker_timers import TimerWorker
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TARGETS
 from shared.db.relay import Relay
 from shared.log.runner import Runner
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 
 __all__ = ["SCHEMA", "Notifier", "create"]
 
@@ -36,7 +36,7 @@ class Notifier:
 
     name = "notifier"
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: OutboundRuntime) -> None:
         self._runtime = runtime
         self._applier = Applier(runtime)
         self._running = False
@@ -108,6 +108,6 @@ class Notifier:
         ]
 
 
-def create(runtime: Runtime) -> Notifier:
+def create(runtime: OutboundRuntime) -> Notifier:
     """The notifier. Nothing runs until `run`."""
     return Notifier(runtime)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -30,11 +30,9 @@ from shared.keyring import KeyRing, read_root_key
 from shared.log.port import EventLog
 from shared.log.postgres import SCHEMA as EVENTLOG
 from shared.log.postgres import PostgresLog
-from shared.runtime import Runtime, Service
+from shared.runtime import OutboundRuntime, Runtime, Service
 from shared.settings import Settings
-from shared.web.fetch import Fetcher
 from shared.web.guard import Guard
-from shared.web.media import DEFAULT_LIMITS, Fingerprinter
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +51,10 @@ class _ServiceModule(Protocol):
 
 
 def create_services(runtime: Runtime, names: Sequence[str] = NAMES) -> list[Service]:
-    """The named services. Each is imported when it is asked for: one service's process does not load the others."""
+    """The named services; all but the matcher are given an `OutboundRuntime`.
+
+    Each is imported when it is asked for: one service's process does not load the others.
+    """
     modules = [importlib.import_module(f"services.{name}.service") for name in names]
     return [cast(_ServiceModule, module).create(runtime) for module in modules]
 
@@ -202,23 +203,34 @@ def build_guard(settings: Settings) -> Guard:
 
 def build_runtime(settings: Settings, database: Database, *, create_root_key: bool) -> Runtime:
     """A Runtime over `database` (opened or not); nothing is connected or started. Raises BadSettings."""
-    policy = settings.policy
-    guard = build_guard(settings)
     wakeups = Wakeups(database)
-    limits = replace(DEFAULT_LIMITS, max_pixels=policy.fetch_max_pixels)
     return Runtime(
         settings=settings,
-        policy=policy,
+        policy=settings.policy,
         database=database,
         wakeups=wakeups,
         log=open_log(settings, database, wakeups),
         keys=KeyRing.from_root(read_root_key(settings.root_key, settings.data_dir, create=create_root_key)),
+        clock=system_clock,
+    )
+
+
+def with_outbound(runtime: Runtime) -> OutboundRuntime:
+    """The same with clients and decoders, of which none is connected or started. Raises BadSettings."""
+    # Loaded where they are needed: a matcher starts without them.
+    from shared.web.fetch import Fetcher
+    from shared.web.media import DEFAULT_LIMITS, Fingerprinter
+
+    settings, policy = runtime.settings, runtime.policy
+    guard = build_guard(settings)
+    limits = replace(DEFAULT_LIMITS, max_pixels=policy.fetch_max_pixels)
+    return OutboundRuntime(
+        **{one.name: getattr(runtime, one.name) for one in fields(runtime)},
         fetcher=Fetcher(guard, user_agent=settings.fetch_user_agent, connections_per_host=policy.connections_per_host),
         webhooks=Fetcher(
             guard, user_agent=settings.webhook_user_agent, connections_per_host=policy.connections_per_host
         ),
         fingerprinter=Fingerprinter(workers=2, limits=limits),
-        clock=system_clock,
     )
 
 
@@ -231,11 +243,19 @@ async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_
     async with AsyncExitStack() as stack:
         database = Database(conninfo or "")
         runtime = build_runtime(settings, database, create_root_key=create_root_key)
-        stack.push_async_callback(runtime.fingerprinter.aclose)
-        stack.push_async_callback(runtime.webhooks.aclose)
-        stack.push_async_callback(runtime.fetcher.aclose)
         if conninfo is not None:
             await _reach(conninfo, patience_seconds=DATABASE_PATIENCE_SECONDS)
             await stack.enter_async_context(database)
         stack.push_async_callback(runtime.log.close)
         yield runtime
+
+
+@asynccontextmanager
+async def open_outbound(runtime: Runtime) -> AsyncIterator[OutboundRuntime]:
+    """The runtime of services that look at targets or post demands. Raises BadSettings."""
+    async with AsyncExitStack() as stack:
+        outbound = with_outbound(runtime)
+        stack.push_async_callback(outbound.fingerprinter.aclose)
+        stack.push_async_callback(outbound.webhooks.aclose)
+        stack.push_async_callback(outbound.fetcher.aclose)
+        yield outbound

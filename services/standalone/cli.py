@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -62,4 +63,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    # A command's imports make many objects and no garbage: collecting as often as by default is a tenth of a start.
+    gc.set_threshold(50_000, 20, 20)
     sys.exit(run(sys.argv[1:]))

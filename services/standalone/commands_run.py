@@ -97,6 +97,6 @@ async def _description(settings: Settings, service: str) -> str:
     names = assemble.NAMES if service == "all" else (service,)
     # Nothing is opened, and no key is needed: any will do for routes that nobody calls.
     settings = settings.model_copy(update={"root_key": "00" * 32, "log": "postgres"})
-    runtime = assemble.build_runtime(settings, Database(""), create_root_key=False)
+    runtime = assemble.with_outbound(assemble.build_runtime(settings, Database(""), create_root_key=False))
     app = create_app(runtime, assemble.create_services(runtime, names))
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False)

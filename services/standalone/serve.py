@@ -24,7 +24,7 @@ from services.standalone import assemble
 from shared.auth import list_keys
 from shared.db.embedded import EmbeddedPostgres
 from shared.errors import Permanent
-from shared.runtime import Runtime, Service
+from shared.runtime import OutboundRuntime, Runtime, Service
 from shared.settings import Settings
 from shared.web.app import create_app
 
@@ -193,14 +193,15 @@ async def signals_as_event() -> AsyncIterator[asyncio.Event]:
 
 
 @asynccontextmanager
-async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[Runtime]:
+async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[OutboundRuntime]:
     """Every service at work on the embedded (or configured) PostgreSQL: what `serve` and the demo run."""
     async with AsyncExitStack() as stack:
         postgres = None
         if settings.database is None:
             postgres = await stack.enter_async_context(assemble.embedded_postgres(settings))
         conninfo = settings.database or (postgres.conninfo if postgres is not None else None)
-        runtime = await stack.enter_async_context(assemble.open_runtime(settings, conninfo, create_root_key=True))
+        plain = await stack.enter_async_context(assemble.open_runtime(settings, conninfo, create_root_key=True))
+        runtime = await stack.enter_async_context(assemble.open_outbound(plain))
         for name in await assemble.prepare(settings, runtime.database, runtime.log):
             log.info("migration.applied", migration=name)
         services = assemble.create_services(runtime)
@@ -228,6 +229,8 @@ async def serve_one(name: str, settings: Settings) -> None:
     conninfo = None if without_database else assemble.conninfo_for_service(settings)
     async with signals_as_event() as stop, AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(assemble.open_runtime(settings, conninfo, create_root_key=False))
+        if name != "matcher":
+            runtime = await stack.enter_async_context(assemble.open_outbound(runtime))
         await assemble.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         held = listen(settings.host, assemble.PORTS[name] if settings.port is None else settings.port)
         services = assemble.create_services(runtime, [name])

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -18,7 +18,9 @@ from rich.table import Table
 from shared import logs
 from shared.errors import BadSettings
 from shared.settings import Settings, load
-from shared.web.client import ApiClient
+
+if TYPE_CHECKING:
+    from shared.web.client import ApiClient
 
 T = TypeVar("T")
 
@@ -46,18 +48,20 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def intake(settings: Settings) -> ApiClient:
     """Intake's API with the caller's key. Raises BadSettings."""
-    return ApiClient(settings.intake_url, _key(settings))
+    return _client(settings.intake_url, settings)
 
 
 def notifier(settings: Settings) -> ApiClient:
     """The notifier's API with the caller's key. Raises BadSettings."""
-    return ApiClient(settings.notifier_url, _key(settings))
+    return _client(settings.notifier_url, settings)
 
 
-def _key(settings: Settings) -> str:
+def _client(base_url: str, settings: Settings) -> ApiClient:
+    from shared.web.client import ApiClient  # an HTTP client is no part of a service's start
+
     if settings.key is None:
         raise BadSettings("TAKEDOWN_KEY is not set; `takedown keys create` makes a key")
-    return settings.key
+    return ApiClient(base_url, settings.key)
 
 
 def say(text: str) -> None:

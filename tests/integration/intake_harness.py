@@ -30,7 +30,7 @@ from shared.log.port import EventLog, OutgoingRecord, Record, TopicPartition
 from shared.log.postgres import SCHEMA as EVENTLOG
 from shared.log.postgres import PostgresLog
 from shared.policy import Policy
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 from shared.settings import Settings
 from shared.web.app import create_app
 from shared.web.fetch import Fetcher
@@ -55,7 +55,7 @@ class Member:
 class Intake:
     """The running service and what a test needs of its surroundings."""
 
-    runtime: Runtime
+    runtime: OutboundRuntime
     service: IntakeService
     client: httpx.AsyncClient
     database: Database
@@ -175,7 +175,7 @@ async def running_intake(
             Fetcher(guard, user_agent="test") as fetcher,
             Fingerprinter(workers=1) as fingerprinter,
         ):
-            runtime = Runtime(
+            runtime = OutboundRuntime(
                 settings=Settings(**(settings or {})),
                 policy=policy,
                 database=database,

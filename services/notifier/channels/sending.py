@@ -9,11 +9,11 @@ from services.notifier.channels import email, webhook
 from services.notifier.channels.outcome import Attempted, AttemptOutcome
 from services.notifier.directory import Channel, Endpoint
 from services.notifier.letters import Letter
-from shared.runtime import Runtime
+from shared.runtime import OutboundRuntime
 
 
 async def send(
-    runtime: Runtime, channel: Channel, endpoint: Endpoint, letter: Letter, *, message_id: UUID
+    runtime: OutboundRuntime, channel: Channel, endpoint: Endpoint, letter: Letter, *, message_id: UUID
 ) -> Attempted:
     """Send a letter once. Every way it can end is in the answer."""
     policy = runtime.policy
