@@ -14,6 +14,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from services.matcher.batch import SeenBatch
+from services.matcher.history import HEAD_ENTRIES
 from services.matcher.owned import Memory, Surroundings
 from services.matcher.seen import Seen
 from services.matcher.state_files import StateFiles
@@ -195,10 +196,20 @@ async def running_matcher(
     ready: bool = True,
     policy: Policy | None = None,
     state: StateFiles | None = None,
+    head_entries: int = HEAD_ENTRIES,
+    faster: float = 1,
 ) -> AsyncIterator[Matcher]:
-    """With `state` it stops in order, so that its files are as committed."""
+    """With `state` it stops in order, so that its files are as committed. `faster`: what is done every few seconds is done soon."""
+    began = datetime.now(UTC)
     surroundings = Surroundings(
-        log=log, policy=policy or Policy(), fingerprint_key=KEY, member_id=member_id, state=state
+        log=log,
+        policy=policy or Policy(),
+        fingerprint_key=KEY,
+        member_id=member_id,
+        clock=lambda: began + faster * (datetime.now(UTC) - began),
+        sleep=lambda seconds: asyncio.sleep(seconds / faster),
+        state=state,
+        head_entries=head_entries,
     )
     matcher = Matcher(surroundings, memory)
     task = asyncio.create_task(matcher.run())

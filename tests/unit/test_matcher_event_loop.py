@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -17,10 +18,14 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from services.matcher import segment_building
 from services.matcher import session as session_module
+from services.matcher.columns import Columns, Mask
 from services.matcher.commits import Logs, Pair, as_commit
+from services.matcher.index import Hashes
 from services.matcher.records import apply_content
 from services.matcher.register import Register
+from services.matcher.segments import Built, build
 from services.matcher.state_files import StateFiles
 from shared.contracts.content import ContentState
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
@@ -34,6 +39,8 @@ CONTENTS, EACH = 180, 100
 MOST_IN_A_TURN = 5_000
 """A twentieth of a second on a slow machine."""
 WITHDRAWN = 140
+
+Sources = Sequence[tuple[Columns, Mask]]
 
 
 class Work:
@@ -114,3 +121,86 @@ async def test_loading_scanning_freezing_and_tidying_a_large_register_leave_the_
         async with running_matcher(cast(EventLog, log), state=state):
             pass
     assert work.most <= MOST_IN_A_TURN
+
+
+HEAD, HEADS = 1_024, 7
+"""Few enough heads that reading does not wait for their segments."""
+
+
+def log_of_sightings(values: Hashes) -> MemoryLog:
+    """All in one partition."""
+    log = MemoryLog(partitions={topic.name: 1 for topic in (CONTENT, SIGHTINGS, MATCHES)})
+    for start in range(0, len(values), 128):
+        some = enumerate(values[start : start + 128], start=start)
+        record = record_of_sightings(*(sighting(f"https://a.test/{n}", seen_value(one.tobytes())) for n, one in some))
+        log.append(replace(record, partition=0))
+    return log
+
+
+async def test_sealing_and_merging_a_history_leave_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(8).integers(0, 256, size=(HEAD * HEADS, 32), dtype=np.uint8)
+    built: list[int] = []
+    all_sealed, loops = threading.Event(), threading.get_ident()
+
+    async with watched(monkeypatch.setattr) as work:
+
+        def noted(sources: Sources, folder: Path | None) -> Built:
+            if threading.get_ident() != loops:  # so that the second one takes in all the others
+                assert all_sealed.wait(60)
+            built.append(sum(len(alive) for _, alive in sources))
+            work.done(built[-1])
+            return build(sources, folder)
+
+        monkeypatch.setattr(segment_building, "build", noted)
+        log = log_of_sightings(values)
+        async with running_matcher(cast(EventLog, log), head_entries=HEAD, faster=50) as matcher:
+            history = matcher._memory.histories[0].history
+            await until(lambda: history.admitted == len(values), what="all to be remembered")
+            all_sealed.set()
+            await until(lambda: history.measures().merges == 2, what="what was built to be put in place")
+    assert max(built) > MOST_IN_A_TURN
+    assert work.most <= MOST_IN_A_TURN
+
+
+async def test_a_segment_that_is_being_built_is_waited_for_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it is found meanwhile, and what comes is taken in and matched."""
+    values = np.random.default_rng(9).integers(0, 256, size=(HEAD, 32), dtype=np.uint8)
+    begun, let_go, loops = threading.Event(), threading.Event(), threading.get_ident()
+
+    def held(sources: Sources, folder: Path | None) -> Built:
+        assert threading.get_ident() != loops, "the event loop would stand still"
+        begun.set()
+        assert let_go.wait(60)
+        return build(sources, folder)
+
+    monkeypatch.setattr(segment_building, "build", held)
+    log = log_of_sightings(values)
+
+    def matched() -> int:
+        """Each once, also where both came at the same time and so met twice."""
+        records = [one for place, some in log.records.items() if place.topic == MATCHES.name for one in some]
+        return len({dict(one.headers)["ce_id"] for one in records})
+
+    try:
+        async with running_matcher(cast(EventLog, log), head_entries=HEAD, faster=50) as matcher:
+            await until(begun.is_set, what="the building")
+            log.append(content_record(content(UUID(int=1), 1, registered(values[0].tobytes()))))
+            await log.publish([])
+            await until(lambda: matched() == 1, what="the match with what is being built")
+            await log.publish(
+                [
+                    replace(
+                        record_of_sightings(sighting("https://b.test/", seen_value(values[0].tobytes()))), partition=0
+                    )
+                ]
+            )
+            await until(lambda: matched() == 2, what="the match with what came meanwhile")
+            history = matcher._memory.histories[0].history
+            assert history.measures().merges == 0
+            let_go.set()
+            await until(lambda: history.measures().merges == 1, what="the segment in its place")
+            log.append(content_record(content(UUID(int=2), 1, registered(values[1].tobytes()))))
+            await log.publish([])
+            await until(lambda: matched() == 3, what="the match with the segment")
+    finally:
+        let_go.set()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,47 +19,17 @@ from services.matcher.history import ALIKE, History
 from services.matcher.housekeeping import MEASURED, Housekeeping
 from services.matcher.owned import GROUP, Memory, Owned, SharedHistory, Surroundings
 from services.matcher.register import Register
-from services.matcher.worker import Matcher
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.fingerprints import Fingerprint
 from shared.log.port import EventLog, TopicPartition
 from shared.policy import Policy
 from shared.runtime import Runtime
 from shared.web.app import create_app
-from tests.matcher_world import KEY, seen_value, sighting, sightings_record, until
+from tests.matcher_world import KEY, running_matcher, seen_value, sighting, sightings_record, until
 from tests.memory_log import MemoryLog
 from tests.unit.test_matcher_history import pdq, seen
 
 PARTITION = TopicPartition(topic=SIGHTINGS.name, partition=0)
-FASTER = 50
-
-
-def fast_clock() -> Callable[[], datetime]:
-    began = datetime.now(UTC)
-    return lambda: began + FASTER * (datetime.now(UTC) - began)
-
-
-async def faster_sleep(seconds: float) -> None:
-    await asyncio.sleep(seconds / FASTER)
-
-
-@asynccontextmanager
-async def matching(log: MemoryLog) -> AsyncIterator[None]:
-    """A matcher whose time runs fast: what is looked at every few seconds is looked at soon."""
-    surroundings = Surroundings(
-        log=cast(EventLog, log),
-        policy=Policy(),
-        fingerprint_key=KEY,
-        member_id="m",
-        clock=fast_clock(),
-        sleep=faster_sleep,
-    )
-    running = asyncio.create_task(Matcher(surroundings).run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 class Metrics:
@@ -97,7 +66,7 @@ async def test_records_that_are_gone_from_the_end_of_the_log_are_no_lag() -> Non
     log, metrics = a_log(5), Metrics()
     log.removed |= {(PARTITION, offset) for offset in range(5)}
     partition = {"group": GROUP, "topic": SIGHTINGS.name, "partition": "0"}
-    async with matching(log):
+    async with running_matcher(cast(EventLog, log), faster=50):
         await until(lambda: PARTITION in log.commits and log.commits[PARTITION].offset == 5, what="their commit")
         await metrics.until(lambda lag: lag == 0, "takedown_lag_records", **partition)
 
