@@ -19,144 +19,24 @@ import asyncio
 import dataclasses
 import json
 import os
-import platform
-import queue
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from bench.document import replace_section
 from bench.figures import percentile
-from bench.stream_load import (
-    IN_A_RECORD,
-    content_of,
-    contents,
-    ends,
-    make_topics,
-    publish_all,
-    sightings_record,
-    sightings_records,
-    values_of,
-)
-from services.matcher.index import Hashes
-from shared.contracts.event import decode
-from shared.contracts.matches import MODELS, MatchFound
-from shared.contracts.topics import MATCHES
-from shared.log.kafka import KafkaLog
+from bench.stream_confirmed import confirmed
+from bench.stream_figures import AIM_PER_SECOND, Figures, section, table
+from bench.stream_load import contents, ends, make_topics, publish_all, sightings_records, values_of
+from bench.stream_measured import Measured, floor, measured
 from shared.log.kafka_local import start_kafka
-from shared.log.port import TopicPartition
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = (100_000, 1_000_000, 3_000_000)
-AIM_PER_SECOND = 20_000
-AIM_CONFIRMED_MS = 100
-CONFIRMED_PER_SECOND = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """One measurement. Rates are sightings a second: by the clock, which others on the machine slow down, and of processor time.
-
-    `raw_*`, `pydantic_*`: the floor. `start_*`: until ready, from the process's first instruction. `resident_mb`: at the end, the
-    history of these sightings in it. `confirmed_*`: from publishing content to reading its match with a sighting of before, while
-    sightings flow.
-    """
-
-    entries: int
-    pdq_values: int
-    sightings: int
-    per_second: float
-    per_cpu_second: float
-    raw_per_cpu_second: float
-    pydantic_per_cpu_second: float
-    start_seconds: float
-    start_cpu_seconds: float
-    resident_mb: float
-    longest_stall_ms: float
-    profile: dict[str, float]
-    start_again_seconds: float | None = None
-    start_again_cpu_seconds: float | None = None
-    confirmed_p50_ms: float | None = None
-    confirmed_p99_ms: float | None = None
-    confirmed_beside_per_second: float | None = None
 
 
 def progress(text: str) -> None:
     print(f"bench-stream: {text}", file=sys.stderr, flush=True)
-
-
-# What is measured
-
-
-class Measured:
-    """A process of `bench.stream_process`, and what it says."""
-
-    def __init__(
-        self, bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int] | None
-    ) -> None:
-        spec = {
-            "bootstrap": bootstrap,
-            "mode": mode,
-            "cpu": cpu,
-            "every_seconds": 0.2,
-            "in_a_record": IN_A_RECORD,
-            "folder": str(folder),
-            "start": start,
-        }
-        self.started_at = time.monotonic()
-        self.said: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.stream_process", json.dumps(spec)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout:
-            for line in self._process.stdout:
-                self.said.put(json.loads(line))
-
-    def next(self) -> dict[str, Any]:
-        return self.said.get(timeout=600)
-
-    def stop(self) -> None:
-        """In order, so that its files are as committed."""
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=60)
-        finally:
-            self._process.kill()
-
-
-@contextmanager
-def measured(
-    bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int] | None = None
-) -> Iterator[Measured]:
-    process = Measured(bootstrap, mode, cpu=cpu, folder=folder, start=start)
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
-def floor(bootstrap: str, mode: str, *, cpu: int | None, folder: Path, start: Mapping[int, int]) -> float:
-    """Sightings a second of processor time. `start`: from which offset of each partition."""
-    with measured(bootstrap, mode, cpu=cpu, folder=folder, start=start) as process:
-        began, ended = process.next(), process.next()
-    return float(ended["handled"]) / (float(ended["cpu"]) - float(began["cpu"]))
 
 
 def run(
@@ -236,122 +116,6 @@ def throughput(
         longest_stall_ms=round(1000 * stall),
         profile={stage: round(count / samples, 3) for stage, count in sorted(last["profile"].items())},
     )
-
-
-async def confirmed(
-    bootstrap: str, register: Hashes, process: Measured, *, seconds: float
-) -> tuple[list[float], float]:
-    """(milliseconds of each, sightings handled a second meanwhile).
-
-    Each content's only fingerprint is that of a sighting which is in the history already.
-    """
-    log = KafkaLog(bootstrap)
-    count = int(seconds * CONFIRMED_PER_SECOND)
-    values = values_of(count, seed=3)
-    fresh = [
-        sightings_record(
-            500_000_000 + start, [[value.tobytes().hex()] for value in values[start : start + IN_A_RECORD]]
-        )
-        for start in range(0, count, IN_A_RECORD)
-    ]
-    flow = sightings_records(int(seconds * AIM_PER_SECOND), register, pdq_values=1, seed=4)
-    began: dict[UUID, float] = {}
-    took: list[float] = []
-    try:
-        async with log.publisher() as publisher, log.publisher() as second, log.reader() as matches:
-            await publisher.publish(fresh)
-            places = [TopicPartition(topic=MATCHES.name, partition=number) for number in range(MATCHES.partitions)]
-            await matches.assign({place: await log.end(place) for place in places})
-            await asyncio.sleep(3)  # they are in the history by then
-            while not process.said.empty():
-                before = process.next()
-            before = process.next()
-
-            async def watch() -> None:
-                while True:
-                    for record in await matches.read(timeout_seconds=0.2):
-                        event = decode(MODELS, value=record.value, headers=record.headers).event
-                        if isinstance(event, MatchFound) and event.content_id in began:
-                            took.append(1000 * (time.monotonic() - began.pop(event.content_id)))
-
-            async def load() -> None:
-                start = time.monotonic()
-                for number, record in enumerate(flow):
-                    await asyncio.sleep(start + number * IN_A_RECORD / AIM_PER_SECOND - time.monotonic())
-                    await publisher.publish([record])
-
-            watching, loading = asyncio.create_task(watch()), asyncio.create_task(load())
-            for value in values:
-                await asyncio.sleep(1 / CONFIRMED_PER_SECOND)
-                record = content_of([value.tobytes().hex()])
-                assert record.key is not None
-                began[UUID(record.key.decode())] = time.monotonic()
-                await second.publish([record])
-            await loading
-            while not process.said.empty():
-                after = process.next()
-            after = process.next()
-            deadline = time.monotonic() + 30
-            while began and time.monotonic() < deadline:  # noqa: ASYNC110 - a bench may look
-                await asyncio.sleep(0.05)
-            assert not began, f"{len(began)} of {count} were not matched"
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-    finally:
-        await log.close()
-    return took, (after["handled"] - before["handled"]) / (after["at"] - before["at"])
-
-
-# What is told
-
-
-def table(results: Sequence[Figures]) -> str:
-    lines = [
-        "| register | sightings with | sightings/s by the clock | per processor second | of aiokafka raw | of raw + pydantic |"
-        " longest stall, ms | resident, MB | start, s | again, s | again, processor s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines.extend(
-        f"| {one.entries:,} | {one.pdq_values} PDQ | {one.per_second:,.0f} | {one.per_cpu_second:,.0f} |"
-        f" 1/{one.raw_per_cpu_second / one.per_cpu_second:.1f} | 1/{one.pydantic_per_cpu_second / one.per_cpu_second:.1f} |"
-        f" {one.longest_stall_ms:.0f} | {one.resident_mb:,.0f} | {one.start_seconds} |"
-        f" {one.start_again_seconds or '-'} | {one.start_again_cpu_seconds or '-'} |"
-        for one in results
-    )
-    stages = sorted({stage for one in results for stage in one.profile})
-    lines += ["", "Where the time goes, in hundredths:", ""]
-    heads = [f"{one.entries:,}, {one.pdq_values} PDQ" for one in results]
-    lines += [f"| | {' | '.join(heads)} |", "|---" * (len(results) + 1) + "|"]
-    lines.extend(
-        f"| {stage} | " + " | ".join(f"{100 * one.profile.get(stage, 0):.0f}" for one in results) + " |"
-        for stage in stages
-    )
-    lines.append("")
-    lines.extend(
-        f"Confirmed content to its match with a sighting of before, {one.entries:,} entries, beside"
-        f" {one.confirmed_beside_per_second:,.0f} sightings/s: p50 {one.confirmed_p50_ms} ms, p99 {one.confirmed_p99_ms} ms"
-        f" (aim p99 {AIM_CONFIRMED_MS} ms)."
-        for one in results
-        if one.confirmed_p99_ms is not None
-    )
-    return "\n".join(lines)
-
-
-def section(results: Sequence[Figures]) -> str:
-    return f"""## The matcher's stream
-
-Made by `make bench-stream` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {platform.machine()}, {os.cpu_count()} cores,
-Python {platform.python_version()}. The whole matcher is one process on a core
-of its own, Kafka and the load on the other. Where other work shares the machine the clock says less than processor time. The floor, in
-the same run on the same core, in processor time: aiokafka reading the same records, and with their pydantic model. The aim is
-{AIM_PER_SECOND:,} sightings/s with one PDQ value each at 1,000,000 entries. Start: from the process's first instruction until it is
-ready, Python's own start in it; for sightings with 1 PDQ from the log without any file, for those with 2 PDQ from files, beside the
-backlog. Again: from the files of an orderly stop, with nothing to be read (aim 5 s at 1,000,000).
-Resident: with the register and the history of the sightings measured, pages of mapped files among it. Stall: the longest the event
-loop was kept waiting.
-
-{table(results)}
-"""
 
 
 def main() -> int:
