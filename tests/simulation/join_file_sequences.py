@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -25,24 +27,62 @@ async def until_written(world: World) -> None:
     world.step += 1
 
 
-async def a_process_with_files(world: World) -> None:
-    """It has remembered u00 with p0 in partition 0, and is gone."""
+@asynccontextmanager
+async def written_by_a_process(world: World) -> AsyncIterator[None]:
+    """What happens within is in A's files, and A is gone."""
     await world.start("A")
-    await world.run_until_quiet()
-    world.storage.now += _WRITTEN_EVERY
-    world.see(0, ["u00"], ["p0"])
+    yield
     await until_written(world)
     await world.crash("A")
+
+
+async def start_again(world: World) -> None:
+    """From what is on A's disk, until nothing is left to be done."""
+    await world.start("A")
+    await world.settle()
+
+
+async def a_process_with_files(world: World) -> None:
+    """It has remembered u00 with p0 in partition 0, and is gone."""
+    async with written_by_a_process(world):
+        await world.run_until_quiet()
+        world.storage.now += _WRITTEN_EVERY
+        world.see(0, ["u00"], ["p0"])
+
+
+def confirm_three(world: World) -> None:
+    for number in (1, 2, 3):
+        confirm(world, number, "m1")
+
+
+def see_three(world: World) -> None:
+    for _ in range(3):
+        world.see(0, ["u00"], ["p0"])
+
+
+def lose_the_last_two_sightings(world: World) -> None:
+    world.storage.lose_tail(sightings(0), 1)
+    world.truth.placed = [one for one in world.truth.placed if one.offset < 1]
+
+
+def content_log_anew(world: World) -> None:
+    """Another content log, of which the first record is a content with q."""
+    world.recreate_content()
+    _queue_first(world, 4, "q")
+    relay_all(world)
+
+
+def relay_all(world: World) -> None:
+    while world.outbox:
+        world.relay()
 
 
 async def a_repeat_of_what_a_file_has_as_withdrawn(world: World) -> None:
-    await world.start("A")
-    world.see(0, ["u00"], ["p0"])
-    content = confirm(world, 1, "p1")
-    for state in (ContentState.SUSPENDED, ContentState.ACTIVE, ContentState.WITHDRAWN):
-        tell(world, content, state=state)
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        world.see(0, ["u00"], ["p0"])
+        content = confirm(world, 1, "p1")
+        for state in (ContentState.SUSPENDED, ContentState.ACTIVE, ContentState.WITHDRAWN):
+            tell(world, content, state=state)
     await world.start("A")
     await world.run_until_quiet()
     world.repeat(content)  # a producer's retry: what the log had of it once more, in order
@@ -50,33 +90,22 @@ async def a_repeat_of_what_a_file_has_as_withdrawn(world: World) -> None:
 
 
 async def a_register_of_another_log(world: World) -> None:
-    await world.start("A")
-    for number in (1, 2, 3):
-        confirm(world, number, "m1")
-    await until_written(world)
-    await world.crash("A")
-    world.recreate_content()
-    _queue_first(world, 4, "q")
-    while world.outbox:
-        world.relay()
+    async with written_by_a_process(world):
+        confirm_three(world)
+    content_log_anew(world)
     world.see(0, ["u00"], ["q"])
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 async def a_register_ahead_of_its_log(world: World) -> None:
-    await world.start("A")
-    for number in (1, 2, 3):
-        confirm(world, number, "m1")
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        confirm_three(world)
     world.storage.lose_tail(THE_CONTENT, 1)
     await world.start("A")
     await world.run_until_quiet()
     _queue_first(world, 4, "q")
     world.outbox.extend([UUID(int=2), UUID(int=3)])
-    while world.outbox:
-        world.relay()
+    relay_all(world)
     world.see(0, ["u00"], ["q"])
     await world.settle()
 
@@ -87,11 +116,8 @@ def _queue_first(world: World, number: int, *names: str) -> None:
 
 
 async def a_history_of_another_log(world: World) -> None:
-    await world.start("A")
-    for _ in range(3):
-        world.see(0, ["u00"], ["p0"])
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        see_three(world)
     world.recreate_sightings()
     world.see(0, ["u00"], ["p0"])
     for _ in range(3):
@@ -103,13 +129,9 @@ async def a_history_of_another_log(world: World) -> None:
 
 
 async def a_history_ahead_of_its_log(world: World) -> None:
-    await world.start("A")
-    for _ in range(3):
-        world.see(0, ["u00"], ["p0"])
-    await until_written(world)
-    await world.crash("A")
-    world.storage.lose_tail(sightings(0), 1)
-    world.truth.placed = [one for one in world.truth.placed if one.offset < 1]
+    async with written_by_a_process(world):
+        see_three(world)
+    lose_the_last_two_sightings(world)
     await world.start("A")
     await world.run_until_quiet()
     world.see(0, ["u00"], ["p0"])
@@ -153,8 +175,7 @@ async def an_erasure_that_is_told_no_more(world: World) -> None:
         world.storage.now += timedelta(hours=13)
     world.storage.redact()
     confirm(world, 1, "p1")
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 async def an_erasure_at_the_end_of_the_log(world: World) -> None:
@@ -162,48 +183,34 @@ async def an_erasure_at_the_end_of_the_log(world: World) -> None:
     world.erase(0, "u00")
     world.step += 1
     confirm(world, 1, "p1")
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 async def an_erasure_from_a_segment(world: World) -> None:
-    await world.start("A")
-    for url in ("u00", "u01", "u02"):
-        world.see(0, [url], ["p0"])
-    await world.run_until_quiet()
-    world.storage.now += timedelta(minutes=2)
-    await a_second_passes(world)  # what was built is put in place
-    world.erase(0, "u00")
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        for url in ("u00", "u01", "u02"):
+            world.see(0, [url], ["p0"])
+        await world.run_until_quiet()
+        world.storage.now += timedelta(minutes=2)
+        await a_second_passes(world)  # what was built is put in place
+        world.erase(0, "u00")
     confirm(world, 1, "p1")
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 async def content_log_anew_while_all_is_down(world: World) -> None:
-    await world.start("A")
-    for number in (1, 2, 3):
-        confirm(world, number, "m1")
-    await until_written(world)
-    world.see(0, ["u00"], ["q"])
-    await until_written(world)
-    await world.crash("A")
-    world.recreate_content()
-    _queue_first(world, 4, "q")
-    while world.outbox:
-        world.relay()
-    await world.start("A")
-    await world.settle()
+    async with written_by_a_process(world):
+        confirm_three(world)
+        await until_written(world)
+        world.see(0, ["u00"], ["q"])
+    content_log_anew(world)
+    await start_again(world)
 
 
 async def content_log_that_lost_its_tail(world: World) -> None:
-    await world.start("A")
-    world.see(0, ["u00"], ["q"])
-    for number in (1, 2, 3):
-        confirm(world, number, "m1")
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        world.see(0, ["u00"], ["q"])
+        confirm_three(world)
     world.storage.lose_tail(THE_CONTENT, 1)
     confirm(world, 4, "q")
     await world.start("A")
@@ -213,14 +220,10 @@ async def content_log_that_lost_its_tail(world: World) -> None:
 
 
 async def sightings_log_that_lost_its_tail(world: World) -> None:
-    await world.start("A")
-    confirm(world, 1, "q")
-    for _ in range(3):
-        world.see(0, ["u00"], ["p0"])
-    await until_written(world)
-    await world.crash("A")
-    world.storage.lose_tail(sightings(0), 1)
-    world.truth.placed = [one for one in world.truth.placed if one.offset < 1]
+    async with written_by_a_process(world):
+        confirm(world, 1, "q")
+        see_three(world)
+    lose_the_last_two_sightings(world)
     await world.start("A")
     await world.run_until_quiet()
     world.see(0, ["u01"], ["q"])
@@ -229,10 +232,8 @@ async def sightings_log_that_lost_its_tail(world: World) -> None:
 
 
 async def a_register_of_which_bits_have_turned(world: World) -> None:
-    await world.start("A")
-    confirm(world, 1, "p1")
-    await until_written(world)
-    await world.crash("A")
+    async with written_by_a_process(world):
+        confirm(world, 1, "p1")
     value = bytes.fromhex(VALUES["p1"][1])
     (register,) = world.disk.files("A", "register")
     raw = register.read_bytes()
@@ -248,8 +249,7 @@ async def a_history_of_which_a_part_is_gone(world: World) -> None:
     (recent,) = world.disk.files("A", "history-0/*/recent-*")
     recent.unlink()
     confirm(world, 1, "p1")
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 async def files_cut_short(world: World) -> None:
@@ -257,8 +257,7 @@ async def files_cut_short(world: World) -> None:
     for path in world.disk.files("A"):
         _cut(path)
     confirm(world, 1, "p1")
-    await world.start("A")
-    await world.settle()
+    await start_again(world)
 
 
 def _cut(path: Path) -> None:
