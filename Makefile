@@ -21,6 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q services shared # pip does it for what it copies, not for what it points to
 	@touch $(STAMP)
 
 demo: install ## Watch the whole path on a small internet (LOG=kafka for Kafka, ARGS=--exit to end at once)
