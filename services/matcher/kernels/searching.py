@@ -197,7 +197,8 @@ def search(wanted: Words, cut: Cut, part: Tables, max_distance: np.uint64) -> tu
     queries, size, chunks = len(wanted), len(part.values), len(cut.starts)
     keys = keys_of(wanted, cut.table, cut.starts, cut.widths)
     hits = np.empty((3, 64), dtype=np.int64)
-    hit_count, compared, scans = 0, np.uint64(0), 0
+    # A plain 0 is a type of its own to numba, and all that takes it would be compiled twice.
+    hit_count, compared, scans = int(np.int64(0)), np.uint64(0), 0
     seen = np.zeros(queries, dtype=np.int64)
     block = min(queries, _BLOCK_QUERIES)
     upper = np.empty(chunks, dtype=np.uint64)
