@@ -24,6 +24,7 @@ from shared.policy import Policy
 GROUP = "matcher.sightings"
 THE_CONTENT = TopicPartition(topic=CONTENT.name, partition=0)
 """The one partition of `takedown.content`."""
+_CATCH_UP_SECONDS, _CATCH_UP_TRIES = 0.05, 40
 
 Result = TypeVar("Result")
 
@@ -150,3 +151,16 @@ def busy(partitions: Collection[Owned]) -> Iterator[None]:
     finally:
         for owned in partitions:
             owned.matching -= 1
+
+
+async def building_caught_up(owned: Collection[Owned], surroundings: Surroundings) -> bool:
+    """Wait for the histories' segments where they lag far behind; not for ever, as a group's member has to poll."""
+    for _ in range(_CATCH_UP_TRIES):
+        behind = [one for one in owned if one.history.behind]
+        if not behind:
+            return True
+        await surroundings.sleep(_CATCH_UP_SECONDS)
+        for one in behind:
+            async with one.shared.lock:
+                one.history.upkeep(surroundings.clock())
+    return False

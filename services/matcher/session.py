@@ -19,7 +19,17 @@ from services.matcher.commits import Logs, Pair, as_commit
 from services.matcher.derived import DerivedOf
 from services.matcher.housekeeping import HOUSEKEEPING_SECONDS, Housekeeping
 from services.matcher.join import Agreement, meet_history, meet_register
-from services.matcher.owned import GROUP, THE_CONTENT, Memory, Owned, StartOver, Surroundings, busy, in_full
+from services.matcher.owned import (
+    GROUP,
+    THE_CONTENT,
+    Memory,
+    Owned,
+    StartOver,
+    Surroundings,
+    building_caught_up,
+    busy,
+    in_full,
+)
 from services.matcher.pace import Pace, in_parts
 from services.matcher.parts import Turn, chunks_of
 from services.matcher.records import admit_record, apply_content, decode_sightings
@@ -50,7 +60,6 @@ CHUNK = 2000
 MANY = 16_384
 """Fingerprints looked up in the register at once: more together are cheaper, and nothing waits for them but their own matches."""
 _POLL_SECONDS = 0.5
-_CATCH_UP_SECONDS, _CATCH_UP_TRIES = 0.05, 40
 _HURRY_SECONDS = 0.05
 """How long content is waited for while a partition waits for the register (its end may be a hole)."""
 
@@ -209,7 +218,7 @@ class Session:
     async def follow_sightings(self) -> None:
         """Take what the group gives, for ever."""
         while True:
-            most = self._pace.records if await self._building_caught_up() else 1
+            most = self._pace.records if await building_caught_up(self.owned.values(), self._surroundings) else 1
             try:
                 polled = await self._group.poll(timeout_seconds=_POLL_SECONDS, max_records=most)
             except (OffsetOutOfRange, UnknownTopic) as error:
@@ -222,18 +231,6 @@ class Session:
             if polled.records:
                 self._pace.took(polled.records, (self._surroundings.clock() - began).total_seconds())
                 SIGHTINGS_AT_ONCE.set(self._pace.records)
-
-    async def _building_caught_up(self) -> bool:
-        """Wait for the histories' segments where they lag far behind; not for ever, as a group's member has to poll."""
-        for _ in range(_CATCH_UP_TRIES):
-            behind = [owned for owned in self.owned.values() if owned.history.behind]
-            if not behind:
-                return True
-            await self._surroundings.sleep(_CATCH_UP_SECONDS)
-            for owned in behind:
-                async with owned.shared.lock:
-                    owned.history.upkeep(self._surroundings.clock())
-        return False
 
     def _change_ownership(self, polled: Polled) -> None:
         for partition in sorted(polled.revoked):
