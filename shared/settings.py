@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from shared.errors import BadSettings
 from shared.policy import Policy
@@ -41,6 +41,16 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    if re.search(r"[^!-~]", text):
+        raise ValueError("a key is one word, such as tdk_…")
+    return text
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
 class Settings(BaseSettings):
     """Every setting, its unit and the reason of its default. None means: not used."""
 
@@ -55,9 +65,9 @@ class Settings(BaseSettings):
     root_key: str | None = None
     """32 bytes as hex or base64; None: `root.key` in `data_dir` (created by `serve`, mode 0600)."""
     host: str = "127.0.0.1"
-    port: int | None = None
-    """None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
-    public_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0: any that is free. None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
+    public_url: BaseUrl | None = None
     """Base of capability links (`/host/d/{token}`); None: outbound stays off."""
     organisation_name: str = "Takedown helpline"
     organisation_contact: str = "contact@localhost"
@@ -72,7 +82,7 @@ class Settings(BaseSettings):
     webhook_user_agent: str = "takedown-demands/1"
     smtp_host: str | None = None
     """None: no e-mail is sent; a recipient with an e-mail address alone gets a task."""
-    smtp_port: int = 587
+    smtp_port: Port = 587
     smtp_starttls: bool = True
     smtp_username: str | None = None
     smtp_password: str | None = None
@@ -91,9 +101,9 @@ class Settings(BaseSettings):
     """The TOML file these came from."""
 
     # The clients of the command line
-    intake_url: str = "http://127.0.0.1:8400"
-    notifier_url: str = "http://127.0.0.1:8400"
-    key: str | None = None
+    intake_url: BaseUrl = "http://127.0.0.1:8400"
+    notifier_url: BaseUrl = "http://127.0.0.1:8400"
+    key: Annotated[str, AfterValidator(_key)] | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -132,6 +142,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         name = ".".join(str(part) for part in first["loc"])
         where = f"{path}: {name}" if first["loc"] and first["loc"][0] in in_file else f"{PREFIX}{name.upper()}"
         unknown = first["type"] == "extra_forbidden"
-        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {first['msg']}") from None
-    except ValueError as error:  # pydantic-settings: a variable that should be JSON is not
-        raise BadSettings(str(error).splitlines()[0]) from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {said}") from None
+    except SettingsError as error:  # its text, which alone says which, names the field
+        field = re.search(r'field "(\w+)"', str(error))
+        raise BadSettings(f"{PREFIX}{field[1].upper() if field else '…'}: this is not JSON") from None

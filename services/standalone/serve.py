@@ -40,7 +40,7 @@ FIRST_KEYS = (
 
 
 class AddressTaken(Permanent):
-    """The address to listen on is not free."""
+    """The address cannot be listened on."""
 
 
 class WorkerDied(Permanent):

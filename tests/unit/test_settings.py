@@ -48,14 +48,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             ("public_url", text)
             for text in ("nonsense", "ftp://a.example", "https://", "https://a.example/?x=1", "https://a.example/#x")
         ),
-        ("port", "many"),
+        *(("port", text) for text in ("many", "-1", "65536")),
+        ("smtp_port", "0"),
         ("log", "papyrus"),
+        *((name, "here") for name in ("intake_url", "notifier_url")),
+        *(("key", text) for text in ("tdk_x tdk_y", "tdk_x\n  key id")),
+        *((name, "no JSON") for name in ("policy", "outbound_allow", "static_hosts")),
     ],
 )
 def test_a_bad_value_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     variable = f"TAKEDOWN_{name.upper()}"
     monkeypatch.setenv(variable, value)
-    assert variable in said_of({variable: value})
+    said = said_of({variable: value})
+    assert variable in said
+    assert "Value error" not in said
 
 
 def test_an_unknown_variable_is_refused() -> None:
