@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from services.standalone.terminal import AsJson, run, say, say_json, say_table, settings_of_client
+from services.standalone.terminal import AsJson, remark, run, say, say_json, say_table, settings_of_client
 from shared.errors import Permanent
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def create(
     if as_json:
         say_json({**asdict(key), "key": secret})
     else:
-        say(f"{secret}\n  key id {key.key_id}; it is not shown again. Use it as TAKEDOWN_KEY, or as a bearer token.")
+        say(secret)
+        remark(f"  key id {key.key_id}; it is not shown again. Use it as TAKEDOWN_KEY, or as a bearer token.")
 
 
 @keys.command("list")

@@ -69,6 +69,11 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
+def remark(text: str) -> None:
+    """A line beside the result, on stderr: a script that takes the result does not get it."""
+    typer.echo(text, err=True)
+
+
 def say_json(value: Any) -> None:
     """One JSON object on one line."""
     typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))

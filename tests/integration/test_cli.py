@@ -200,8 +200,12 @@ def test_keys_without_a_running_service(server_dir: Path) -> None:
     assert listed["key_id"] == made["key_id"]
     assert listed["role"] == "crawler"
     assert made["key"] not in succeed("keys", "list", **settings)
+    shown = succeed("keys", "create", *arguments, **settings).splitlines()
+    assert len(shown) == 1, "a script takes it as it is: TAKEDOWN_KEY=$(takedown keys create …)"
+    assert shown[0].startswith("tdk_")
     succeed("keys", "revoke", made["key_id"], "--suspend-content", **settings)
-    assert json.loads(succeed("keys", "list", "--json", **settings))["revoked_at"] is not None
+    listed = [json.loads(line) for line in succeed("keys", "list", "--json", **settings).splitlines()]
+    assert {one["key_id"] for one in listed if one["revoked_at"] is not None} == {made["key_id"]}
     unknown = call("keys", "revoke", "00000000-0000-4000-8000-000000000000", **settings)
     assert unknown.code == 1
     assert "no such key" in unknown.complaint
