@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
@@ -95,18 +96,28 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty
     if not table.row_count:
         typer.echo(empty)
         return
-    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
-    console.print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Where tables are drawn. A pipe has no width to be cut to."""
+    return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+"""As the services' answers write it: always UTC."""
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it."""
+    """A value as a person reads it; a moment is UTC."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return value[:19].replace("T", " ")
     if isinstance(value, list | tuple | set | frozenset):
         return " ".join(cell(one) for one in value) or "-"
     return str(value)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from services.standalone.terminal import cell, notifier
+from services.standalone.terminal import cell, console, notifier
 from shared.settings import Settings
 from shared.web.client import ApiClient, ApiRefused, ApiUnreachable
 
@@ -31,30 +31,32 @@ STATE_STYLES = {
     "dismissed": "dim",
 }
 ROWS = 30
+WIDE = 120
+"""Columns of a terminal from which whole ids fit."""
 
 
 async def watch(settings: Settings, *, interval_seconds: float, once: bool) -> None:
     """Show the table until interrupted; a service that is away is said so and waited for."""
-    console = Console()
+    screen = console()
     async with notifier(settings) as api:
         if once:
-            console.print(await _look(api))
+            screen.print(await _look(api, width=screen.width))
             return
-        with Live(console=console, screen=False, auto_refresh=False, transient=False) as live:
+        with Live(console=screen, screen=False, auto_refresh=False, transient=False) as live:
             while True:
                 try:
-                    shown: RenderableType = await _look(api)
+                    shown: RenderableType = await _look(api, width=screen.width)
                 except ApiUnreachable as error:
                     shown = Text(str(error), style="red")
                 live.update(shown, refresh=True)
                 await asyncio.sleep(interval_seconds)
 
 
-async def _look(api: ApiClient) -> RenderableType:
+async def _look(api: ApiClient, *, width: int) -> RenderableType:
     takedowns = [item async for item in api.items("/v1/takedowns", limit=200)]
     open_tasks = [item async for item in api.items("/v1/tasks", limit=200)]
     outbound = await _outbound(api)
-    return Group(summary(takedowns, open_tasks, outbound), table_of(takedowns))
+    return Group(summary(takedowns, open_tasks, outbound), table_of(takedowns, width=width))
 
 
 async def _outbound(api: ApiClient) -> bool | None:
@@ -78,16 +80,20 @@ def summary(takedowns: Sequence[dict[str, Any]], tasks: Sequence[dict[str, Any]]
     return line
 
 
-def table_of(takedowns: Sequence[dict[str, Any]]) -> Table:
-    """The latest changed takedowns first."""
-    table = Table("takedown", "state", "round", "host", "changed", "check due", box=None, pad_edge=False)
+def table_of(takedowns: Sequence[dict[str, Any]], *, width: int) -> Table:
+    """The latest changed takedowns first. Where it is narrow the host is cut, and of ids the beginning is shown."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("takedown", "state", "round", "host", "changed, UTC", "check due, UTC"):
+        table.add_column(name, no_wrap=name != "host")  # what may wrap is narrowed first
     newest = sorted(takedowns, key=lambda one: str(one.get("changed_at")), reverse=True)
     for one in islice(newest, ROWS):
         state = str(one["state"])
+        takedown_id = str(one["takedown_id"])
         table.add_row(
-            str(one["takedown_id"])[:8],
+            takedown_id if width >= WIDE else takedown_id[:8],
             Text(state, style=STATE_STYLES.get(state, "")),
-            *(cell(one.get(name)) for name in ("round", "host", "changed_at", "check_due_at")),
+            *(cell(one.get(name)) for name in ("round", "host")),
+            *(cell(one.get(name))[len("2026-") :] or "-" for name in ("changed_at", "check_due_at")),
         )
     if len(takedowns) > ROWS:
         table.caption = f"and {len(takedowns) - ROWS} more"
