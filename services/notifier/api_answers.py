@@ -65,8 +65,8 @@ def router(applier: Applier) -> APIRouter:
             return shown(await answers.show(tx, runtime, owner))
 
     @routes.post("/host/v1/demands/{demand_id}/acknowledgement")
-    async def acknowledge(owner: Owner, body: answers.Acknowledgement) -> AnswerKept:
-        return kept(await answers.receive(applier, owner, body, via="api"))
+    async def acknowledge(owner: Owner, body: answers.Acknowledgement | None = None) -> AnswerKept:
+        return kept(await answers.receive(applier, owner, body or answers.Acknowledgement(), via="api"))
 
     @routes.post("/host/v1/demands/{demand_id}/removal")
     async def report_removal(owner: Owner, body: answers.Removal) -> AnswerKept:

@@ -156,6 +156,9 @@ async def test_a_host_asks_and_answers(fresh_database: str) -> None:
         await world.outbound()
         _, takedown, item = await demanded(world)
         _, _, other = await demanded(world, "/m/2.png", 2)
+        async with bearer(world, other["token"]) as host:
+            status, _ = await host.post(f"/host/v1/demands/{other['demand_id']}/acknowledgement")
+            assert status == 200, "there is nothing that an acknowledgement must say"
         path = f"/host/v1/demands/{item['demand_id']}"
         async with bearer(world, item["token"]) as host:
             status, shown = await host.get(path)
