@@ -21,6 +21,10 @@ from shared.errors import BadSettings
 ROOT_KEY_BYTES = 32
 
 
+class OtherRootKey(BadSettings):
+    """A host's secret was sealed with another root key: restore that key, or import the directory again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class KeyRing:
     """`fingerprint_ref`: HMAC key of fingerprint digests. `demand_token`: of demand tokens. `host_secrets`: AES-256-GCM at rest."""
@@ -59,11 +63,11 @@ class KeyRing:
         return nonce + AESGCM(self.host_secrets).encrypt(nonce, secret.encode(), purpose.encode())
 
     def unseal(self, sealed: bytes, *, purpose: str) -> str:
-        """Raises BadSettings when the root key is another or the row was changed."""
+        """Raises OtherRootKey, also when the row was changed."""
         try:
             return AESGCM(self.host_secrets).decrypt(sealed[:12], sealed[12:], purpose.encode()).decode()
         except InvalidTag:
-            raise BadSettings("a stored secret was sealed with another root key") from None
+            raise OtherRootKey() from None
 
 
 def token_hash(token: str) -> bytes:

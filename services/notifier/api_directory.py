@@ -14,6 +14,7 @@ from services.notifier.directory_file import BadDirectory
 from services.notifier.ladder import Posture, is_same_or_under
 from shared import audit
 from shared.auth import Operations
+from shared.keyring import OtherRootKey
 from shared.urls import BadUrl, canonical
 from shared.web.problems import Conflict, Invalid, NotFound, Problem
 
@@ -55,7 +56,7 @@ def router(applier: Applier) -> APIRouter:
                 )
         except BadDirectory as error:
             lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
-            raise BadFile(f"{len(lines)} errors", lines=lines) from None
+            raise BadFile("1 error" if len(lines) == 1 else f"{len(lines)} errors", lines=lines) from None
         return {"added": imported.added, "changed": imported.changed, "unchanged": imported.unchanged}
 
     @routes.get("/hosts")
@@ -69,7 +70,10 @@ def router(applier: Applier) -> APIRouter:
     async def test_host(principal: Operations, organisation: str) -> dict[str, Any]:
         async with database.transaction() as tx:
             found = await directory.list_hosts(tx, organisation=organisation)
-            endpoint = await directory.endpoint_of(tx, runtime.keys, organisation)
+            try:
+                endpoint = await directory.endpoint_of(tx, runtime.keys, organisation)
+            except OtherRootKey as error:
+                raise Conflict(error.title, reason="other_root_key") from None
             if not found or endpoint is None:
                 raise NotFound("no organisation of the directory has this key")
             _may_be_tested(found[0], await outbound.holds(tx), is_on=await outbound.is_on(tx))

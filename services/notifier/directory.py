@@ -18,7 +18,7 @@ from services.notifier.ladder import Organisation, Posture
 from services.notifier.store import DIRECTORY_CHANNEL
 from shared.db.pool import Tx
 from shared.db.wake import notify
-from shared.keyring import KeyRing
+from shared.keyring import KeyRing, OtherRootKey
 
 Channel = Literal["webhook", "email"]
 
@@ -126,6 +126,8 @@ _ENDPOINT = """
 SELECT webhook_url, webhook_secrets, email FROM notifier.hosts WHERE organisation = %s
 """
 
+_SECRETS = "SELECT organisation, webhook_secrets FROM notifier.hosts WHERE cardinality(webhook_secrets) > 0"
+
 
 async def import_csv(tx: Tx, keys: KeyRing, text: str) -> Imported:
     """Bring the directory to what the file says, for the organisations it names. Raises BadDirectory."""
@@ -187,7 +189,7 @@ class Endpoint:
 
 
 async def endpoint_of(tx: Tx, keys: KeyRing, organisation: str) -> Endpoint | None:
-    """Raises BadSettings when the secrets were sealed with another root key."""
+    """Raises OtherRootKey."""
     row = await (await tx.execute(_ENDPOINT, (organisation,))).fetchone()
     if row is None:
         return None
@@ -196,6 +198,18 @@ async def endpoint_of(tx: Tx, keys: KeyRing, organisation: str) -> Endpoint | No
         secrets=tuple(keys.unseal(bytes(sealed), purpose=organisation) for sealed in row["webhook_secrets"]),
         email=row["email"],
     )
+
+
+async def sealed_otherwise(tx: Tx, keys: KeyRing) -> int:
+    """How many organisations cannot be written to: their secrets were sealed with another root key."""
+    count = 0
+    for row in await (await tx.execute(_SECRETS)).fetchall():
+        try:
+            for sealed in row["webhook_secrets"]:
+                keys.unseal(bytes(sealed), purpose=row["organisation"])
+        except OtherRootKey:
+            count += 1
+    return count
 
 
 async def mark_endpoint_gone(tx: Tx, organisation: str, webhook_url: str) -> None:

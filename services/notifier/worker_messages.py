@@ -167,11 +167,17 @@ class MessageWorker:
 
     async def run(self) -> None:
         """Without a public URL no link in a demand would lead anywhere: nothing is sent."""
-        if self._runtime.settings.public_url is None:
+        settings = self._runtime.settings
+        if settings.public_url is None:
             log.warning("outbound.no_public_url")
             await asyncio.Event().wait()
+        if settings.organisation_contact.endswith("@localhost"):
+            log.warning("outbound.no_contact")  # each demand names whom to ask: TAKEDOWN_ORGANISATION_CONTACT
         # Attempts that this member had under way before it was started anew: their outcome is unknown.
         async with self._database.transaction() as tx:
+            unreadable = await directory.sealed_otherwise(tx, self._runtime.keys)
+            if unreadable:
+                log.error("outbound.other_root_key", organisations=unreadable)
             await tx.execute(
                 "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
                 (self._member,),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
+import aiohttp
 from aiohttp import web
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from services.notifier.gauges import Gauges
-from tests.notifier_world import open_world, picture
+from shared.auth import Role
+from shared.keyring import KeyRing
+from tests.notifier_world import open_world, picture, serve_app
 
 
 async def test_a_look_that_dies_with_its_process_is_taken_up_at_once(fresh_database: str) -> None:
@@ -32,6 +37,24 @@ async def test_a_look_that_dies_with_its_process_is_taken_up_at_once(fresh_datab
         site.show("/x.png", picture(1))
         await world.restart()
         await world.until(lambda: site.received, seconds=5, what="the demand, long before the lease ends")
+
+
+async def test_secrets_of_another_root_key_are_told_at_the_start_and_when_asked(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        world.runtime = replace(world.runtime, keys=KeyRing.from_root(bytes(32)))
+        with capture_logs() as events:
+            await world.restart()
+            await world.until(lambda: [one for one in events if one["event"] == "outbound.other_root_key"])
+        headers = await world.key(Role.OPERATIONS)
+        async with (
+            serve_app(world.runtime, world.service) as base,
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{base}/v1/hosts/site/test") as answer,
+        ):
+            assert answer.status == 409
+            assert (await answer.json(content_type=None))["reason"] == "other_root_key"
 
 
 async def test_two_processes_share_the_work_and_repeat_none(fresh_database: str) -> None:
