@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -71,7 +71,10 @@ def takedown_row(takedown: Mapping[str, Any]) -> tuple[object, ...]:
 @content.command("suspend")
 def suspend(
     content_id: Annotated[UUID, typer.Argument(help="As your organisation knows it.")],
-    reason: Annotated[str, typer.Option(help="`person`, or `possible_minor`.")] = "person",
+    reason: Annotated[
+        Literal["person", "possible_minor"],
+        typer.Option(help="Why. Of `possible_minor` operations staff alone resume."),
+    ] = "person",
 ) -> None:
     """Stop fetches, checks and demands of this content at once. It can be undone."""
     _switch(content_id, "suspension", {"reason": reason})

@@ -59,6 +59,8 @@ def list_(as_json: AsJson = False) -> None:
         ],
         empty="The directory is empty.",
     )
+    if listed["holds"]:  # also of what is no domain of an organisation
+        say(f"On hold: {' '.join(listed['holds'])}")
 
 
 def _reached_by(host: dict[str, Any]) -> str:
@@ -80,7 +82,9 @@ def test(organisation: Annotated[str, typer.Argument(help="The organisation's ke
 
 
 @hosts.command("hold")
-def hold(domain: Annotated[str, typer.Argument(help="A domain of the directory.")]) -> None:
+def hold(
+    domain: Annotated[str, typer.Argument(help="A domain, with all under it: of a recipient, or of a target.")],
+) -> None:
     """Send nothing to this domain until it is released. Checks go on."""
     _hold(domain, "hold")
 

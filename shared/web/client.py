@@ -139,15 +139,16 @@ def _problem(answer: httpx.Response) -> str:
         return answer.reason_phrase
     if not isinstance(problem, dict):
         return answer.reason_phrase
-    parts = [str(problem.get("title", ""))]
+    said = [str(problem.get("title", ""))]
     if problem.get("detail") and not _listed(problem, "errors"):  # they say it with its place
-        parts.append(str(problem["detail"]))
-    parts += [
+        said.append(str(problem["detail"]))
+    places = [
         f"{one.get('pointer') or one.get('parameter') or ''} {one.get('detail', '')}".strip()
         for one in _listed(problem, "errors")
     ]
-    parts += [f"line {one.get('line')}, {one.get('column')}: {one.get('detail')}" for one in _listed(problem, "lines")]
-    return " ".join(" ".join(part.split()) for part in parts if part)
+    places += [f"line {one.get('line')}, {one.get('column')}: {one.get('detail')}" for one in _listed(problem, "lines")]
+    text = " ".join(said).rstrip(".") + ": " + "; ".join(places) if places else " ".join(said)
+    return " ".join(text.split())
 
 
 def _listed(problem: dict[str, Any], name: str) -> list[dict[str, Any]]:

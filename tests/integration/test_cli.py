@@ -49,6 +49,7 @@ def test_a_call_without_a_command_is_bad_usage() -> None:
         (("keys", "create", "--role", "helpline", "--person", "p", "--organisation", "o\n"), "--organisation"),
         (("keys", "revoke", "not-a-uuid"), "key_id"),
         (("outbound", "sideways"), "sideways"),
+        (("content", "suspend", "0" * 32, "--reason", "possible-minor"), "possible-minor"),
         (("serve", "--nonsense"), "--nonsense"),
     ],
 )

@@ -141,14 +141,20 @@ def test_the_directory(served: Served, receiver: HTTPServer) -> None:
     succeed("hosts", "hold", "good.example", **operations)
     shown = next(line for line in succeed("hosts", "list", **operations).splitlines() if "good-host" in line)
     assert shown.rstrip().endswith("yes")
-    succeed("hosts", "release", "good.example", **operations)
+    succeed("hosts", "hold", "elsewhere.example", **operations)
+    assert succeed("hosts", "list", **operations).splitlines()[-1] == "On hold: elsewhere.example good.example"
+    for domain in ("good.example", "elsewhere.example"):
+        succeed("hosts", "release", domain, **operations)
+    assert "On hold" not in succeed("hosts", "list", **operations)
     assert call("hosts", "release", "good.example", **operations).code == 1
 
 
 def test_a_bad_directory_file_is_one_line_and_imports_nothing(served: Served) -> None:
-    refused = call("hosts", "import", "-", stdin="organisation,domains\nOops!,x.example\n", **served.as_("operations"))
+    bad = "organisation,domains,rung\nOops!,x.example,boss\n"
+    refused = call("hosts", "import", "-", stdin=bad, **served.as_("operations"))
     assert refused.code == 1
-    assert "line" in refused.complaint
+    assert "2 errors: line 2, organisation: " in refused.complaint
+    assert "; line 2, rung: " in refused.complaint
     missing = call("hosts", "import", str(served.folder / "nowhere.csv"), **served.as_("operations"))
     assert missing.code == 2
     assert "nowhere.csv" in missing.complaint
