@@ -11,7 +11,7 @@ TESTERS ?= 3
 .PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-orientations kafka lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Make .venv with every locked dependency
 

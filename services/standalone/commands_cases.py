@@ -122,7 +122,7 @@ def list_(kind: Annotated[str | None, typer.Option(help="Only of this kind.")] =
 @tasks.command("resolve")
 def resolve(
     task_id: Annotated[UUID, typer.Argument(help="As `tasks list` shows it.")],
-    kind: Annotated[DecisionKind, typer.Argument(help="What you decide.")],
+    kind: Annotated[DecisionKind, typer.Argument(help="What you decide; `reject` and `dismiss` end the takedown.")],
     reason: Annotated[str, typer.Option(help="Why, for the record. No URL, no name.")],
     recipient: Annotated[str | None, typer.Option(help="For `reroute`: whom to ask, by directory key.")] = None,
 ) -> None:

@@ -77,7 +77,10 @@ def test(organisation: Annotated[str, typer.Argument(help="The organisation's ke
 
     answer = run(send())
     if answer["outcome"] != "accepted":
-        raise TestFailed(f"By {answer['channel']}: {cell(answer.get('status') or answer['reason'])}.")
+        why = answer.get("status") or answer["reason"]
+        raise TestFailed(
+            f"By {answer['channel']}: {'TAKEDOWN_SMTP_HOST is not set' if why == 'no_mail' else cell(why)}."
+        )
     say(f"delivered by {answer['channel']}")
 
 
