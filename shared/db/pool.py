@@ -21,6 +21,10 @@ Tx = AsyncConnection[Row]
 """A connection inside a transaction; it commits when the `transaction` block ends, and rolls back on an exception."""
 
 
+REACHED_WITHIN_SECONDS = 2
+"""libpq knows no shorter one."""
+
+
 def heed_cancellation() -> None:
     """Raise the CancelledError that a statement may have swallowed: before Python 3.12 `asyncio.wait_for`, on which psycopg waits,
     returns when what it waits for ends in the same moment (python/cpython#86296), and a worker would go on for ever."""
@@ -122,6 +126,17 @@ class Database:
             )
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
+
+    async def reached(self) -> bool:
+        """Whether the server takes a new connection within two seconds: a pool that is busy is no server that is away. True where
+        nobody has opened this: nobody needs it."""
+        if self._pool.closed:
+            return True
+        try:
+            await (await AsyncConnection.connect(self.conninfo, connect_timeout=REACHED_WITHIN_SECONDS)).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     async def now(self) -> datetime:
         """The database's clock."""

@@ -132,6 +132,8 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     @app.get("/health/ready", include_in_schema=False)
     async def ready() -> JSONResponse:
         reasons = {service.name: list(service.not_ready()) for service in services}
+        if not await runtime.database.reached():
+            reasons["database"] = ["the database is not reached"]
         waiting = {name: why for name, why in reasons.items() if why}
         if waiting:
             return JSONResponse({"status": "not ready", "reasons": waiting}, status_code=503)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
@@ -12,6 +15,8 @@ from fastapi import APIRouter, Depends, Form, Query
 from pydantic import BaseModel, ConfigDict
 from structlog.testing import capture_logs
 
+from shared.db.embedded import EmbeddedPostgres
+from shared.db.pool import Database
 from shared.policy import Policy
 from shared.runtime import Runtime, Service
 from shared.web.app import create_app
@@ -58,11 +63,38 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     async def items(items: list[Item]) -> int:
         return len(items)
 
-    runtime = SimpleNamespace(policy=Policy(), database=None)
+    runtime = SimpleNamespace(policy=Policy(), database=Database(""))
     service = SimpleNamespace(name="some", routers=lambda: [routes], not_ready=lambda: [])
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as asked:
         yield asked
+
+
+async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
+    service = SimpleNamespace(name="some", routers=list, not_ready=list)
+
+    async with AsyncExitStack() as stack:
+        postgres = await asyncio.to_thread(stack.enter_context, EmbeddedPostgres(server_dir / "postgres"))
+        database = await stack.enter_async_context(Database(postgres.conninfo))
+        runtime = SimpleNamespace(policy=Policy(), database=database)
+        app = create_app(cast(Runtime, runtime), [cast(Service, service)])
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test")
+        await stack.enter_async_context(client)
+        assert (await client.get("/health/ready")).json() == {"status": "ready"}
+        await asyncio.to_thread(postgres.stop)
+        away = await client.get("/health/ready")
+        assert (away.status_code, away.json()["reasons"]) == (503, {"database": ["the database is not reached"]})
+        assert (await client.get("/health/live")).status_code == 200
+        with EmbeddedPostgres(server_dir / "postgres"):
+            assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_ready_asks_no_database_that_was_never_opened() -> None:
+    service = SimpleNamespace(name="matcher", routers=list, not_ready=list)
+    runtime = SimpleNamespace(policy=Policy(), database=Database(""))
+    app = create_app(cast(Runtime, runtime), [cast(Service, service)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
+        assert (await client.get("/health/ready")).status_code == 200
 
 
 async def test_an_unexpected_error_is_a_problem_and_its_text_is_told_to_nobody(client: httpx.AsyncClient) -> None:
