@@ -58,8 +58,8 @@ bench-orientations: install ## What PDQ finds of turned and edited copies
 kafka: install ## A local Apache Kafka in the foreground
 	$(BIN)/python deploy/kafka-local/kafka_local.py $(ARGS)
 
-lock: ## Resolve requirements.lock again
-	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+lock: install ## Resolve requirements.lock again
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
