@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Collection, Sequence
 
@@ -11,12 +12,17 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.contracts.topics import CONTENT
+from shared.errors import TakedownError
+from shared.log.port import EventLog, TopicPartition
 from shared.runtime import Runtime, Service
 from shared.web import problems
 from shared.web.lines import LinesRoute, is_lines
 from shared.web.openapi import App
 
 log = structlog.get_logger()
+
+LOG_REACHED_WITHIN_SECONDS = 2.0
 
 
 class BodyLimit:
@@ -134,6 +140,8 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
         reasons = {service.name: list(service.not_ready()) for service in services}
         if not await runtime.database.reached():
             reasons["database"] = ["the database is not reached"]
+        if not await _reached(runtime.log):
+            reasons["log"] = ["the event log is not reached"]
         waiting = {name: why for name, why in reasons.items() if why}
         if waiting:
             return JSONResponse({"status": "not ready", "reasons": waiting}, status_code=503)
@@ -148,3 +156,13 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
             app.include_router(router)
             streamed.update(route.path for route in router.routes if isinstance(route, LinesRoute))
     return app
+
+
+async def _reached(event_log: EventLog) -> bool:
+    """Whether the event log answers in time; one without our topics does not."""
+    try:
+        async with asyncio.timeout(LOG_REACHED_WITHIN_SECONDS):
+            await event_log.end(TopicPartition(topic=CONTENT.name, partition=0))
+    except (TakedownError, TimeoutError):
+        return False
+    return True

@@ -17,10 +17,12 @@ from structlog.testing import capture_logs
 
 from shared.db.embedded import EmbeddedPostgres
 from shared.db.pool import Database
+from shared.log.kafka import KafkaLog
 from shared.policy import Policy
 from shared.runtime import Runtime, Service
 from shared.web.app import create_app
 from shared.web.parameters import known_parameters_alone
+from tests.memory_log import MemoryLog
 
 MAX_BYTES = Policy().api_max_body_bytes
 
@@ -63,7 +65,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     async def items(items: list[Item]) -> int:
         return len(items)
 
-    runtime = SimpleNamespace(policy=Policy(), database=Database(""))
+    runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
     service = SimpleNamespace(name="some", routers=lambda: [routes], not_ready=lambda: [])
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as asked:
@@ -76,7 +78,7 @@ async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
     async with AsyncExitStack() as stack:
         postgres = await asyncio.to_thread(stack.enter_context, EmbeddedPostgres(server_dir / "postgres"))
         database = await stack.enter_async_context(Database(postgres.conninfo))
-        runtime = SimpleNamespace(policy=Policy(), database=database)
+        runtime = SimpleNamespace(policy=Policy(), database=database, log=MemoryLog({}))
         app = create_app(cast(Runtime, runtime), [cast(Service, service)])
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test")
         await stack.enter_async_context(client)
@@ -91,10 +93,22 @@ async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
 
 async def test_ready_asks_no_database_that_was_never_opened() -> None:
     service = SimpleNamespace(name="matcher", routers=list, not_ready=list)
-    runtime = SimpleNamespace(policy=Policy(), database=Database(""))
+    runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
         assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_ready_says_while_the_log_is_away() -> None:
+    service = SimpleNamespace(name="intake", routers=list, not_ready=list)
+    away = KafkaLog("127.0.0.1:1")  # nobody listens there
+    app = create_app(
+        cast(Runtime, SimpleNamespace(policy=Policy(), database=Database(""), log=away)), [cast(Service, service)]
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
+        answer = await client.get("/health/ready")
+    await away.close()
+    assert (answer.status_code, answer.json()["reasons"]) == (503, {"log": ["the event log is not reached"]})
 
 
 async def test_an_unexpected_error_is_a_problem_and_its_text_is_told_to_nobody(client: httpx.AsyncClient) -> None:
