@@ -185,6 +185,7 @@ class PostgresGroupReader:
         self._epochs: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
+        """Taken, and not told of yet. Taken again after it was lost, whoever asks still means what was lost."""
         self._revoked: set[TopicPartition] = set()
         self._failure: BaseException | None = None
 
@@ -301,20 +302,26 @@ class PostgresGroupReader:
             for record in records
         )
 
+    def _is_told(self, partition: TopicPartition) -> bool:
+        return partition in self._epochs and partition not in self._assigned
+
     def position(self, partition: TopicPartition) -> int:
+        if partition in self._assigned:
+            raise KeyError(partition)
         return self._cursor.positions[partition]
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        if partition in self._epochs:
+        if self._is_told(partition):
             await self._cursor.place(partition, offset)
             self._subscription.wake()
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        self._paused.update(p for p in partitions if p in self._epochs)
+        self._paused.update(filter(self._is_told, partitions))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
-        if not self._paused.isdisjoint(partitions):  # a wake-up is a query: not for nothing
-            self._paused.difference_update(partitions)
+        resumed = self._paused.intersection(filter(self._is_told, partitions))
+        if resumed:  # a wake-up is a query: not for nothing
+            self._paused -= resumed
             self._subscription.wake()
 
     # Commits
@@ -330,7 +337,7 @@ class PostgresGroupReader:
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         if not commits:
             return
-        if any(partition not in self._epochs for partition in commits):
+        if not all(map(self._is_told, commits)):
             raise CommitRefused(self._group)
         ids = {partition: number for number, partition in self._wanted.items()}
         try:

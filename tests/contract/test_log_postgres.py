@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
@@ -14,7 +15,7 @@ from shared.db.migrations import migrate
 from shared.db.pool import Database
 from shared.db.wake import Wakeups
 from shared.errors import NotPrepared
-from shared.log.port import Commit, LogUnavailable, OutgoingRecord
+from shared.log.port import Commit, CommitRefused, LogUnavailable, OutgoingRecord
 from shared.log.postgres import SCHEMA, PostgresLog
 from shared.log.postgres_readers import PartitionCursor
 from shared.log.postgres_session import Catalogue, Session
@@ -277,6 +278,46 @@ async def test_a_member_that_lost_its_partition_takes_it_again_when_it_is_free(o
             await owns(other, 1)
             await poll_until(member, lambda polled: bool(polled.revoked))
         assert await poll_until(member, lambda polled: bool(polled.assigned))
+
+
+async def test_what_was_lost_and_taken_again_unheard_is_nobodys_until_it_is_told(on_postgres: PostgresHarness) -> None:
+    """Between two polls a member may lose a partition and take it again, another owner in between: whoever has not heard of it would
+    commit for the former ownership, at the position of the new one."""
+    topic = a_topic()
+    await on_postgres.log.ensure_topics([topic])
+    await publish(on_postgres.log, *(record(topic, b"x") for _ in range(4)))
+    group, where = a_group(), place(topic)
+    committed = Commit(offset=3, metadata="other")
+
+    async def epoch() -> int:
+        row = await on_postgres.database.read_one(
+            "SELECT epoch FROM eventlog.ownership WHERE group_name = %s", (group,)
+        )
+        assert row is not None
+        return int(row["epoch"])
+
+    async with on_postgres.log.group_reader(group=group, topics=[topic.name], member_id="a") as member:
+        await owns(member, 1)
+        async with on_postgres.another().group_reader(group=group, topics=[topic.name], member_id="a") as other:
+            await owns(other, 1)
+            await other.commit({where: committed})
+            theirs = await epoch()
+
+        async def taken_again() -> bool:
+            return await epoch() > theirs
+
+        await until(taken_again)
+        for _ in range(20):  # the member hears the answer a moment after the table has it
+            await epoch()
+            with pytest.raises(CommitRefused):
+                await member.commit({where: Commit(offset=1, metadata="former")})
+            with suppress(KeyError):
+                assert member.position(where) != committed.offset, "the position of the new ownership, told to the former"
+        assert await member.committed(where) == committed
+        told = await member.poll(timeout_seconds=1)
+        assert (told.revoked, told.assigned) == ({where}, {where})
+        assert member.position(where) == committed.offset
+        await member.commit({where: Commit(offset=4)})
 
 
 async def test_retention_waits_for_a_slow_group_and_says_so(on_postgres: PostgresHarness) -> None:
