@@ -17,6 +17,7 @@ import random
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -186,7 +187,10 @@ class Runner:
             if lane is not None and lane.task is not None:
                 await _end([lane.task])
         for partition in polled.assigned:
-            position = reader.position(partition)
+            try:
+                position = reader.position(partition)
+            except KeyError:  # lost meanwhile: the next poll tells
+                continue
             lane = _Lane(partition=partition, done=position, committed=position)
             lane.task = asyncio.create_task(self._work(lane, reader))
             self._lanes[partition] = lane
@@ -367,8 +371,9 @@ class Runner:
                 except LogUnavailable:
                     break
                 lag = LAG.labels(self._group, partition.topic, str(partition.partition))
-                at_end = not lane.waiting and reader.position(partition) >= end if partition in self._lanes else False
-                lag.set(0 if at_end else max(0, end - lane.done))
+                with suppress(KeyError):  # lost meanwhile: the next poll tells
+                    at_end = not lane.waiting and reader.position(partition) >= end
+                    lag.set(0 if at_end else max(0, end - lane.done))
             await asyncio.sleep(_LAG_SECONDS)
 
 

@@ -312,7 +312,9 @@ async def test_what_was_lost_and_taken_again_unheard_is_nobodys_until_it_is_told
             with pytest.raises(CommitRefused):
                 await member.commit({where: Commit(offset=1, metadata="former")})
             with suppress(KeyError):
-                assert member.position(where) != committed.offset, "the position of the new ownership, told to the former"
+                assert member.position(where) != committed.offset, (
+                    "the position of the new ownership, told to the former"
+                )
         assert await member.committed(where) == committed
         told = await member.poll(timeout_seconds=1)
         assert (told.revoked, told.assigned) == ({where}, {where})
