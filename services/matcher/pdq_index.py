@@ -69,8 +69,8 @@ class ChunkedPdqIndex(TieredTable[ChunkedValues, Head]):
             candidates, scans = candidates + compared, scans + scanned
         self._count(len(wanted), candidates, scans)
         loops = kernels_if_loaded() if state.parts else None  # with a part in place they are compiled
-        found.extend(self._search_head(view, wanted, loops) for view in state.heads() if len(view))
-        if not found or not len(wanted):
+        found.extend(self._search_head(view, wanted, loops) for view in state.heads() if len(view) and len(wanted))
+        if not found:
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
         rows, ids, distances = zip(*found, strict=True)
         return np.concatenate(rows), np.concatenate(ids), np.concatenate(distances)

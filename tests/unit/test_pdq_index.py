@@ -64,6 +64,11 @@ def filled(index: PdqIndex, values: Hashes) -> PdqIndex:
     return index
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 40])
+def test_nothing_asked_is_nothing_found(count: int) -> None:
+    assert as_set(filled(small_index(), random_values(count)).query(random_values(0))) == set()
+
+
 # The layouts
 
 
