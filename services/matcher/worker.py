@@ -92,16 +92,22 @@ class Matcher:
 
 
 async def _or_stopped(session: asyncio.Task[None]) -> None:
-    """What comes of it. Cancelled meanwhile, it is cancelled: a group of tasks that fails at that moment tells of its failure alone."""
-    try:
-        await asyncio.wait({session})
-    except asyncio.CancelledError:
-        session.cancel()
-        await asyncio.wait({session})
-        if not session.cancelled() and (error := session.exception()) is not None:
-            log.warning("matcher.failed_at_stop", errors=sorted({type(one).__name__ for one in leaves(error)}))
-        raise
-    await session
+    """What comes of it. Cancelled meanwhile, it is cancelled: a group of tasks that fails at that moment tells of its failure alone.
+
+    It has ended when this returns, however often this is cancelled: what is left of it is written to files next, by nobody else.
+    """
+    stopped = False
+    while not session.done():
+        try:
+            await asyncio.wait({session})
+        except asyncio.CancelledError:
+            stopped = True
+            session.cancel()
+    if not stopped:
+        return session.result()
+    if not session.cancelled() and (error := session.exception()) is not None:
+        log.warning("matcher.failed_at_stop", errors=sorted({type(one).__name__ for one in leaves(error)}))
+    raise asyncio.CancelledError
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from services.matcher.join import meet_register
-from services.matcher.owned import Surroundings
+from services.matcher.owned import Surroundings, in_full
 from services.matcher.state_files import StateFiles
 from services.matcher.worker import Matcher
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
@@ -158,3 +158,45 @@ async def test_a_matcher_that_fails_as_it_is_stopped_is_stopped() -> None:
     running.cancel()
     await asyncio.wait({running}, timeout=10)
     assert running.cancelled()
+
+
+class SlowOnTheWayOut(MemoryLog):
+    """Takes its time to leave the group."""
+
+    leaving = left = False
+
+    @asynccontextmanager
+    async def group_reader(self, **how: Any) -> AsyncIterator[MemoryGroupReader]:
+        self.may_leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with super().group_reader(**how) as reader:
+            poll = reader.poll
+
+            async def slowly(**how: Any) -> Polled:
+                try:
+                    return await poll(**how)
+                except asyncio.CancelledError:
+                    self.leaving = True
+                    await in_full(self.may_leave)
+                    self.left = True
+                    raise
+
+            reader.poll = slowly  # type: ignore[method-assign]
+            yield reader
+
+
+@pytest.mark.timeout(30)
+async def test_a_matcher_that_is_stopped_twice_has_ended_when_it_is_stopped() -> None:
+    """What is left of it is written next: nobody of it may be at work any more."""
+    log = SlowOnTheWayOut(partitions={one.name: one.partitions for one in (CONTENT, SIGHTINGS, MATCHES)})
+    surroundings = Surroundings(log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m")
+    matcher = Matcher(surroundings)
+    running = asyncio.create_task(matcher.run())
+    await until(lambda: not matcher.not_ready(), what="it is ready")
+    running.cancel()
+    await until(lambda: log.leaving, what="it is leaving")
+    running.cancel()
+    await asyncio.wait({running}, timeout=0.2)
+    assert not running.done(), "it has not left yet"
+    log.may_leave.set_result(None)
+    await asyncio.wait({running}, timeout=10)
+    assert (running.cancelled(), log.left) == (True, True)
