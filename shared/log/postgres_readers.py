@@ -316,10 +316,10 @@ class PostgresGroupReader:
             self._subscription.wake()
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        self._paused.update(filter(self._is_told, partitions))
+        self._paused.update(one for one in partitions if self._is_told(one))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
-        resumed = self._paused.intersection(filter(self._is_told, partitions))
+        resumed = {one for one in partitions if one in self._paused and self._is_told(one)}
         if resumed:  # a wake-up is a query: not for nothing
             self._paused -= resumed
             self._subscription.wake()

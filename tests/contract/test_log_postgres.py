@@ -317,7 +317,7 @@ async def test_what_was_lost_and_taken_again_unheard_is_nobodys_until_it_is_told
                 )
         assert await member.committed(where) == committed
         told = await member.poll(timeout_seconds=1)
-        assert (told.revoked, told.assigned) == ({where}, {where})
+        assert (told.revoked, told.assigned) == (frozenset({where}), frozenset({where}))
         assert member.position(where) == committed.offset
         await member.commit({where: Commit(offset=4)})
 
