@@ -165,9 +165,7 @@ JOIN_RULES: tuple[Rule, ...] = (
     Rule(
         name="an erasure is remembered while a match is on its way",
         leave_out=omit.marks_dropped_while_matching,
-        favour={"erase": 8, "confirm": 5},
-        steps=250,
-        seed=53,
+        sequence=sequences.an_erasure_while_a_match_is_tried_again,
     ),
     # The register
     Rule(

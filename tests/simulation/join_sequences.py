@@ -120,6 +120,18 @@ async def a_change_while_a_match_is_tried_again(world: World) -> None:
     await world.settle()
 
 
+async def an_erasure_while_a_match_is_tried_again(world: World) -> None:
+    await world.start("A")
+    world.see(0, ["u00"], ["p0"])
+    await world.run_until_quiet()
+    world.storage.failures["A"] = 1
+    confirm(world, 1, "p0")
+    await world.run_until_quiet()  # publishing has failed once and will be tried again
+    world.erase(0, "u00")
+    await world.run_until_quiet()  # the erasure is committed: nothing below it is read again
+    await world.settle()
+
+
 async def death_before_the_matches_of_new_content(world: World) -> None:
     await world.start("A")
     world.see(0, ["u00"], ["p0"])
