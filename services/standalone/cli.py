@@ -1,10 +1,12 @@
-"""The program `takedown`. Exit codes: 0; 1 failed; 2 bad usage or settings. A failure is one line on stderr, never a traceback."""
+"""The program `takedown`. Exit codes: 0; 1 failed; 2 bad usage or settings; 130 interrupted. A failure is one line on stderr, never a
+traceback."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -16,7 +18,7 @@ from services.standalone import (
     commands_negative_list,
     commands_run,
 )
-from services.standalone.terminal import complain
+from services.standalone.terminal import complain, say
 from shared.errors import BadSettings, NotPrepared, TakedownError
 
 FAILED = 1
@@ -26,12 +28,31 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="takedown",
     help="From a confirmed fingerprint to a confirmed removal. Settings are TAKEDOWN_* variables, or a TOML file named by"
-    " TAKEDOWN_CONFIG. Exit codes: 0; 1 failed; 2 bad usage or settings.",
+    " TAKEDOWN_CONFIG. Exit codes: 0; 1 failed; 2 bad usage or settings; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # no other command needs it
+
+        say(version("takedown"))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 commands_run.add_to(app)
 commands_cases.add_to(app)
 commands_hosts.add_to(app)

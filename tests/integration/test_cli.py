@@ -32,6 +32,10 @@ def test_help_names_every_command() -> None:
     assert not [name for name in COMMANDS if f" {name} " not in shown]
 
 
+def test_it_says_its_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", succeed("--version"))
+
+
 def test_a_call_without_a_command_is_bad_usage() -> None:
     assert call().code == 2
 
