@@ -49,7 +49,6 @@ class Growing:
 
     def view(self) -> npt.NDArray[Any]:
         """What is there now."""
-        count = (
-            self.count
-        )  # before the array: one that grows meanwhile has at least so many, an older one might have fewer
+        # The count before the array: one that grows meanwhile has at least so many, an older one might have fewer.
+        count = self.count
         return self.array[:count]

@@ -188,9 +188,8 @@ class Entries:
 
     def rows_of(self, numbers: Array) -> Array:
         """Of those that are there, in their order."""
-        count = (
-            self._alive.count
-        )  # grown last, and asked first: each column has so many, also when they grow beside this
+        # Grown last, and asked first: each column has so many, also when they grow beside this.
+        count = self._alive.count
         known = self._columns["number"].array[:count]
         rows = np.minimum(known.searchsorted(numbers), max(0, count - 1))
         return rows[(known[rows] == numbers) & self._alive.array[rows]] if count else rows[:0]

@@ -32,9 +32,8 @@ def appended(hits: Numbers, found: int, row: int | np.uint64, slot: np.uint64, d
     """`hits` int64[3, capacity] with one more at `found`; moved to a larger array where it is full."""
     if found == hits.shape[1]:
         larger = np.empty((3, 2 * found), dtype=np.int64)
-        for at in range(
-            found
-        ):  # a slice would bring what makes the text of a wrong shape's error: two seconds of compiling
+        # A slice would bring what makes the text of a wrong shape's error: two seconds of compiling.
+        for at in range(found):
             larger[0, at], larger[1, at], larger[2, at] = hits[0, at], hits[1, at], hits[2, at]
         hits = larger
     hits[0, found], hits[1, found], hits[2, found] = row, slot, distance
