@@ -1,9 +1,9 @@
-"""Arrays in one file, mapped into memory when read, and refused when a bit of it is not as it was written.
+"""Arrays in one file, mapped into memory when read, and refused when a bit of what is read of it is not as it was written.
 
     8 bytes   magic             8 bytes   length of the header, little-endian
     32 bytes  SHA-256 of the header
     header    JSON: version, kind, words, and of each array its name, type, shape, place and SHA-256
-    arrays    each at a multiple of 64 bytes
+    arrays    each at a multiple of 64 bytes; what lies between them is read by nobody
 
 A checksum finds damage, not malice: whoever may write the file decides what is found. It is made with mode 0600.
 """
