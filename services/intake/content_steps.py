@@ -29,8 +29,6 @@ from shared.web.problems import Conflict, Forbidden, Invalid, NotFound
 DECISIONS_GROUP = "intake-decisions"
 POSSIBLE_MINOR = "possible_minor"
 
-_RELEASE = "UPDATE intake.content SET hold = NULL WHERE content_id = %s"
-
 _LIVE_CLAIM = """
 SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state = ANY (%s) LIMIT 1
 """
@@ -87,7 +85,7 @@ async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str,
             raise Conflict("nobody suspended this content")
         if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
             raise Forbidden("what may depict a minor, or rests on a revoked key, is resumed by operations staff alone")
-        await tx.execute(_RELEASE, (content_id,))
+        await store.release(tx, content)
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 

@@ -6,7 +6,7 @@ import structlog
 
 from services.intake import store
 from services.intake.actors import decider
-from services.intake.claims import Hold, stronger_hold
+from services.intake.claims import Hold
 from services.intake.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
 from shared import audit
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -45,18 +45,14 @@ class DecisionsHandler:
         if before is None:
             return  # erased meanwhile
         if event.kind is DecisionKind.SUSPEND:
-            asked = Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
-            hold: Hold | None = stronger_hold(before.hold, asked)
+            action = "content.suspended"
+            await store.hold(tx, before, Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON)
         elif event.person_id.startswith(HOST_PREFIX):
             log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
             return
         else:
-            hold = None
-        await tx.execute(
-            "UPDATE intake.content SET hold = %s WHERE content_id = %s",
-            (hold.value if hold else None, event.content_id),
-        )
+            action = "content.resumed"
+            await store.release(tx, before)
         await store.settle(tx, before)
         who = decider(event.person_id, event.organisation_id)
-        action = "content.suspended" if hold else "content.resumed"
         await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)

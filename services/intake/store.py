@@ -155,6 +155,11 @@ async def hold(tx: Tx, content: ContentRow, asked: Hold) -> Hold:
     return now
 
 
+async def release(tx: Tx, content: ContentRow) -> None:
+    """End what holds a locked content."""
+    await tx.execute(_HOLD, (None, content.content_id))
+
+
 async def publish_content(tx: Tx, content_id: UUID) -> None:
     """Queue the content's current row for the log."""
     await outbox.put_current(tx, SCHEMA_NAME, CONTENT, key=str(content_id), event_id=uuid4())
