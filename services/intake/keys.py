@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from services.intake import content_steps, negative_list
+from services.intake import content_steps, negative_list, store
 from services.intake.actors import COMMAND_LINE
-from services.intake.claims import Hold
+from services.intake.claims import Hold, rests_on_distrusted
 from shared import audit
 from shared.auth import revoke_key
 from shared.clock import system_clock
@@ -16,21 +16,17 @@ from shared.db.pool import Database, Tx
 
 _DISTRUST = "INSERT INTO intake.distrusted_keys (key_id) VALUES (%s) ON CONFLICT DO NOTHING"
 
-# Content whose confirmed claims were all declared or confirmed by distrusted keys, this one among them (a claim being withdrawn may
-# be confirmed again in a moment), or that has variants which count and which this key added or confirmed. In a fixed order: two
-# at once never deadlock.
-_RESTS_ON = """
-SELECT c.content_id FROM intake.claims c WHERE c.state IN ('confirmed', 'withdrawing')
-GROUP BY c.content_id
-HAVING bool_or(%(key)s IN (c.declared_key, c.confirmed_key))
-    AND coalesce(bool_and(EXISTS (
-        SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id IN (c.declared_key, c.confirmed_key)
-    )) FILTER (WHERE c.state = 'confirmed'), true)
-    OR bool_or(EXISTS (
+# Content with claims that count (one being withdrawn may be confirmed again in a moment) which this key declared or confirmed, and
+# whether there are variants that count which it added or confirmed. In a fixed order: two at once never deadlock.
+_TOUCHED = """
+SELECT content_id, bool_or(has_variants) AS has_variants FROM (
+    SELECT c.content_id, %(key)s IN (c.declared_key, c.confirmed_key) AS is_of_key, EXISTS (
         SELECT 1 FROM intake.variants v
         WHERE v.claim_id = c.claim_id AND v.confirmed_by IS NOT NULL AND %(key)s IN (v.added_key, v.confirmed_key)
-    ))
-ORDER BY c.content_id
+    ) AS has_variants
+    FROM intake.claims c WHERE c.state IN ('confirmed', 'withdrawing')
+) AS claim
+WHERE is_of_key OR has_variants GROUP BY content_id ORDER BY content_id
 """
 
 
@@ -56,12 +52,17 @@ async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None =
     """
     moment = now or system_clock()
     await tx.execute(_DISTRUST, (key_id,))
-    rows = await (await tx.execute(_RESTS_ON, {"key": key_id})).fetchall()
-    suspended = tuple(row["content_id"] for row in rows)
-    for content_id in suspended:
+    suspended = []
+    for row in await (await tx.execute(_TOUCHED, {"key": key_id})).fetchall():
+        content_id = row["content_id"]
+        # Locked before it is judged: a withdrawal under way may leave this key's claim alone.
+        content = await store.lock_content(tx, content_id)
+        if content is None or not (row["has_variants"] or rests_on_distrusted(content.claims)):
+            continue
         await content_steps.hold(tx, content_id, Hold.KEY)
         await content_steps.tell_decision(
             tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
         )
         await audit.record(tx, COMMAND_LINE, action="content.suspended", object_kind="content", object_id=content_id)
-    return suspended
+        suspended.append(content_id)
+    return tuple(suspended)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.intake import claim_steps
 from services.intake.decisions import DecisionsHandler
 from services.intake.keys import revoke_key_and_suspend, suspend_content_of_key
-from shared.auth import Role
+from shared.auth import Principal, Role
+from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
@@ -222,6 +224,36 @@ async def test_what_comes_to_rest_on_a_revoked_key_later_is_suspended(
 
     suspended = await revoke_key_and_suspend(intake.database, eve.key_id)
     assert len(suspended) == 1, "both claims of it are of revoked keys now"
+
+
+async def test_revoking_a_key_waits_for_a_withdrawal_that_leaves_its_claim_alone(
+    intake: Intake, pair: tuple[Member, Member]
+) -> None:
+    ann, ben = pair
+    cid, dan = await intake.member("cid"), await intake.member("dan")
+    claim = await intake.confirmed(by=ann, confirmer=ben)
+    other = await intake.confirmed(by=cid, confirmer=dan)
+    real = await intake.real_content_id(claim["content_id"])
+    withdrawer = Principal(
+        key_id=cid.key_id, person_id=cid.person_id, organisation_id=cid.organisation_id, role=Role.HELPLINE
+    )
+    async with intake.database.transaction() as tx:
+        await claim_steps.withdraw(
+            tx,
+            withdrawer,
+            UUID(other["claim_id"]),
+            WithdrawalReason.SUBJECT_REQUEST,
+            undo_within=timedelta(hours=24),
+        )
+        revoking = asyncio.create_task(revoke_key_and_suspend(intake.database, ann.key_id))
+
+        async def waits_or_is_done() -> bool:
+            return revoking.done() or await waiting_for_a_lock(tx, 1)
+
+        await until(waits_or_is_done)
+    assert await revoking == (real,)
+    content = (await intake.get(f"/v1/content/{claim['content_id']}", by=ben)).json()
+    assert (content["state"], content["suspended_for"]) == ("suspended", "key")
 
 
 async def test_what_was_resumed_is_suspended_again_once_it_comes_to_rest_on_a_revoked_key_anew(
