@@ -28,9 +28,10 @@ from shared.auth import Role, create_key
 from shared.clock import system_clock
 from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.event import Event, data_of, headers_of
 from shared.contracts.matches import MatchFound
-from shared.contracts.topics import CLAIMS, CONTENT, MATCHES, TOPICS, Topic
+from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TOPICS, Topic
 from shared.db.migrations import Schema, migrate
 from shared.db.pool import Database
 from shared.db.wake import Wakeups
@@ -188,6 +189,20 @@ class World:
         )
         async with self.runtime.log.publisher() as publisher:
             await publisher.publish([record])
+
+    async def intake_decides(self, content_id: UUID, kind: DecisionKind, reason: str) -> DecisionTaken:
+        """Publish a decision over a content as intake does."""
+        decided = DecisionTaken(
+            decision_id=uuid4(),
+            kind=kind,
+            content_id=content_id,
+            person_id="person-2",
+            organisation_id="helpline",
+            reason=reason,
+            decided_at=await self.runtime.database.now(),
+        )
+        await self.publish(DECISIONS, str(content_id), decided, decided.decision_id)
+        return decided
 
     async def content(
         self, body: bytes | None, *, content_id: UUID | None = None, revision: int = 1, **fields: Any

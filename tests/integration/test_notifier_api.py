@@ -255,16 +255,7 @@ async def test_possible_minor_counts_again_after_a_resumption(fresh_database: st
                     break
                 assert (await operations.post("/v1/decisions", resume))[0] == 201
                 await world.until_state(takedown, "open")
-        late = DecisionTaken(
-            decision_id=uuid4(),
-            kind=DecisionKind.RESUME,
-            content_id=content_id,
-            person_id="person-2",
-            organisation_id="helpline",
-            reason="of an earlier suspension",
-            decided_at=datetime.now(UTC),
-        )
-        await world.publish(DECISIONS, str(content_id), late)
+        late = await world.intake_decides(content_id, DecisionKind.RESUME, "of an earlier suspension")
         known = "SELECT count(*) FROM notifier.decisions WHERE decision_id = %s"
 
         async def read() -> bool:

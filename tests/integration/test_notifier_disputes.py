@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from shared.auth import Role
 from shared.contracts.content import ContentState
-from shared.contracts.decisions import DecisionKind, DecisionTaken
-from shared.contracts.topics import DECISIONS
+from shared.contracts.decisions import DecisionKind
 from tests.integration.test_notifier_api import Client, bearer, demanded, faces
 from tests.notifier_world import World, open_world, picture
 
@@ -109,16 +108,7 @@ async def test_rule_7_what_intake_suspended_and_resumed_while_we_were_away_goes_
         content_id, takedown, _ = await demanded(world)
         await world.content(picture(1), content_id=content_id, revision=3)
         for kind in (DecisionKind.SUSPEND, DecisionKind.RESUME):
-            decided = DecisionTaken(
-                decision_id=uuid4(),
-                kind=kind,
-                content_id=content_id,
-                person_id="person-2",
-                organisation_id="helpline",
-                reason="possible_minor",
-                decided_at=await world.runtime.database.now(),
-            )
-            await world.publish(DECISIONS, str(content_id), decided, decided.decision_id)
+            await world.intake_decides(content_id, kind, "possible_minor")
 
         async def read() -> bool:
             return bool(await world.value("SELECT count(*) = 2 FROM notifier.decisions"))

@@ -13,9 +13,8 @@ from services.notifier.apply import Applier
 from services.notifier.worker_checks import CheckWorker, DueCheck
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
-from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.decisions import DecisionKind
 from shared.contracts.matches import Guard
-from shared.contracts.topics import DECISIONS
 from tests.notifier_world import FAST, Received, World, open_world, picture
 
 QUIET_SECONDS = 0.4
@@ -169,7 +168,7 @@ async def test_suspension_from_intake_stops_and_resumption_goes_on(fresh_databas
         content_id = await world.confirmed(picture(1))
         takedown = await world.match(content_id, site.show("/x.png", picture(1)))
         await world.until_state(takedown, "open")
-        await decided(world, content_id, DecisionKind.SUSPEND)
+        await world.intake_decides(content_id, DecisionKind.SUSPEND, "person")
         await world.until_state(takedown, "suspended")
         await world.outbound()
         await asyncio.sleep(QUIET_SECONDS)
@@ -181,19 +180,6 @@ async def test_suspension_from_intake_stops_and_resumption_goes_on(fresh_databas
         )
         await world.content(picture(1), content_id=content_id, revision=3)
         await world.until(lambda: site.received, what="the demand, after a fresh look")
-
-
-async def decided(world: World, content_id: UUID, kind: DecisionKind) -> None:
-    event = DecisionTaken(
-        decision_id=uuid4(),
-        kind=kind,
-        content_id=content_id,
-        person_id="person-9",
-        organisation_id="helpline",
-        reason="person",
-        decided_at=await world.runtime.database.now(),
-    )
-    await world.publish(DECISIONS, str(content_id), event, event.decision_id)
 
 
 async def test_a_withdrawal_erases_and_tells_who_was_asked(fresh_database: str) -> None:
@@ -359,7 +345,7 @@ async def test_a_suspension_breaks_a_look_off(fresh_database: str) -> None:
         content_id = await world.confirmed(picture(1))
         takedown = await world.match(content_id, site.url("/x.png"))
         await world.until(started.is_set)
-        await decided(world, content_id, DecisionKind.SUSPEND)
+        await world.intake_decides(content_id, DecisionKind.SUSPEND, "person")
         await world.until_state(takedown, "suspended")
         await world.until(ended.is_set, seconds=3, what="the fetch is broken off")
         assert await world.value("SELECT count(*) FROM notifier.checks") == 0

@@ -25,6 +25,7 @@ from tests.memory_log import MemoryGroupReader, MemoryLog
 
 VALUE = bytes(range(32))
 URL = "https://a.test/"
+PARTITIONS = {one.name: one.partitions for one in (CONTENT, SIGHTINGS, MATCHES, DEAD_LETTERS)}
 PLACE = TopicPartition(topic=SIGHTINGS.name, partition=partition_of_url(URL))
 
 
@@ -32,7 +33,7 @@ class SlowLog(MemoryLog):
     """Takes matches one publication at a time, each when it is let."""
 
     def __init__(self) -> None:
-        super().__init__(partitions={one.name: one.partitions for one in (CONTENT, SIGHTINGS, MATCHES, DEAD_LETTERS)})
+        super().__init__(PARTITIONS)
         self.asked = self.taken = 0
         self.let = asyncio.Semaphore(0)
         self.polled = 0
@@ -129,6 +130,10 @@ async def test_a_history_is_written_however_soon_the_next_sightings_come(tmp_pat
         log.let.release()
 
 
+def matcher_on(log: MemoryLog) -> Matcher:
+    return Matcher(Surroundings(log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m"))
+
+
 class BrokenOnTheWayOut(MemoryLog):
     """Waits for sightings in vain, and fails when that is broken off."""
 
@@ -149,9 +154,8 @@ class BrokenOnTheWayOut(MemoryLog):
 
 @pytest.mark.timeout(30)
 async def test_a_matcher_that_fails_as_it_is_stopped_is_stopped() -> None:
-    log = BrokenOnTheWayOut(partitions={one.name: one.partitions for one in (CONTENT, SIGHTINGS, MATCHES)})
-    surroundings = Surroundings(log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m")
-    matcher = Matcher(surroundings)
+    log = BrokenOnTheWayOut(PARTITIONS)
+    matcher = matcher_on(log)
     running = asyncio.create_task(matcher.run())
     await until(lambda: matcher._session is not None, what="a session")
     await until(lambda: any("the group" in reason for reason in matcher.not_ready()), what="it waits for the group")
@@ -187,9 +191,8 @@ class SlowOnTheWayOut(MemoryLog):
 @pytest.mark.timeout(30)
 async def test_a_matcher_that_is_stopped_twice_has_ended_when_it_is_stopped() -> None:
     """What is left of it is written next: nobody of it may be at work any more."""
-    log = SlowOnTheWayOut(partitions={one.name: one.partitions for one in (CONTENT, SIGHTINGS, MATCHES)})
-    surroundings = Surroundings(log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m")
-    matcher = Matcher(surroundings)
+    log = SlowOnTheWayOut(PARTITIONS)
+    matcher = matcher_on(log)
     running = asyncio.create_task(matcher.run())
     await until(lambda: not matcher.not_ready(), what="it is ready")
     running.cancel()
