@@ -6,12 +6,12 @@ from uuid import uuid4
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict
 
-from services.notifier import directory, letters, outbound
+from services.notifier import contact_rules, directory, letters, outbound
 from services.notifier.apply import Applier
 from services.notifier.channels.outcome import AttemptOutcome
 from services.notifier.channels.sending import send
 from services.notifier.directory_file import BadDirectory
-from services.notifier.ladder import Posture, is_same_or_under
+from services.notifier.ladder import is_same_or_under
 from shared import audit
 from shared.auth import Operations
 from shared.keyring import OtherRootKey
@@ -133,7 +133,7 @@ def _may_be_tested(host: directory.Host, held: list[str], *, is_on: bool) -> Non
     """Rules 5 and 7: a test is a message too. Raises Conflict."""
     if not is_on:
         raise Conflict("outbound is off: nothing leaves, a test neither", reason="outbound_off")
-    if host.posture == Posture.HOSTILE:
+    if contact_rules.refusal_of_test(host.organisation_view(mail=True)) is not None:
         raise Conflict("a hostile organisation hears nothing of us", reason="hostile")
     if any(is_same_or_under(domain, one) for domain in host.domains for one in held):
         raise Conflict("this organisation is on hold", reason="held")

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from services.notifier.ladder import Routes
 from services.notifier.states import MatchFacts, MessageKind, Observed, Outcome, Target, TaskKind
+from services.notifier.states import Refusal as Refusal
 from shared.contracts.content import Algorithm, Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
 
@@ -70,22 +71,6 @@ class AttemptOutcome(StrEnum):
     """410, a disabled endpoint, an SMTP 5xx: this recipient cannot be reached this way."""
     UNKNOWN = "unknown"
     """The lease ended without an outcome: sent again with the same id."""
-
-
-class Refusal(StrEnum):
-    """Why a message was not attempted. `outbound off` and a hold per host are none: the row just stays due."""
-
-    SUSPENDED = "suspended"
-    ENDED = "ended"
-    """The takedown or the demand no longer wants this message."""
-    DO_NOT_CONTACT = "do_not_contact"
-    HOSTILE = "hostile"
-    UNKNOWN_POSTURE = "unknown_posture"
-    UNKNOWN_RECIPIENT = "unknown_recipient"
-    NO_CHANNEL = "no_channel"
-    NOT_BEFORE = "not_before"
-    DISPUTED = "disputed"
-    STALE_OBSERVATION = "stale_observation"
 
 
 class AnswerKind(StrEnum):

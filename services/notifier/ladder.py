@@ -6,12 +6,12 @@ next the one its entry names (the hosting provider).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from services.notifier.states import Rung
+from services.notifier.states import Refusal, Rung
 
 RUNGS_USED = (Rung.SITE_OPERATOR, Rung.HOSTING_PROVIDER)
 
@@ -100,12 +100,6 @@ def is_same_or_under(host: str, domain: str) -> bool:
     return bool(bare) and (name == bare or name.endswith("." + bare))
 
 
-def not_to_be_contacted(names: Iterable[str], do_not_contact: Iterable[str]) -> bool:
-    """Whether any of these names is one a claim says not to contact, or is under one."""
-    listed = tuple(do_not_contact)
-    return any(is_same_or_under(name, domain) for name in names for domain in listed)
-
-
 def steps(routes: Routes, host: str) -> tuple[tuple[Rung, Organisation, str], ...]:
     """The ladder of this host: (rung, organisation, its domain). Empty for an unknown host. Each organisation once."""
     found = routes.of_host(host)
@@ -126,42 +120,30 @@ def next_recipient(
     routes: Routes,
     host: str,
     *,
+    refusal_of: Callable[[Organisation], Refusal | None],
     asked: Collection[str],
-    do_not_contact: Iterable[str] = (),
-    postures_cleared: Collection[str] = (),
     skipped: Collection[str] = (),
 ) -> Choice:
     """The next rung of this host's ladder that may be asked and was not (`asked`, `skipped` are directory keys).
 
-    A hostile organisation, and one that a claim says not to contact, is skipped without a word. One that nothing reaches is
-    passed over and named, so that a person hears of it.
+    `refusal_of` says why an organisation must not be written to (`contact_rules.refusal`). One that is hostile, or that a claim
+    says not to contact, is skipped without a word. One that cannot be written to for another reason is passed over and named,
+    so that a person hears of it.
     """
     ladder = steps(routes, host)
     if not ladder:
         return UnknownHost()
-    listed = tuple(do_not_contact)
     passed_over: list[str] = []
     for rung, organisation, domain in ladder:
-        if organisation.key in asked or organisation.key in skipped or organisation.posture is Posture.HOSTILE:
+        if organisation.key in asked or organisation.key in skipped:
             continue
-        if excluded(organisation, host if rung is Rung.SITE_OPERATOR else None, listed):
-            continue
-        if organisation.posture is Posture.UNKNOWN and organisation.key not in postures_cleared:
-            return UnknownPosture(organisation=organisation, passed_over=tuple(passed_over))
-        if organisation.channel is None:
-            passed_over.append(organisation.key)
-            continue
-        return Ask(organisation=organisation, rung=rung, domain=domain, passed_over=tuple(passed_over))
+        match refusal_of(organisation):
+            case None:
+                return Ask(organisation=organisation, rung=rung, domain=domain, passed_over=tuple(passed_over))
+            case Refusal.UNKNOWN_POSTURE:
+                return UnknownPosture(organisation=organisation, passed_over=tuple(passed_over))
+            case Refusal.HOSTILE | Refusal.DO_NOT_CONTACT:
+                continue
+            case _:
+                passed_over.append(organisation.key)
     return Exhausted(passed_over=tuple(passed_over))
-
-
-def operated(routes: Routes, organisation: Organisation, host: str) -> str | None:
-    """This host, where it is the organisation's own by the directory: then what a claim says of the host is said of it."""
-    found = routes.of_host(host)
-    return host if found is not None and found[0].key == organisation.key else None
-
-
-def excluded(organisation: Organisation, host: str | None, do_not_contact: Iterable[str]) -> bool:
-    """Whether a claim says not to contact this organisation: by one of its domains, or (site operator) by the host."""
-    names = organisation.domains if host is None else (*organisation.domains, host)
-    return not_to_be_contacted(names, do_not_contact)

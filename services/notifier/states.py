@@ -110,6 +110,24 @@ class HoldReason(StrEnum):
     REJECTED_BEFORE = "rejected_before"
 
 
+class Refusal(StrEnum):
+    """Why a message was not attempted. `outbound off` and a hold per host are none: the row just stays due."""
+
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+    """The takedown or the demand no longer wants this message."""
+    TERMS_UNKNOWN = "terms_unknown"
+    """No confirmed claim is known: nobody knows whom not to contact."""
+    DO_NOT_CONTACT = "do_not_contact"
+    HOSTILE = "hostile"
+    UNKNOWN_POSTURE = "unknown_posture"
+    UNKNOWN_RECIPIENT = "unknown_recipient"
+    NO_CHANNEL = "no_channel"
+    NOT_BEFORE = "not_before"
+    DISPUTED = "disputed"
+    STALE_OBSERVATION = "stale_observation"
+
+
 class RetractionReason(StrEnum):
     """Which words a `demand.retracted` uses."""
 
@@ -207,6 +225,8 @@ class Demand:
     """With which words it is taken back; told milder ones first, its recipient hears of an error in a message of its own."""
     retractions: int = 0
     """How many such messages there are."""
+    do_not_contact: bool = False
+    """A claim said, when the target was erased, not to contact its recipient: nothing that is kept could say so later."""
     refusal: str | None = None
     """Why it was refused, or why it could not be delivered: a word."""
 

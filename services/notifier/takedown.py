@@ -29,7 +29,7 @@ from services.notifier.events import (
     TimerFired,
 )
 from services.notifier.machine import answering, deciding, ending, holding, looking, sending
-from services.notifier.machine.draft import ASKING, Draft
+from services.notifier.machine.draft import ASKING, ENDED, Draft
 from services.notifier.states import HoldReason, MatchFacts, MessageKind, Takedown, TakedownState
 from shared.contracts.content import ContentState
 from shared.contracts.matches import NEVER_ACTED_ON
@@ -123,6 +123,8 @@ def _content_changed(draft: Draft) -> None:
 
 
 def _terms_changed(draft: Draft) -> None:
+    if draft.state in ENDED:
+        ending.tell_again(draft)  # of some nobody knew whether they may hear it
     holding.start(draft)
     _look_if_waiting(draft, "terms_changed")
 

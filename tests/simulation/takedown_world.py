@@ -36,7 +36,7 @@ from services.notifier.events import (
     TimerFired,
     TimerKind,
 )
-from services.notifier.ladder import Organisation, Posture, Routes, excluded
+from services.notifier.ladder import Organisation, Posture, Routes
 from services.notifier.machine.draft import ANSWERABLE, ASKING, ENDED
 from services.notifier.states import (
     DemandState,
@@ -44,7 +44,6 @@ from services.notifier.states import (
     MessageKind,
     Observed,
     Outcome,
-    Rung,
     Takedown,
     TakedownState,
     TaskKind,
@@ -106,7 +105,7 @@ class World:
         match = replace(MATCH, distance=distance, assurance=assurance)
         if person:
             match = replace(match, basis="person", distance=None, algorithm=None, asserted_by="person-1")
-        target = replace(TARGET, page_url="https://site.test/p", page_host="site.test") if page else TARGET
+        target = replace(TARGET, page_url="https://page.site.test/p", page_host="page.site.test") if page else TARGET
         event = MatchReceived(match=match, target=target)
         around = surroundings() if known else surroundings(content=ContentView(), terms=None)
         self.story = Story(
@@ -116,6 +115,8 @@ class World:
         self.attempts: list[UnderWay] = []
         self.seen_at: datetime | None = None
         """When our last completed look, if it was `present`, was begun. Kept by the test, not read from the takedown."""
+        self.never_to_be_told: set[str] = set()
+        """Recipients that a claim named just before the target was erased."""
         self.tell(event)
 
     # Every event goes through here, where the steps themselves are judged
@@ -123,9 +124,12 @@ class World:
     def tell(self, event: Event) -> None:
         story = self.story
         before, now = story.takedown, story.now
+        named = {one.recipient for one in before.demands if self._named(one.recipient, one.recipient_domain)}
         again = decide(before, event, now, story.policy, story.around)
         effects = story.tell(event)
         assert (story.takedown, effects) == again, "not deterministic"
+        if before.target is not None and story.takedown.target is None:
+            self.never_to_be_told = named
         self._judge_step(before, event, effects)
         for effect in effects:
             if isinstance(effect, PublishDecision):
@@ -188,6 +192,10 @@ class World:
             self.story.around = replace(self.story.around, content=view)
             self.tell(ContentChanged())
 
+    def claims_are_gone(self) -> None:
+        self.story.around = replace(self.story.around, terms=None)
+        self.tell(TermsChanged())
+
     def terms_change(self, domains: list[str], wait: timedelta | None) -> None:
         not_before = None if wait is None else self.story.now + wait
         self.story.around = replace(
@@ -195,9 +203,14 @@ class World:
         )
         self.tell(TermsChanged())
 
-    def directory_changes(self, postures: list[Posture], present: list[bool], reachable: bool) -> None:
+    def directory_changes(self, postures: list[Posture], present: list[bool], reachable: bool, moved: bool) -> None:
         listed = [
-            replace(one, posture=posture, channel=one.channel if reachable else None)
+            replace(
+                one,
+                posture=posture,
+                channel=one.channel if reachable else None,
+                domains=(f"{one.key}.example",) if moved else one.domains,
+            )
             for one, posture, there in zip((SITE, HOSTER), postures, present, strict=True)
             if there
         ]
@@ -287,16 +300,24 @@ class World:
         assert recipient is not None
         assert recipient.posture is not Posture.HOSTILE, "sent to a hostile recipient"
         terms = around.terms
-        if terms is not None:
-            host = TARGET.host if demand.rung is Rung.SITE_OPERATOR else None
-            if story.takedown.target is not None:
-                assert not excluded(recipient, host, terms.do_not_contact), "sent against do_not_contact"
+        assert terms is not None, "sent without a known claim"
+        assert demand.recipient not in self.never_to_be_told, "sent to whom a claim named when the target was erased"
+        assert not self._named(demand.recipient, demand.recipient_domain), "sent against do_not_contact"
         if effect.kind in FIRST:
             self._judge_fresh()
-            assert terms is not None
             assert terms.demands_not_before is None or terms.demands_not_before <= story.now
             resumed = story.takedown.resumed_at
             assert resumed is None or (self.seen_at is not None and self.seen_at >= resumed)
+
+    def _named(self, recipient: str, domain: str) -> bool:
+        """Whether a claim names this recipient: by a domain of its own, then or now, or by a host of the target that it operates."""
+        story = self.story
+        entry = story.around.routes.by_key(recipient)
+        names = {domain, *(entry.domains if entry else ())}
+        target = story.takedown.target
+        if target is not None and entry is not None and "site.test" in entry.domains:
+            names |= {target.host, target.page_host or target.host}
+        return bool(names & set(story.around.terms.do_not_contact if story.around.terms else ()))
 
     def attempt_ends(self, outcome: AttemptOutcome, which: int) -> None:
         if self.attempts:

@@ -128,14 +128,18 @@ CAN_HAPPEN = {
     ),
     "terms_change": happening(
         1,
-        domains=st.lists(st.sampled_from(["site.test", "img.site.test", "hoster.test", "x.test"]), max_size=1),
+        domains=st.lists(
+            st.sampled_from(["site.test", "img.site.test", "page.site.test", "hoster.test", "x.test"]), max_size=1
+        ),
         wait=st.none() | waits,
     ),
+    "claims_are_gone": happening(1),
     "directory_changes": happening(
         1,
         postures=st.lists(st.sampled_from([Posture.NORMAL] * 3 + list(Posture)), min_size=2, max_size=2),
         present=st.lists(st.sampled_from([True, True, True, False]), min_size=2, max_size=2),
         reachable=st.sampled_from([True, True, True, False]),
+        moved=rarely,
     ),
     "flood": happening(1, hosts=st.integers(21, 30), sure=rarely),
     "withdrawal": happening(

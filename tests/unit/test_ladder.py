@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.notifier.contact_rules import Matter, refusal
 from services.notifier.ladder import (
     Ask,
+    Choice,
     Exhausted,
     Organisation,
     Posture,
@@ -16,10 +19,9 @@ from services.notifier.ladder import (
     UnknownHost,
     UnknownPosture,
     is_same_or_under,
-    next_recipient,
-    not_to_be_contacted,
     steps,
 )
+from services.notifier.ladder import next_recipient as choose
 from services.notifier.states import Rung
 
 
@@ -33,6 +35,27 @@ SITE = organisation("site", "site.test", next_rung="hoster")
 BLOG = organisation("blog", "blog.site.test", next_rung="site")
 HOSTER = organisation("hoster", "hoster.test", next_rung="site")
 ROUTES = Routes(organisations=(SITE, BLOG, HOSTER))
+
+
+def next_recipient(
+    routes: Routes,
+    host: str,
+    *,
+    asked: Collection[str],
+    do_not_contact: Iterable[str] = (),
+    postures_cleared: Collection[str] = (),
+) -> Choice:
+    matter = Matter(
+        hosts=(host,),
+        do_not_contact=tuple(do_not_contact),
+        postures_cleared=frozenset(postures_cleared),
+        routes=routes,
+    )
+    return choose(routes, host, refusal_of=lambda one: refusal(one, matter), asked=asked)
+
+
+def not_to_be_contacted(names: Iterable[str], listed: Collection[str]) -> bool:
+    return any(is_same_or_under(name, domain) for name in names for domain in listed)
 
 
 def test_there_are_six_rungs_in_order() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.notifier import regimes, schedule
+from services.notifier import contact_rules, regimes, schedule
 from services.notifier.effects import CancelMessages, CancelTimers, ScheduleTimer
 from services.notifier.events import TimerKind
 from services.notifier.ladder import (
     Ask,
+    Choice,
     Exhausted,
     Organisation,
     Posture,
     UnknownHost,
     UnknownPosture,
-    excluded,
     next_recipient,
-    operated,
 )
 from services.notifier.machine.draft import ANSWERABLE, ASKING, Draft
 from services.notifier.regimes import Element, Regime
@@ -66,17 +65,9 @@ def ask_next(draft: Draft) -> None:
         draft.check(not_before, "not_before")
         draft.note("demand.waits", reason="not_before")
         return
-    asked = {one.recipient for one in draft.current_demands()}
-    if takedown.reroute_to is not None and _ask_named(draft, takedown.reroute_to, asked):
+    if takedown.reroute_to is not None and _ask_named(draft, takedown.reroute_to):
         return
-    choice = next_recipient(
-        around.routes,
-        takedown.target.host,
-        asked=asked,
-        do_not_contact=around.terms.do_not_contact,
-        postures_cleared=takedown.postures_cleared,
-        skipped=takedown.skipped,
-    )
+    choice = next_choice(draft, takedown.target.host)
     if not isinstance(choice, UnknownHost) and choice.passed_over:
         draft.open_task(TaskKind.UNDELIVERABLE, "no_channel")
     match choice:
@@ -93,6 +84,18 @@ def ask_next(draft: Draft) -> None:
             _issue(draft, choice)
 
 
+def next_choice(draft: Draft, host: str) -> Choice:
+    """Who would be asked next, by the ladder of the target's host."""
+    matter = contact_rules.matter_of(draft.takedown, draft.around)
+    return next_recipient(
+        draft.around.routes,
+        host,
+        refusal_of=lambda organisation: contact_rules.refusal(organisation, matter),
+        asked={one.recipient for one in draft.current_demands()},
+        skipped=draft.takedown.skipped,
+    )
+
+
 def exhausted(draft: Draft) -> None:
     """Nobody is left: a person hears of it, and it is still checked."""
     draft.change(wants_demand=False)
@@ -103,33 +106,24 @@ def exhausted(draft: Draft) -> None:
     draft.open_task(TaskKind.LADDER_EXHAUSTED, "nobody_left_to_ask")
 
 
-def _ask_named(draft: Draft, key: str, asked: set[str]) -> bool:
+def _ask_named(draft: Draft, key: str) -> bool:
     """Ask the organisation a person named. False: it must not be asked, and the ladder goes on.
 
     Its posture may be unknown: naming it is a person's choice. Hostile and `do_not_contact` stay out.
     """
     draft.change(reroute_to=None)
-    terms, target = draft.around.terms, draft.takedown.target
     organisation = draft.around.routes.by_key(key)
-    if organisation is None or terms is None or target is None:
-        refused = "not_in_directory"
-    elif organisation.posture is Posture.HOSTILE or excluded(
-        organisation, operated(draft.around.routes, organisation, target.host), terms.do_not_contact
-    ):
-        refused = "not_to_be_contacted"
-    elif organisation.key in asked:
-        refused = "already_asked"
-    elif organisation.channel is None:
-        refused = "no_channel"
-    else:
-        if organisation.posture is Posture.UNKNOWN:
-            draft.change(postures_cleared=(*draft.takedown.postures_cleared, key))
-        current = draft.current_demands()
-        rung = current[-1].rung if current else Rung.SITE_OPERATOR
-        _issue(draft, Ask(organisation=organisation, rung=rung, domain=(*organisation.domains, "")[0]))
-        return True
-    draft.note("reroute.refused", reason=refused)
-    return False
+    matter = contact_rules.matter_of(draft.takedown, draft.around, chosen=(key,))
+    refused = contact_rules.refusal(organisation, matter)
+    current = draft.current_demands()
+    if organisation is None or refused is not None or key in {one.recipient for one in current}:
+        draft.note("reroute.refused", reason="already_asked" if refused is None else refused.value)
+        return False
+    if organisation.posture is Posture.UNKNOWN:
+        draft.change(postures_cleared=(*draft.takedown.postures_cleared, key))
+    rung = current[-1].rung if current else Rung.SITE_OPERATOR
+    _issue(draft, Ask(organisation=organisation, rung=rung, domain=(*organisation.domains, "")[0]))
+    return True
 
 
 def _issue(draft: Draft, ask: Ask) -> None:

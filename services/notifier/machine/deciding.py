@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.notifier.effects import AdoptReference
 from services.notifier.events import DecisionMade
-from services.notifier.ladder import Posture, UnknownPosture, next_recipient
-from services.notifier.machine.asking import ask_when_seen, escalate, exhausted, undeliverable
+from services.notifier.ladder import Posture, UnknownPosture
+from services.notifier.machine.asking import ask_when_seen, escalate, exhausted, next_choice, undeliverable
 from services.notifier.machine.draft import ASKING, ENDED, Draft
 from services.notifier.machine.ending import dismiss, reject, reopen, resume, suspend, tell_again
 from services.notifier.machine.holding import look_again, task_of
@@ -144,14 +144,7 @@ def _waiting_posture(draft: Draft) -> str | None:
     takedown, terms = draft.takedown, draft.around.terms
     if takedown.target is None or terms is None or not takedown.wants_demand:
         return None
-    choice = next_recipient(
-        draft.around.routes,
-        takedown.target.host,
-        asked={one.recipient for one in draft.current_demands()},
-        do_not_contact=terms.do_not_contact,
-        postures_cleared=takedown.postures_cleared,
-        skipped=takedown.skipped,
-    )
+    choice = next_choice(draft, takedown.target.host)
     return choice.organisation.key if isinstance(choice, UnknownPosture) else None
 
 

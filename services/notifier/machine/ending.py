@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
+from services.notifier import contact_rules
 from services.notifier.effects import CancelTimers, EndMessage, EraseTarget, RecordRejection
 from services.notifier.machine.asking import set_timers
 from services.notifier.machine.draft import ENDED, UNFINISHED, Draft
@@ -16,6 +17,7 @@ from services.notifier.states import (
     DemandState,
     HoldReason,
     MessageKind,
+    Refusal,
     RetractionReason,
     TakedownState,
 )
@@ -89,12 +91,19 @@ def withdraw(draft: Draft, reason: str | None) -> None:
     _retract(draft, words)
     draft.emit(EraseTarget())
     takedown = draft.takedown
+    matter = contact_rules.matter_of(takedown, draft.around)
     draft.change(
         target=None,
         observed=None,
         match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
-        demands=tuple(replace(one, observed=None) for one in takedown.demands),
+        demands=tuple(_erased(one, matter) for one in takedown.demands),
     )
+
+
+def _erased(demand: Demand, matter: contact_rules.Matter) -> Demand:
+    """Without what names the target; what the claims say of its recipient by the target's host is kept as a yes or no."""
+    named = contact_rules.refusal_of_recipient(demand, matter) is Refusal.DO_NOT_CONTACT
+    return replace(demand, observed=None, do_not_contact=named)
 
 
 def reject(draft: Draft) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.notifier import schedule
+from services.notifier import contact_rules, schedule
 from services.notifier.effects import CancelMessages, CancelTimers
 from services.notifier.events import CheckCompleted
-from services.notifier.ladder import Posture, excluded, operated
 from services.notifier.machine.asking import (
     ask_next,
     escalate,
@@ -308,15 +307,9 @@ def close(draft: Draft, demand: Demand) -> None:
 
 
 def may_be_written_to(draft: Draft, demand: Demand) -> bool:
-    """Rule 5, for what is sent at the end: hostile recipients, and those a claim says not to contact, hear nothing."""
-    organisation = draft.around.routes.by_key(demand.recipient)
-    if organisation is None or organisation.posture is Posture.HOSTILE:
-        return False
-    listed = draft.around.terms.do_not_contact if draft.around.terms is not None else ()
-    host = demand.recipient_domain or None
-    if draft.takedown.target is not None:
-        host = operated(draft.around.routes, organisation, draft.takedown.target.host) or host
-    return not excluded(organisation, host, listed)
+    """Whether this recipient hears of the end. What else stands against it is seen before the attempt, and a person's."""
+    refused = contact_rules.refusal_of_recipient(demand, contact_rules.matter_of(draft.takedown, draft.around))
+    return refused not in contact_rules.HEARS_NOTHING
 
 
 def _watch(draft: Draft) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from services.notifier import schedule
+from services.notifier import contact_rules, schedule
 from services.notifier.effects import EndMessage, ScheduleTimer
 from services.notifier.events import (
     AttemptCompleted,
     AttemptOutcome,
     OutboundRefused,
-    Refusal,
     TimerFired,
     TimerKind,
 )
-from services.notifier.ladder import Posture, excluded, operated
 from services.notifier.machine.asking import (
     clock_of,
     expire_overdue,
@@ -23,7 +21,7 @@ from services.notifier.machine.asking import (
 )
 from services.notifier.machine.draft import ANSWERABLE, ASKING, ENDED, Draft
 from services.notifier.machine.ending import take_back, told_at_the_end
-from services.notifier.states import Demand, DemandState, MessageKind, Rung, TakedownState, TaskKind
+from services.notifier.states import Demand, DemandState, MessageKind, Refusal, TakedownState, TaskKind
 from shared.contracts.content import ContentState
 
 FIRST = frozenset({MessageKind.ISSUED, MessageKind.REAPPEARED})
@@ -44,7 +42,8 @@ def refusal(draft: Draft, demand: Demand | None, kind: MessageKind) -> Refusal |
         return Refusal.SUSPENDED
     if kind is not MessageKind.RETRACTED and content is not ContentState.ACTIVE:
         return Refusal.ENDED
-    return _recipient_refusal(draft, demand) or _moment_refusal(draft, demand, kind)
+    matter = contact_rules.matter_of(draft.takedown, draft.around)
+    return contact_rules.refusal_of_recipient(demand, matter) or _moment_refusal(draft, demand, kind)
 
 
 def _still_wanted(draft: Draft, demand: Demand, kind: MessageKind) -> bool:
@@ -62,23 +61,6 @@ def _still_wanted(draft: Draft, demand: Demand, kind: MessageKind) -> bool:
             return False
 
 
-def _recipient_refusal(draft: Draft, demand: Demand) -> Refusal | None:
-    organisation = draft.around.routes.by_key(demand.recipient)
-    terms = draft.around.terms
-    if organisation is None:
-        return Refusal.UNKNOWN_RECIPIENT
-    if organisation.posture is Posture.HOSTILE:
-        return Refusal.HOSTILE
-    host = demand.recipient_domain if demand.rung is Rung.SITE_OPERATOR else None
-    if draft.takedown.target is not None:
-        host = operated(draft.around.routes, organisation, draft.takedown.target.host) or host
-    if terms is not None and excluded(organisation, host, terms.do_not_contact):
-        return Refusal.DO_NOT_CONTACT
-    if organisation.posture is Posture.UNKNOWN and organisation.key not in draft.takedown.postures_cleared:
-        return Refusal.UNKNOWN_POSTURE
-    return Refusal.NO_CHANNEL if organisation.channel is None else None
-
-
 def _moment_refusal(draft: Draft, demand: Demand, kind: MessageKind) -> Refusal | None:
     if kind in LAST:
         return None
@@ -89,10 +71,8 @@ def _moment_refusal(draft: Draft, demand: Demand, kind: MessageKind) -> Refusal 
         seen = draft.takedown.present_at
         stale = resumed is not None and (seen is None or seen < resumed)
         return Refusal.STALE_OBSERVATION if stale else None
-    terms = draft.around.terms
-    if terms is None:
-        return Refusal.ENDED
-    if terms.demands_not_before is not None and terms.demands_not_before > draft.now:
+    not_before = None if draft.around.terms is None else draft.around.terms.demands_not_before
+    if not_before is not None and not_before > draft.now:
         return Refusal.NOT_BEFORE
     if draft.around.content.new_demands_held and demand.attempted_at is None:
         return Refusal.DISPUTED
