@@ -207,11 +207,12 @@ class World:
     async def content(
         self, body: bytes | None, *, content_id: UUID | None = None, revision: int = 1, **fields: Any
     ) -> UUID:
-        """Publish a content with the fingerprints of `body`."""
+        """Publish a content with the fingerprints of `body`, or with those given."""
         content_id = content_id or uuid4()
         assurance = fields.pop("assurance", Assurance.VIEWED)
+        given: tuple[RegisteredFingerprint, ...] = fields.pop("fingerprints", ())
         found = () if body is None else (await self.runtime.fingerprinter.fingerprint(body)).fingerprints()
-        fingerprints = tuple(
+        fingerprints = given or tuple(
             RegisteredFingerprint(
                 algorithm=one.algorithm.value, value=one.hex, quality=one.quality, assurance=assurance
             )

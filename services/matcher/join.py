@@ -23,10 +23,11 @@ from services.matcher.negative_list import NegativeList
 from services.matcher.register import Register
 from services.matcher.register_view import Entry, RegisterView
 from services.matcher.seen import Seen, Url
+from shared import agreement as rules
 from shared.contracts.event import Event, data_of, headers_of
-from shared.contracts.matches import NEVER_ACTED_ON, Guard, MatchFound, SightingUnmatched
+from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
 from shared.contracts.topics import MATCHES
-from shared.fingerprints import PDQ_MIN_QUALITY, Algorithm, Fingerprint, Orientation, fingerprint_ref
+from shared.fingerprints import Algorithm, Fingerprint, Orientation, fingerprint_ref
 from shared.ids import deterministic_id, match_event_id, takedown_id
 from shared.log.port import OutgoingRecord
 from shared.policy import Policy
@@ -65,21 +66,6 @@ class Agreement:
     @property
     def subject(self) -> Subject:
         return (self.entry.content_id, self.seen.url, self.seen.sighting_id)
-
-
-def guards_of(entry: Entry, fingerprint: Fingerprint, distance: int) -> tuple[Guard, ...]:
-    """Why this agreement must not, or must not alone, be acted on. An exact one has no guard."""
-    if fingerprint.algorithm.exact:
-        return ()
-    qualities = (entry.fingerprint.quality, fingerprint.quality)
-    guards = []
-    if any(quality is not None and quality < PDQ_MIN_QUALITY for quality in qualities):
-        guards.append(Guard.LOW_QUALITY)
-    if any(quality is None for quality in qualities):
-        guards.append(Guard.QUALITY_UNKNOWN)
-    if distance > entry.max_distance:
-        guards.append(Guard.OVER_THRESHOLD)
-    return tuple(guards)
 
 
 def meet_register(
@@ -158,13 +144,14 @@ def _agreement(
     traceparent: str | None,
     derived: Orientation | None = None,
 ) -> Agreement:
-    guards = guards_of(entry, fingerprint, distance)
     return Agreement(
         entry=entry,
         seen=seen,
         fingerprint=fingerprint,
         distance=distance,
-        guards=guards if derived is None else (*guards, Guard.DERIVED_ORIENTATION),
+        guards=rules.guards(
+            entry.fingerprint, fingerprint, distance, limit=entry.max_distance, derived=derived is not None
+        ),
         traceparent=traceparent,
         derived=derived,
     )
@@ -179,17 +166,14 @@ def with_negative_list(agreements: Sequence[Agreement], negative_list: NegativeL
 
 
 def _guarded(agreement: Agreement, harmless_distance: int | None) -> Agreement:
-    if harmless_distance is None or harmless_distance >= agreement.distance:
-        return agreement  # as near to the content: a copy of it must not be hidden
+    if not rules.is_harmless(agreement.distance, harmless_distance):
+        return agreement
     return replace(agreement, guards=(*agreement.guards, Guard.NEGATIVE_LIST))
 
 
 def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreement]:
-    """One agreement for each (takedown, sighting): exact first, then the least distance.
-
-    One that nobody may act on never hides one that may be: a value over its entry's threshold, of low quality, or too far for an
-    unseen entry comes after any that acts alone. A derived orientation comes after a true one.
-    """
+    """One agreement for each (takedown, sighting): the one that weighs most (`shared.agreement`). One that nobody may act on never
+    hides one that may be."""
     best: dict[Subject, Agreement] = {}
     for agreement in agreements:
         known = best.get(agreement.subject)
@@ -199,17 +183,10 @@ def one_for_each(agreements: Iterable[Agreement], policy: Policy) -> list[Agreem
 
 
 def _rank(agreement: Agreement, policy: Policy) -> tuple[object, ...]:
+    """What weighs most, and among equals always the same one."""
     fingerprint = agreement.fingerprint
-    blocked = not NEVER_ACTED_ON.isdisjoint(agreement.guards)
-    sure = agreement.entry.assurance.sure and Guard.QUALITY_UNKNOWN not in agreement.guards
-    reach = policy.max_distance_sure if sure else policy.max_distance_unsure
     return (
-        blocked,
-        not fingerprint.algorithm.exact,
-        agreement.distance > reach,
-        agreement.derived is not None,
-        agreement.distance,
-        not agreement.entry.assurance.sure,
+        *rules.weight(fingerprint.algorithm, agreement.entry.assurance, agreement.distance, agreement.guards, policy),
         agreement.derived or "",
         fingerprint.orientation is not Orientation.IDENTITY,
         fingerprint.algorithm,

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.notifier.states import Observed, Outcome
+from shared.agreement import Comparison, best_agreement, is_clear
 from shared.clock import Clock
-from shared.contracts.content import Assurance, RegisteredFingerprint
-from shared.fingerprints import PDQ_MIN_QUALITY, Algorithm, Fingerprint, fingerprint_ref, hamming
+from shared.contracts.content import RegisteredFingerprint
+from shared.fingerprints import Algorithm, Fingerprint, fingerprint_ref
 from shared.policy import Policy
 from shared.urls import BadUrl, canonical
 from shared.web.fetch import Fetched, Fetcher
@@ -29,10 +30,6 @@ LONGEST_FETCHES = 3
 """A check may take as long as this many fetches at their time-out."""
 _NEVER_SHOWN = frozenset(("bad_url", AddressRefused.code, "views_unseen"))
 _UNDECODABLE = "undecodable_"
-REDUCED_DRIFT_BITS = 16
-"""How far a value at a smaller scale is taken to be from the one at the full scale, at most; 19 of 20 are within 4 (`make bench-pdq`)."""
-REDUCED_QUALITY_DRIFT = 10
-"""The same of its quality. Measured: 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +38,7 @@ class Wanted:
 
     `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
     `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
+    `harmless`: the PDQ values of the negative list.
     `seen_before`: our last look saw the content there, and nothing of what is seen now is kept.
     """
 
@@ -53,18 +51,8 @@ class Wanted:
     reference: tuple[RegisteredFingerprint, ...] = ()
     adopted: bool = False
     rejected: frozenset[str] = frozenset()
+    harmless: tuple[bytes, ...] = ()
     seen_before: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """A registered fingerprint and a seen one that agree, at up to `limit` bits. `quality`: of the seen one."""
-
-    algorithm: Algorithm
-    distance: int
-    assurance: Assurance
-    limit: int = 0
-    quality: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -74,7 +62,7 @@ class Seen:
     outcome: Outcome
     reason: str | None = None
     answered: bool = True
-    agreement: Agreement | None = None
+    agreement: Comparison | None = None
     observed: Observed | None = None
     fingerprints: tuple[Fingerprint, ...] = field(default=())
 
@@ -161,7 +149,7 @@ class Checker:
             fingerprints=found,
         )
 
-    async def _compared(self, body: bytes, wanted: Wanted) -> tuple[MediaFingerprints, Agreement | None]:
+    async def _compared(self, body: bytes, wanted: Wanted) -> tuple[MediaFingerprints, Comparison | None]:
         """What a picture is, and its agreement with what is looked for. Raises Undecodable.
 
         Where our last look saw it, at a smaller scale first: that may say that it is there still, and clearly; never that it is
@@ -263,9 +251,9 @@ class Checker:
             size_bytes=fetched.size_bytes if 200 <= fetched.status < 300 else None,
         )
 
-    def _agreement(self, seen: Sequence[Fingerprint], wanted: Wanted) -> Agreement | None:
+    def _agreement(self, seen: Sequence[Fingerprint], wanted: Wanted) -> Comparison | None:
         accepted = [one for one in seen if fingerprint_ref(self._key, one) not in wanted.rejected]
-        return best_agreement(accepted, (*wanted.register, *wanted.reference), self._policy)
+        return best_agreement(accepted, (*wanted.register, *wanted.reference), wanted.harmless, self._policy)
 
 
 def outcome_of_status(status: int) -> Outcome:
@@ -275,54 +263,6 @@ def outcome_of_status(status: int) -> Outcome:
     if status in (401, 403, 451):
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE
-
-
-def best_agreement(
-    seen: Sequence[Fingerprint], registered: Sequence[RegisteredFingerprint], policy: Policy
-) -> Agreement | None:
-    """The agreement that weighs most: one that may be acted on without a person first, then exact, then the nearest.
-
-    A PDQ value of quality under 50 says too little of its picture and agrees with nothing.
-    """
-    telling = [one for one in seen if one.algorithm.exact or one.quality is None or one.quality >= PDQ_MIN_QUALITY]
-    found = [
-        Agreement(
-            algorithm=one.algorithm, distance=distance, assurance=entry.assurance, limit=limit, quality=one.quality
-        )
-        for entry in registered
-        for value, limit in ((bytes.fromhex(entry.value), _limit(entry)),)
-        for one in telling
-        if entry.algorithm == one.algorithm and (distance := hamming(one.value, value)) <= limit
-    ]
-
-    def weight(agreement: Agreement) -> tuple[bool, bool, int]:
-        return (
-            agreement.distance > _allowed(agreement, policy),
-            not agreement.algorithm.exact,
-            agreement.distance,
-        )
-
-    return min(found, key=weight, default=None)
-
-
-def is_clear(agreement: Agreement, policy: Policy) -> bool:
-    """Whether an agreement at a smaller scale is one at the full scale too: no threshold is near."""
-    if agreement.algorithm.exact:
-        return True
-    nearest = min(agreement.limit, _allowed(agreement, policy))
-    good = agreement.quality is None or agreement.quality >= PDQ_MIN_QUALITY + REDUCED_QUALITY_DRIFT
-    return good and agreement.distance + REDUCED_DRIFT_BITS <= nearest
-
-
-def _limit(entry: RegisteredFingerprint) -> int:
-    """Up to which distance this entry agrees."""
-    of_algorithm = Algorithm(entry.algorithm).max_distance
-    return of_algorithm if entry.max_distance is None else min(of_algorithm, entry.max_distance)
-
-
-def _allowed(agreement: Agreement, policy: Policy) -> int:
-    """Up to which distance it may be acted on without a person."""
-    return policy.max_distance_sure if agreement.assurance.sure else policy.max_distance_unsure
 
 
 def exact_fingerprints(body: bytes) -> tuple[Fingerprint, ...]:

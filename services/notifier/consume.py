@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from services.notifier import store_content
+from services.notifier import negative_list, store_content
 from services.notifier.apply import Applier, Scope, keep_decision
 from services.notifier.deciding import apply_decision
 from services.notifier.events import FloodHeld, MatchReceived, TermsChanged
@@ -51,11 +51,17 @@ class Consumer:
         self._applier = applier
 
     async def on_content(self, envelope: Envelope, record: Record) -> None:
-        """Apply a content's state if it is newer; tell its takedowns; let waiting matches go on. A tombstone: withdrawn."""
+        """Apply a content's state if it is newer; tell its takedowns; let waiting matches go on. A tombstone: withdrawn.
+
+        Entries of the negative list stand on the same topic, and are what checks must not take for content.
+        """
         event = envelope.event
         if isinstance(event, NegativeEntry):
-            return  # the matcher's
+            await self._on_negative_entry(event)
+            return
         content_id = event.content_id if isinstance(event, ContentChanged) else _key(record)
+        if event is None and await self._left_negative_list(content_id):
+            return
         async with self._applier.scope(content_id, exclusive=True) as scope:
             if event is None:
                 if scope.content.state is ContentState.WITHDRAWN:
@@ -79,6 +85,14 @@ class Consumer:
             if scope.content.view != before:
                 await scope.tell_content_changed()
             await self._let_waiting_go_on(scope)
+
+    async def _on_negative_entry(self, event: NegativeEntry) -> None:
+        async with self._applier.runtime.database.transaction() as tx:
+            await negative_list.add(tx, event)
+
+    async def _left_negative_list(self, entry_id: UUID) -> bool:
+        async with self._applier.runtime.database.transaction() as tx:
+            return await negative_list.remove(tx, entry_id)
 
     async def on_claim(self, envelope: Envelope, record: Record) -> None:
         """Apply a claim if it is newer; tell the takedowns when the terms changed."""

@@ -16,6 +16,7 @@ from services.notifier.states import MatchFacts, MessageKind, Observed, Outcome,
 from services.notifier.states import Refusal as Refusal
 from shared.contracts.content import Algorithm, Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
+from shared.contracts.matches import Guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +131,8 @@ class CheckCompleted:
     """One look at the target.
 
     `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing media),
-    `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance` are
-    of the best agreement and its register entry. `answered` is False where nothing answered at all (no such domain, no
+    `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance`, `guards`
+    are of the best agreement and its register entry. `answered` is False where nothing answered at all (no such domain, no
     connection). `reason` is a word (`soft_404`, `no_such_domain`, `timeout`, …), never a URL.
     """
 
@@ -145,6 +146,7 @@ class CheckCompleted:
     algorithm: Algorithm | None = None
     distance: int | None = None
     assurance: Assurance | None = None
+    guards: tuple[Guard, ...] = ()
     page_outcome: Outcome | None = None
     page_status: int | None = None
     observed: Observed | None = None

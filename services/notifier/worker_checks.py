@@ -60,7 +60,9 @@ WHERE due_at > clock_timestamp()
 _WANTED = """
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (t.data ->> 'last_outcome' = 'present' AND t.data #>> '{match,basis}' = 'fingerprint') IS TRUE AS seen_before,
-       (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected
+       (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
+       (SELECT coalesce(array_agg(value), '{}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
+           AS harmless
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
 WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn')
@@ -256,6 +258,7 @@ class CheckWorker:
             adopted=adopted,
             rejected=frozenset(row["rejected"]),
             seen_before=row["seen_before"],
+            harmless=tuple(row["harmless"]),
         )
         return wanted, row["now"]
 
@@ -276,6 +279,7 @@ class CheckWorker:
             algorithm=None if agreement is None else agreement.algorithm.value,
             distance=None if agreement is None else agreement.distance,
             assurance=None if agreement is None else agreement.assurance,
+            guards=() if agreement is None else agreement.guards,
             page_outcome=None if page is None else page.outcome,
             page_status=None if page is None else page.status,
             observed=observed,

@@ -1,6 +1,6 @@
 """`takedown.content`: one record a content, compacted. The only place the register's fingerprints travel.
 
-Beside them one record an entry of the negative list: every matcher has read both when it has read the topic to its end.
+Beside them one record an entry of the negative list: whoever has read the topic to its end has read both.
 """
 
 from __future__ import annotations

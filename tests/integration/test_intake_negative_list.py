@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,9 +13,12 @@ import httpx
 import pytest
 
 from services.intake.keys import revoke_key_and_suspend
+from services.intake.service import SCHEMA
 from shared.auth import Role
 from shared.contracts.content import ContentChanged, ContentState, NegativeEntry
 from shared.contracts.topics import CONTENT
+from shared.db.migrations import Schema, migrate
+from shared.db.pool import Database
 from shared.policy import Policy
 from tests.integration.intake_harness import Intake, Member, claim_body, md5, pdq, running_intake, until
 
@@ -260,3 +264,23 @@ async def test_an_unknown_entry(intake: Intake) -> None:
     olga, _ = await two(intake)
     for step in ("confirmation", "removal"):
         refused(await intake.post(f"{LIST}/{UUID(int=1)}/{step}", by=olga), 404)
+
+
+async def test_an_older_version_s_entries_are_told_once_more(fresh_database: str, tmp_path: Path) -> None:
+    """The notifier passed over what was told before it kept the list; its updated database hears of each confirmed entry."""
+    before = [path for path in SCHEMA.folder.glob("*.sql") if path.name < "0008"]
+    for path in before:
+        (tmp_path / path.name).write_text(path.read_text())
+    async with Database(fresh_database) as database:
+        await migrate(database, [Schema(name=SCHEMA.name, folder=tmp_path)])
+        async with database.transaction() as tx:
+            for entry, confirmed in ((1, "now()"), (2, "NULL")):
+                await tx.execute(
+                    f"INSERT INTO intake.negative_list (entry_id, algorithm, value, reason, declared_by, declared_key, confirmed_at)"
+                    f" VALUES ('{UUID(int=entry)}', 'md5', '\\x{entry:032x}', 'r', 'olga', gen_random_uuid(), {confirmed})".encode()
+                )
+        await migrate(database, [SCHEMA])
+    async with running_intake(fresh_database) as updated:
+        await updated.relay_idle()
+        told = await updated.events(CONTENT.name)
+        assert [one.entry_id for one in told if isinstance(one, NegativeEntry)] == [UUID(int=1)]

@@ -7,14 +7,13 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 from PIL import Image, ImageOps
 
-from services.notifier.checks import Agreement, Checker, Looked, Wanted, is_clear
+from services.notifier.checks import Checker, Looked, Wanted
 from services.notifier.states import Outcome
 from shared.clock import system_clock
 from shared.contracts.content import Assurance, RegisteredFingerprint
@@ -179,25 +178,6 @@ async def test_a_replacement_that_was_not_wholly_seen_is_no_removal() -> None:
         looked = await site.look("/x.png", register, page_url=page)
         assert looked.page is not None
         assert looked.page.outcome is Outcome.MISMATCH, "an animation beside it does not keep a page from being clear"
-
-
-@pytest.mark.parametrize(
-    ("distance", "limit", "assurance", "quality", "clear"),
-    [
-        (15, 31, Assurance.VIEWED, 100, True),
-        (16, 31, Assurance.VIEWED, 100, False),
-        (0, 31, Assurance.UNSEEN, 100, False),
-        (15, 30, Assurance.VIEWED, 100, False),
-        (3, 31, Assurance.VIEWED, 59, False),
-        (3, 31, Assurance.VIEWED, 60, True),
-    ],
-)
-def test_what_is_clear_at_a_smaller_scale(
-    distance: int, limit: int, assurance: Assurance, quality: int, clear: bool
-) -> None:
-    agreement = Agreement(algorithm=Algorithm.PDQ, distance=distance, assurance=assurance, limit=limit, quality=quality)
-    assert is_clear(agreement, POLICY) == clear
-    assert is_clear(replace(agreement, algorithm=Algorithm.SHA256, distance=0, quality=None), POLICY)
 
 
 async def test_who_rejected_a_picture_rejected_it_turned_as_well() -> None:

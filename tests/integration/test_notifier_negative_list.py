@@ -1,4 +1,4 @@
-"""The negative list in the notifier: its entries are none of its business, and what carries the guard is never acted on."""
+"""The negative list in the notifier: its entries are no content, and what carries the guard is never acted on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERSON: dict[str, Any] = {
 }
 
 
-async def test_entries_on_the_content_topic_are_passed_over(fresh_database: str) -> None:
+async def test_entries_on_the_content_topic_are_no_content(fresh_database: str) -> None:
     async with open_world(fresh_database, "site") as world:
         await world.know_hosts()
         entry = NegativeEntry(entry_id=uuid4(), algorithm="md5", value="ab" * 16, confirmed_at=datetime.now(UTC))

@@ -6,12 +6,9 @@ import itertools
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-import pytest
-
 from services.matcher.history import History
 from services.matcher.join import (
     Agreement,
-    guards_of,
     match_record,
     not_to_be_sent,
     one_for_each,
@@ -20,9 +17,10 @@ from services.matcher.join import (
 from services.matcher.register import Register
 from services.matcher.register_view import Entry
 from services.matcher.seen import Seen
+from shared.agreement import guards
 from shared.contracts.content import Assurance
 from shared.contracts.event import decode
-from shared.contracts.matches import MODELS, Guard, MatchFound
+from shared.contracts.matches import MODELS, MatchFound
 from shared.fingerprints import Algorithm, Fingerprint, Orientation, fingerprint_ref
 from shared.policy import Policy
 from tests.matcher_world import content, registered
@@ -83,7 +81,12 @@ def agreement(distance: int, of: Entry | None = None, **seen: object) -> Agreeme
     of = of or entry()
     mine = fingerprint(of.fingerprint.algorithm, **seen)  # type: ignore[arg-type]  # quality and orientation alone
     return Agreement(
-        entry=of, seen=SEEN, fingerprint=mine, distance=distance, guards=guards_of(of, mine, distance), traceparent="t"
+        entry=of,
+        seen=SEEN,
+        fingerprint=mine,
+        distance=distance,
+        guards=guards(of.fingerprint, mine, distance, limit=of.max_distance),
+        traceparent="t",
     )
 
 
@@ -92,24 +95,6 @@ def best(*agreements: Agreement) -> Agreement:
         assert one_for_each(order, POLICY) == one_for_each(agreements, POLICY)
     (chosen,) = one_for_each(agreements, POLICY)
     return chosen
-
-
-@pytest.mark.parametrize(
-    ("of", "quality", "distance", "guards"),
-    [
-        (entry(), 50, 31, ()),
-        (entry(), 49, 0, (Guard.LOW_QUALITY,)),
-        (entry(quality=49), 90, 0, (Guard.LOW_QUALITY,)),
-        (entry(), None, 3, (Guard.QUALITY_UNKNOWN,)),
-        (entry(quality=None), 90, 3, (Guard.QUALITY_UNKNOWN,)),
-        (entry(max_distance=10), 90, 10, ()),
-        (entry(max_distance=10), 90, 11, (Guard.OVER_THRESHOLD,)),
-        (entry(max_distance=10), None, 11, (Guard.QUALITY_UNKNOWN, Guard.OVER_THRESHOLD)),
-        (entry(Algorithm.MD5), None, 0, ()),
-    ],
-)
-def test_guards(of: Entry, quality: int | None, distance: int, guards: tuple[Guard, ...]) -> None:
-    assert guards_of(of, fingerprint(of.fingerprint.algorithm, quality=quality), distance) == guards
 
 
 def test_exact_first_then_the_least_distance() -> None:

@@ -6,7 +6,8 @@ from services.notifier import schedule
 from services.notifier.events import CheckCompleted
 from services.notifier.machine.draft import Draft
 from services.notifier.states import HoldReason, MatchFacts, Takedown, TakedownState, TaskKind
-from shared.contracts.content import Assurance, ContentState
+from shared.agreement import Grade, grade
+from shared.contracts.content import ContentState
 from shared.contracts.matches import Guard
 from shared.policy import Policy
 
@@ -25,19 +26,9 @@ def task_of(takedown: Takedown) -> TaskKind | None:
     return _TASKS.get(takedown.held_for) if takedown.held_for is not None else None
 
 
-def sure(assurance: Assurance, distance: int | None, policy: Policy, *, quality_unknown: bool = False) -> bool:
-    """Rule 4: whether a machine may go on from this agreement. `distance` in bits, 0 for exact algorithms."""
-    if distance is None:
-        return False
-    strong = assurance.sure and not quality_unknown
-    return distance <= (policy.max_distance_sure if strong else policy.max_distance_unsure)
-
-
 def match_is_sure(match: MatchFacts, policy: Policy) -> bool:
-    """A derived orientation's distance is not that of any pixels."""
-    if _is_derived(match):
-        return False
-    return sure(match.assurance, match.distance, policy, quality_unknown=Guard.QUALITY_UNKNOWN in match.guards)
+    """Rule 4: whether a machine may go on from this match."""
+    return match.distance is not None and grade(match.assurance, match.distance, match.guards, policy) is Grade.SURE
 
 
 def _is_derived(match: MatchFacts) -> bool:
@@ -45,11 +36,12 @@ def _is_derived(match: MatchFacts) -> bool:
 
 
 def check_is_sure(draft: Draft, event: CheckCompleted) -> bool:
-    """The same for what our own check saw; its own hash always has a quality."""
+    """The same of what our own check saw: a person's word (`reference_adopted`) stands for what has no distance."""
     takedown = draft.takedown
-    if takedown.reference_adopted and event.distance is None:
-        return True
-    return sure(event.assurance or takedown.match.assurance, event.distance, draft.policy)
+    if event.distance is None:
+        return takedown.reference_adopted
+    assurance = event.assurance or takedown.match.assurance
+    return grade(assurance, event.distance, event.guards, draft.policy) is Grade.SURE
 
 
 def hold(draft: Draft, reason: HoldReason, **facts: str | int | bool) -> None:

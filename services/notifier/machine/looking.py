@@ -71,6 +71,8 @@ def _record(draft: Draft, event: CheckCompleted, outcome: Outcome) -> None:
         facts["status"] = event.status
     if event.distance is not None:
         facts["distance"] = event.distance
+    if event.guards:
+        facts["guards"] = " ".join(event.guards)
     if event.page_outcome is not None:
         facts |= {"media": event.outcome.value, "page": event.page_outcome.value}
     draft.note(f"check.{outcome.value}", **facts)
