@@ -1,4 +1,4 @@
-"""One look at a target: fetch it through the guarded client, fingerprint it, compare. No table, no lock is held here.
+"""A check: look at a target (`shared/media/look.py`) and compare what was seen with the content. No table, no lock is held here.
 
 What was seen becomes one of five outcomes: agreeing media `present`; other media `mismatch`; 404, 410, or a 2xx without media
 `gone`; 401, 403, 451 `blocked`; anything else, media that we could not decode too, `inconclusive`. The media's outcome and
@@ -8,7 +8,6 @@ the page's are told apart: removal needs both clear.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -17,18 +16,15 @@ from services.notifier.states import Observed, Outcome
 from shared.agreement import Comparison, best_agreement, is_clear
 from shared.clock import Clock
 from shared.contracts.content import RegisteredFingerprint
-from shared.fingerprints import Algorithm, Fingerprint, fingerprint_ref
+from shared.fingerprints import Fingerprint, fingerprint_ref
+from shared.media.look import Enough, LightLooker, NotSeen, PageMedia, UndecodedBytes, UrlLook
 from shared.policy import Policy
-from shared.urls import BadUrl, canonical
-from shared.web.fetch import Fetched, Fetcher
-from shared.web.guard import AddressRefused, DnsFailure, OutboundError
-from shared.web.media import Fingerprinter, MediaFingerprints, Undecodable, find_media, is_page
-from shared.web.transport import ConnectFailure
+from shared.web.fetch import Fetcher
+from shared.web.media import Fingerprinter, MediaFingerprints
 
-PAGE_MEDIA_AT_ONCE = 4
 LONGEST_FETCHES = 3
 """A check may take as long as this many fetches at their time-out."""
-_NEVER_SHOWN = frozenset(("bad_url", AddressRefused.code, "views_unseen"))
+_NEVER_SHOWN = frozenset((NotSeen.BAD_URL.value, NotSeen.ADDRESS_REFUSED.value, "views_unseen"))
 _UNDECODABLE = "undecodable_"
 
 
@@ -92,10 +88,8 @@ class Checker:
     def __init__(
         self, fetcher: Fetcher, fingerprinter: Fingerprinter, policy: Policy, clock: Clock, *, fingerprint_key: bytes
     ) -> None:
-        self._fetcher = fetcher
-        self._fingerprinter = fingerprinter
+        self._looker = LightLooker(fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock)
         self._policy = policy
-        self._clock = clock
         self._key = fingerprint_key
 
     @property
@@ -111,32 +105,54 @@ class Checker:
             async with asyncio.timeout(self.longest_seconds):
                 if wanted.target_kind == "page":
                     return Looked(media=await self._page_target(wanted))
-                media = await self._media(wanted.url, wanted)
+                media = await self._media(wanted)
                 if media.outcome is Outcome.PRESENT or wanted.page_url is None:
                     return Looked(media=media)
                 return Looked(media=media, page=await self._page(wanted.page_url, wanted))
         except TimeoutError:
             return Looked(media=late) if media is None else Looked(media=media, page=late)
 
-    async def _media(self, url: str, wanted: Wanted) -> Seen:
-        fetched = await self._fetch(url)
-        if isinstance(fetched, Seen):
-            return fetched
-        return await self._judge(fetched, wanted)
+    async def _media(self, wanted: Wanted) -> Seen:
+        return self._judged(await self._looker.look(wanted.url, pages=False, enough=self._enough(wanted)), wanted)
 
-    async def _judge(self, fetched: Fetched, wanted: Wanted) -> Seen:
-        """A 2xx answer's body against what is looked for."""
-        observed = self._observed(fetched)
-        try:
-            media, agreement = await self._compared(fetched.body, wanted)
-        except Undecodable as error:
-            exact = self._agreement(exact_fingerprints(fetched.body), wanted) if fetched.body else None
-            if exact is not None:  # a video, say: known by its exact hash
-                return Seen(outcome=Outcome.PRESENT, agreement=exact, observed=observed)
-            # What trips our decoder is not gone, nor replaced: it was not seen.
-            outcome = Outcome.GONE if error.no_media else Outcome.INCONCLUSIVE
-            reason = "no_media" if error.no_media else _UNDECODABLE + error.reason.value
-            return Seen(outcome=outcome, reason=reason, observed=observed)
+    async def _page(self, url: str, wanted: Wanted) -> Seen:
+        """The page a medium was on: does it still show agreeing media, at whatever URL? The medium itself was just looked at."""
+        look = await self._looker.look(url, besides=wanted.url_key, enough=self._enough(wanted))
+        seen = self._judged(look, wanted)
+        no_page = isinstance(look.saw, UndecodedBytes) and seen.outcome is Outcome.GONE
+        return replace(seen, reason="no_page") if no_page else seen
+
+    async def _page_target(self, wanted: Wanted) -> Seen:
+        """A page that is itself the target: asserted by a person, without media of its own when it was reported.
+
+        Nothing but a person can say what it shows. Once one has (`adopted`), an answering page counts as still there, unless
+        it shows media now, which is judged like any other.
+        """
+        look = await self._looker.look(wanted.url, besides=wanted.url_key, enough=self._enough(wanted))
+        seen = self._judged(look, wanted)
+        answers = isinstance(look.saw, PageMedia) and seen.outcome is Outcome.MISMATCH
+        if answers and wanted.adopted and not wanted.reference:
+            return Seen(outcome=Outcome.PRESENT, reason="page_answers", observed=seen.observed)
+        return seen
+
+    def _judged(self, look: UrlLook, wanted: Wanted) -> Seen:
+        """What a look saw, against what is looked for."""
+        match look.saw:
+            case MediaFingerprints() as media:
+                return self._judged_picture(media, observed_of(look), wanted)
+            case UndecodedBytes() as body:
+                return self._judged_bytes(body, observed_of(look), wanted)
+            case PageMedia(looks=looks):
+                seen = [self._judged(one, wanted) for one in looks]
+                return _judged_page(seen, observed_of(look))
+            case NotSeen.STATUS if look.answer is not None:
+                return Seen(outcome=outcome_of_status(look.answer.status), reason="status", observed=observed_of(look))
+            case why:
+                return Seen(outcome=Outcome.INCONCLUSIVE, reason=why.value, answered=not why.nobody_there)
+
+    def _judged_picture(self, media: MediaFingerprints, observed: Observed | None, wanted: Wanted) -> Seen:
+        accepted = [one for view in media.by_view() if not self._rejected(view, wanted) for one in view]
+        agreement = self._agreement([*accepted, *media.exact()], wanted)
         found = media.fingerprints()
         if agreement is None and not media.all_seen:  # what was not seen may be what is looked for
             reason = "partial" if media.partial else "views_unseen"
@@ -149,111 +165,62 @@ class Checker:
             fingerprints=found,
         )
 
-    async def _compared(self, body: bytes, wanted: Wanted) -> tuple[MediaFingerprints, Comparison | None]:
-        """What a picture is, and its agreement with what is looked for. Raises Undecodable.
+    def _judged_bytes(self, body: UndecodedBytes, observed: Observed | None, wanted: Wanted) -> Seen:
+        exact = self._agreement(body.exact, wanted)
+        if exact is not None:  # a video, say: known by its exact hash
+            return Seen(outcome=Outcome.PRESENT, agreement=exact, observed=observed)
+        # What trips our decoder is not gone, nor replaced: it was not seen.
+        outcome = Outcome.GONE if body.no_media else Outcome.INCONCLUSIVE
+        reason = "no_media" if body.no_media else _UNDECODABLE + body.reason.value
+        return Seen(outcome=outcome, reason=reason, observed=observed)
 
-        Where our last look saw it, at a smaller scale first: that may say that it is there still, and clearly; never that it is
-        not, for a forged file may be one picture at one scale and another at the other. A rejection names a value bit for bit.
-        """
-        if wanted.seen_before and not wanted.rejected:
-            media = await self._fingerprinter.fingerprint(body, reduced=True)
+    def _enough(self, wanted: Wanted) -> Enough | None:
+        """Where our last look saw it, a smaller scale first: that may say that it is there still, and clearly; never that it is
+        not, for a forged file may be one picture at one scale and another at the other. A rejection names a value bit for bit."""
+        if not wanted.seen_before or wanted.rejected:
+            return None
+
+        def clearly_there(media: MediaFingerprints) -> bool:
             found = self._agreement(media.fingerprints(), wanted)
-            if not media.reduced or (found is not None and is_clear(found, self._policy)):
-                return media, found
-        media = await self._fingerprinter.fingerprint(body)
-        accepted = [
-            *(one for view in media.by_view() if not self._rejected(view, wanted) for one in view),
-            *media.exact(),
-        ]
-        return media, self._agreement(accepted, wanted)
+            return found is not None and is_clear(found, self._policy)
+
+        return clearly_there
 
     def _rejected(self, view: Sequence[Fingerprint], wanted: Wanted) -> bool:
         """A person who said that a picture is another one said so of the picture turned, too."""
         return any(fingerprint_ref(self._key, one) in wanted.rejected for one in view)
 
-    async def _page(self, url: str, wanted: Wanted) -> Seen:
-        """The page a medium was on: does it still show agreeing media, at whatever URL?"""
-        fetched = await self._fetch(url)
-        if isinstance(fetched, Seen):
-            return fetched
-        if not is_page(fetched.body, fetched.content_type):
-            seen = await self._judge(fetched, wanted)
-            return replace(seen, outcome=Outcome.GONE, reason="no_page") if seen.outcome is Outcome.GONE else seen
-        return await self._shown_on(fetched, wanted)
-
-    async def _page_target(self, wanted: Wanted) -> Seen:
-        """A page that is itself the target: asserted by a person, without media of its own when it was reported.
-
-        Nothing but a person can say what it shows. Once one has (`adopted`), an answering page counts as still there, unless
-        it shows media now, which is judged like any other.
-        """
-        fetched = await self._fetch(wanted.url)
-        if isinstance(fetched, Seen):
-            return fetched
-        if not is_page(fetched.body, fetched.content_type):
-            return await self._judge(fetched, wanted)
-        seen = await self._shown_on(fetched, wanted)
-        if seen.outcome is Outcome.MISMATCH and wanted.adopted and not wanted.reference:
-            return Seen(outcome=Outcome.PRESENT, reason="page_answers", observed=seen.observed)
-        return seen
-
-    async def _shown_on(self, page: Fetched, wanted: Wanted) -> Seen:
-        observed = self._observed(page)
-        urls = find_media(page.body, page.content_type, page.final_url, self._policy.media_per_page)
-        turns = asyncio.Semaphore(PAGE_MEDIA_AT_ONCE)
-
-        async def one(url: str) -> Seen:
-            async with turns:
-                return await self._media(url, wanted)
-
-        # The target itself was just looked at and is not there.
-        others = [url for url in urls if not _same(url, wanted.url_key)]
-        seen = await asyncio.gather(*(one(url) for url in others))
-        agreeing = next((each for each in seen if each.outcome is Outcome.PRESENT), None)
-        if agreeing is not None:
-            return replace(agreeing, observed=observed, reason="shown_on_page")
-        if any(each.may_show_later for each in seen):
-            return Seen(outcome=Outcome.INCONCLUSIVE, reason="page_media_unanswered", observed=observed)
-        found = tuple(fingerprint for each in seen for fingerprint in each.fingerprints)
-        reason = "other_media" if found else "no_media"
-        return Seen(outcome=Outcome.MISMATCH, reason=reason, observed=observed, fingerprints=found)
-
-    async def _fetch(self, url: str) -> Fetched | Seen:
-        """A 2xx answer, or what its absence means."""
-        policy = self._policy
-        try:
-            fetched = await self._fetcher.get(
-                url,
-                max_bytes=policy.fetch_max_bytes,
-                timeout_seconds=policy.fetch_timeout_seconds,
-                max_redirects=policy.fetch_max_redirects,
-            )
-        except BadUrl:
-            return Seen(outcome=Outcome.INCONCLUSIVE, reason="bad_url")
-        except AddressRefused as error:
-            return Seen(outcome=Outcome.INCONCLUSIVE, reason=error.code)
-        except OutboundError as error:
-            nobody = isinstance(error, ConnectFailure) or (isinstance(error, DnsFailure) and error.no_such_domain)
-            reason = "no_such_domain" if isinstance(error, DnsFailure) and error.no_such_domain else error.code
-            return Seen(outcome=Outcome.INCONCLUSIVE, reason=reason, answered=not nobody)
-        if 200 <= fetched.status < 300:
-            return fetched
-        return Seen(outcome=outcome_of_status(fetched.status), reason="status", observed=self._observed(fetched))
-
-    def _observed(self, fetched: Fetched) -> Observed:
-        return Observed(
-            at=self._clock(),
-            ip=fetched.address.ip,
-            port=fetched.address.port,
-            final_url=fetched.final_url,
-            status=fetched.status,
-            content_type=fetched.content_type,
-            size_bytes=fetched.size_bytes if 200 <= fetched.status < 300 else None,
-        )
-
     def _agreement(self, seen: Sequence[Fingerprint], wanted: Wanted) -> Comparison | None:
         accepted = [one for one in seen if fingerprint_ref(self._key, one) not in wanted.rejected]
         return best_agreement(accepted, (*wanted.register, *wanted.reference), wanted.harmless, self._policy)
+
+
+def _judged_page(seen: Sequence[Seen], observed: Observed | None) -> Seen:
+    """A page, by what was seen of the media on it."""
+    agreeing = next((each for each in seen if each.outcome is Outcome.PRESENT), None)
+    if agreeing is not None:
+        return replace(agreeing, observed=observed, reason="shown_on_page")
+    if any(each.may_show_later for each in seen):
+        return Seen(outcome=Outcome.INCONCLUSIVE, reason="page_media_unanswered", observed=observed)
+    found = tuple(fingerprint for each in seen for fingerprint in each.fingerprints)
+    reason = "other_media" if found else "no_media"
+    return Seen(outcome=Outcome.MISMATCH, reason=reason, observed=observed, fingerprints=found)
+
+
+def observed_of(look: UrlLook) -> Observed | None:
+    """The answer to a look, as a demand quotes it."""
+    answer = look.answer
+    if answer is None:
+        return None
+    return Observed(
+        at=answer.at,
+        ip=answer.address.ip,
+        port=answer.address.port,
+        final_url=answer.final_url,
+        status=answer.status,
+        content_type=answer.content_type,
+        size_bytes=answer.size_bytes,
+    )
 
 
 def outcome_of_status(status: int) -> Outcome:
@@ -263,18 +230,3 @@ def outcome_of_status(status: int) -> Outcome:
     if status in (401, 403, 451):
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE
-
-
-def exact_fingerprints(body: bytes) -> tuple[Fingerprint, ...]:
-    """MD5, SHA-1 and SHA-256 of bytes that are no picture."""
-    return tuple(
-        Fingerprint(algorithm=algorithm, value=hashlib.new(algorithm, body, usedforsecurity=False).digest())
-        for algorithm in (Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256)
-    )
-
-
-def _same(url: str, url_key: str) -> bool:
-    try:
-        return canonical(url).url_key == url_key
-    except BadUrl:
-        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 import shared
 from shared.errors import Permanent, Transient
 from shared.fingerprints import Algorithm, Orientation
+from shared.media.exact import exact_fingerprints
 from shared.web.decode import LENGTH, LIMITS_VARIABLE, REQUEST, Answer, Limits
 from shared.web.media_fingerprints import Hashes, MediaFingerprints
 from shared.web.page import find_media, is_page
@@ -58,6 +58,12 @@ class Reason(StrEnum):
     OUT_OF_TIME = "out_of_time"
     CRASHED = "crashed"
 
+    @property
+    def no_media(self) -> bool:
+        """True only where the bytes are certainly no picture or video. Else there is something we could not look at:
+        it must not count as gone, or a file that trips our decoder would pass for a removal."""
+        return self in (Reason.EMPTY, Reason.NOT_A_PICTURE)
+
 
 class Undecodable(Permanent):
     """These bytes could not be decoded as a picture."""
@@ -68,9 +74,7 @@ class Undecodable(Permanent):
 
     @property
     def no_media(self) -> bool:
-        """True only where the bytes are certainly no picture or video. Else there is something we could not look at:
-        it must not count as gone, or a file that trips our decoder would pass for a removal."""
-        return self.reason in (Reason.EMPTY, Reason.NOT_A_PICTURE)
+        return self.reason.no_media
 
 
 class DecoderUnavailable(Transient):
@@ -134,7 +138,7 @@ class Fingerprinter:
             if reason is Reason.NOT_A_PICTURE and _is_other_media(body):
                 reason = Reason.UNSUPPORTED_FORMAT
             raise Undecodable(reason)
-        md5, sha1, sha256 = await asyncio.to_thread(_digests, body)
+        md5, sha1, sha256 = (one.value for one in await asyncio.to_thread(exact_fingerprints, body))
         return MediaFingerprints(
             views=tuple(map(_view, answer.views)),
             md5=md5,
@@ -288,12 +292,6 @@ def _environment(limits: Limits) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         LIMITS_VARIABLE: json.dumps(asdict(limits)),
     }
-
-
-def _digests(body: bytes) -> tuple[bytes, bytes, bytes]:
-    md5 = hashlib.md5(body, usedforsecurity=False).digest()
-    sha1 = hashlib.sha1(body, usedforsecurity=False).digest()
-    return md5, sha1, hashlib.sha256(body).digest()
 
 
 def _is_other_media(body: bytes) -> bool:
