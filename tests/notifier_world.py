@@ -24,6 +24,7 @@ from PIL import Image
 import shared.db
 from services.notifier import service
 from services.notifier.directory import import_csv
+from services.notifier.directory_file import render_csv
 from shared.auth import Role, create_key
 from shared.clock import system_clock
 from shared.contracts.claims import ClaimChanged, ClaimState
@@ -309,17 +310,7 @@ class World:
 
     async def know_hosts(self, **columns: dict[str, str]) -> None:
         """All hosts into the directory, of normal posture; `columns` changes one host's."""
-        names = (
-            "organisation",
-            "domains",
-            "webhook_url",
-            "webhook_secrets",
-            "email",
-            "next_rung",
-            "posture",
-            "bound_by",
-        )
-        lines = [",".join(names)]
+        rows = []
         for host in self.hosts.values():
             short = host.name.partition(".")[0]
             row = {
@@ -329,8 +320,8 @@ class World:
                 "webhook_secrets": host.secret,
                 "posture": "normal",
             } | columns.get(short, {})
-            lines.append(",".join(row.get(name, "") for name in names))
-        await self.directory("\n".join(lines))
+            rows.append(row)
+        await self.directory(render_csv(rows))
 
     async def outbound(self, on: bool = True) -> None:
         async with self.runtime.database.transaction() as tx:

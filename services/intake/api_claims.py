@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from services.intake import claim_steps, views
 from services.intake.idempotency import answer_once, request_key
 from services.intake.minors import refuse_minors
-from services.intake.paging import Page, page_of
 from services.intake.requests import ClaimRequest, ConfirmationRequest, WithdrawalRequest
 from shared import audit
 from shared.auth import Helpline
@@ -21,6 +20,7 @@ from shared.contracts.claims import ClaimState
 from shared.db.pool import Tx
 from shared.metrics import CLAIMS
 from shared.runtime import Runtime
+from shared.web.paging import Page, page_of
 from shared.web.problems import Invalid, NotFound
 
 CLOCKS_DIFFER_SECONDS = 300
@@ -30,7 +30,7 @@ _LIST = """
 SELECT * FROM intake.claims
 WHERE organisation_id = %(organisation)s
   AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(case_ref)s::text IS NULL OR case_ref = %(case_ref)s)
-  AND (%(before)s::timestamptz IS NULL OR (created_at, claim_id) < (%(before)s, %(before_id)s::uuid))
+  AND (%(after_at)s::timestamptz IS NULL OR (created_at, claim_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY created_at DESC, claim_id DESC LIMIT %(limit)s
 """
 
@@ -124,9 +124,7 @@ def router(runtime: Runtime) -> APIRouter:
                     "organisation": principal.organisation_id,
                     "state": state.value if state else None,
                     "case_ref": case_ref,
-                    "before": page.before,
-                    "before_id": page.before_id,
-                    "limit": page.limit + 1,
+                    **page.parameters(),
                 },
             )
             rows = await cursor.fetchall()
@@ -139,7 +137,7 @@ def router(runtime: Runtime) -> APIRouter:
                     await audit.record(
                         tx, principal, action="case.read", object_kind="claim", object_id=row["claim_id"]
                     )
-        return page_of(rows, items, page, "claim_id")
+        return page_of(rows, items, page, lambda row: (row["created_at"], row["claim_id"]))
 
     @routes.get("/{claim_id}")
     async def read(principal: Helpline, claim_id: UUID) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from fastapi.responses import JSONResponse
 
 from services.intake import content_steps, store, views
 from services.intake.idempotency import answer_once, request_key
-from services.intake.paging import Page, page_of
 from services.intake.requests import ConfirmationRequest, SuspensionRequest, VariantsRequest
 from shared import audit
 from shared.auth import Helpline, HelplineOrOperations, Principal, Role
 from shared.db.pool import Tx
 from shared.runtime import Runtime
+from shared.web.paging import Page, page_of
 from shared.web.problems import NotFound
 
 # By the organisation's own first claim: a content's own age or id would tell that somebody else was there before.
@@ -26,7 +26,7 @@ _LIST = """
 SELECT content_id, min(created_at) AS created_at, min(claim_id::text)::uuid AS claim_id
 FROM intake.claims WHERE organisation_id = %(organisation)s
 GROUP BY content_id
-HAVING %(before)s::timestamptz IS NULL OR (min(created_at), min(claim_id::text)::uuid) < (%(before)s, %(before_id)s::uuid)
+HAVING %(after_at)s::timestamptz IS NULL OR (min(created_at), min(claim_id::text)::uuid) < (%(after_at)s, %(after_id)s::uuid)
 ORDER BY min(created_at) DESC, min(claim_id::text)::uuid DESC LIMIT %(limit)s
 """
 
@@ -100,19 +100,14 @@ def router(runtime: Runtime) -> APIRouter:
         async with runtime.database.transaction() as tx:
             cursor = await tx.execute(
                 _LIST,
-                {
-                    "organisation": principal.organisation_id,
-                    "before": page.before,
-                    "before_id": page.before_id,
-                    "limit": page.limit + 1,
-                },
+                {"organisation": principal.organisation_id, **page.parameters()},
             )
             rows = await cursor.fetchall()
             items = []
             for row in rows[: page.limit]:
                 alias = await store.alias_of(tx, row["content_id"], principal.organisation_id)
                 items.append(await view(tx, principal, alias, row["content_id"]))
-        return page_of(rows, items, page, "claim_id")
+        return page_of(rows, items, page, lambda row: (row["created_at"], row["claim_id"]))
 
     @routes.get("/{content_id}")
     async def read(principal: HelplineOrOperations, content_id: UUID) -> dict[str, Any]:

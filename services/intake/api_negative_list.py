@@ -12,16 +12,16 @@ from fastapi.responses import JSONResponse
 
 from services.intake import negative_list
 from services.intake.idempotency import answer_once, request_key
-from services.intake.paging import Page, page_of
 from services.intake.requests import NegativeEntryRequest
 from shared import audit
 from shared.auth import Operations, Principal
 from shared.db.pool import Tx
 from shared.runtime import Runtime
+from shared.web.paging import Page, page_of
 
 _LIST = """
 SELECT * FROM intake.negative_list
-WHERE %(before)s::timestamptz IS NULL OR (created_at, entry_id) < (%(before)s, %(before_id)s::uuid)
+WHERE %(after_at)s::timestamptz IS NULL OR (created_at, entry_id) < (%(after_at)s, %(after_id)s::uuid)
 ORDER BY created_at DESC, entry_id DESC LIMIT %(limit)s
 """
 
@@ -87,10 +87,9 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.get("")
     async def list_entries(principal: Operations, page: Page) -> dict[str, Any]:
         """The entries, newest first: never a value, but the keyed digest that matches carry too."""
-        asked = {"before": page.before, "before_id": page.before_id, "limit": page.limit + 1}
         async with runtime.database.transaction() as tx:
-            rows = await (await tx.execute(_LIST, asked)).fetchall()
+            rows = await (await tx.execute(_LIST, page.parameters())).fetchall()
         items = [negative_list.view(row, reference_key) for row in rows[: page.limit]]
-        return page_of(rows, items, page, "entry_id")
+        return page_of(rows, items, page, lambda row: (row["created_at"], row["entry_id"]))
 
     return routes

@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse
 
 from services.intake import content_steps, report_store, store
 from services.intake.idempotency import answer_once, request_key
-from services.intake.paging import Page, page_of
 from services.intake.requests import ReportRequest
 from shared import audit
 from shared.auth import Helpline, Principal
@@ -20,6 +19,7 @@ from shared.db.pool import Row, Tx
 from shared.ids import timestamp
 from shared.runtime import Runtime
 from shared.urls import canonical
+from shared.web.paging import Page, page_of
 from shared.web.problems import Conflict, Invalid, NotFound
 
 _NO_CLAIM = "your organisation has no live claim on such a content"
@@ -79,13 +79,12 @@ def router(runtime: Runtime) -> APIRouter:
                 organisation=principal.organisation_id,
                 state=state,
                 case_ref=case_ref,
-                before=page.before,
-                before_id=page.before_id,
-                limit=page.limit + 1,
+                **page.parameters(),
             )
             for row in rows[: page.limit] if case_ref is not None else ():
                 await audit.record(tx, principal, action="case.read", object_kind="report", object_id=row["report_id"])
-        return page_of(rows, [view(row, with_case=case_ref is not None) for row in rows], page, "report_id")
+        shown = [view(row, with_case=case_ref is not None) for row in rows]
+        return page_of(rows, shown, page, lambda row: (row["created_at"], row["report_id"]))
 
     @routes.get("/{report_id}")
     async def read(principal: Helpline, report_id: UUID) -> dict[str, Any]:

@@ -183,7 +183,7 @@ _LIST = (
     + """
 WHERE (%(state)s::text IS NULL OR r.shown_state = %(state)s)
   AND (%(case_ref)s::text IS NULL OR r.case_ref = %(case_ref)s)
-  AND (%(before)s::timestamptz IS NULL OR (r.created_at, r.report_id) < (%(before)s, %(before_id)s::uuid))
+  AND (%(after_at)s::timestamptz IS NULL OR (r.created_at, r.report_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY r.created_at DESC, r.report_id DESC LIMIT %(limit)s
 """
 )

@@ -18,10 +18,8 @@ from shared.auth import AnyReader, Operations, Principal
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.db.pool import Tx
 from shared.ids import deterministic_id
+from shared.web.paging import Page, page_of
 from shared.web.problems import Conflict, Invalid, KeyReused, NotFound
-
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=200)]
 
 
 class DecisionAsked(BaseModel):
@@ -51,17 +49,16 @@ def router(applier: Applier) -> APIRouter:
     @routes.get("/takedowns")
     async def list_takedowns(
         principal: AnyReader,
+        page: Page,
         claim_id: UUID | None = None,
         content_id: UUID | None = None,
         host: Annotated[str | None, Query(max_length=253)] = None,
         state: TakedownState | None = None,
         overdue: bool | None = None,
-        cursor: Cursor = None,
-        limit: Limit = 50,
     ) -> dict[str, Any]:
         asked = reads.Asked(claim_id=claim_id, content_id=content_id, host=host, state=state, overdue=overdue)
         async with database.transaction() as tx:
-            return await reads.takedowns(tx, principal, asked, reads.read_cursor(cursor, limit))
+            return await reads.takedowns(tx, principal, asked, page)
 
     @routes.get("/takedowns/{takedown_id}")
     async def get_takedown(principal: AnyReader, takedown_id: UUID) -> dict[str, Any]:
@@ -74,12 +71,10 @@ def router(applier: Applier) -> APIRouter:
     @routes.get("/tasks")
     async def list_tasks(
         principal: AnyReader,
+        page: Page,
         kind: TaskKind | None = None,
         state: Annotated[str, Query(pattern="^(open|done|all)$")] = "open",
-        cursor: Cursor = None,
-        limit: Limit = 50,
     ) -> dict[str, Any]:
-        page = reads.read_cursor(cursor, limit)
         async with database.transaction() as tx:
             found = await tasks.list_tasks(
                 tx,
@@ -87,14 +82,10 @@ def router(applier: Applier) -> APIRouter:
                 open_=None if state == "all" else state == "open",
                 organisation=reads.organisation_filter(principal),
                 live=list(LIVE_CLAIMS),
-                after=None if page.moment is None or page.identifier is None else (page.moment, page.identifier),
-                limit=limit + 1,
+                page=page,
             )
-        last = found[limit - 1] if len(found) > limit else None
-        return {
-            "items": [_shown_task(principal, one) for one in found[:limit]],
-            "next": None if last is None else reads.write_cursor(last.opened_at, last.task_id),
-        }
+        items = [_shown_task(principal, one) for one in found]
+        return page_of(found, items, page, lambda task: (task.opened_at, task.task_id))
 
     @routes.post("/decisions", status_code=201)
     async def decide(

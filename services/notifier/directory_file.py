@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,15 @@ def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRo
     if errors:
         raise BadDirectory(sorted(errors, key=lambda error: error.line))
     return tuple(rows)
+
+
+def render_csv(rows: Iterable[Mapping[str, str]]) -> str:
+    """A directory file of these rows, cells by column, as `parse_csv` reads it. Raises ValueError for a column that there is not."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineError]) -> HostRow | None:

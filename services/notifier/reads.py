@@ -3,11 +3,8 @@ content its organisation has a live claim on, under the content's alias for it, 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +12,13 @@ from services.notifier.gauges import OVERDUE_WHERE
 from services.notifier.store_content import LIVE_CLAIMS
 from shared.auth import Principal, Role
 from shared.db.pool import Row, Tx
-from shared.ids import content_alias, timestamp
-from shared.web.problems import Forbidden, Invalid
+from shared.ids import content_alias
+from shared.web.paging import PageAsked, page_of
+from shared.web.problems import Forbidden
 
 _IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t.takedown_id AND {OVERDUE_WHERE})"
 
-# Newest first; the cursor is (created_at, takedown_id) of the last row of the page before.
+# Newest first.
 _TAKEDOWNS = f"""
 SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
        t.data ->> 'held_for' AS held_for, t.data ->> 'removed_for' AS removed_for, t.data ->> 'check_due_at' AS check_due_at,
@@ -39,7 +37,7 @@ WHERE (%(takedown_id)s::uuid IS NULL OR t.takedown_id = %(takedown_id)s)
         AND (%(organisation)s::text IS NULL OR c.organisation_id = %(organisation)s)))
   AND (%(organisation)s::text IS NULL OR t.content_id IN (SELECT content_id FROM notifier.claims c
         WHERE c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s)))
-  AND (%(before)s::timestamptz IS NULL OR (t.created_at, t.takedown_id) < (%(before)s, %(before_id)s::uuid))
+  AND (%(after_at)s::timestamptz IS NULL OR (t.created_at, t.takedown_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY t.created_at DESC, t.takedown_id DESC LIMIT %(limit)s
 """
 
@@ -83,31 +81,6 @@ class Asked:
     overdue: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageAsked:
-    """Rows after `cursor`, at most `limit`."""
-
-    limit: int
-    moment: datetime | None = None
-    identifier: UUID | None = None
-
-
-def read_cursor(cursor: str | None, limit: int) -> PageAsked:
-    """Raises Invalid for a cursor that no list gave."""
-    if cursor is None:
-        return PageAsked(limit=limit)
-    try:
-        moment, _, identifier = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return PageAsked(limit=limit, moment=datetime.fromisoformat(moment), identifier=UUID(identifier))
-    except (ValueError, binascii.Error):
-        raise Invalid("the cursor is not one this list gave", parameter="cursor") from None
-
-
-def write_cursor(moment: datetime, identifier: UUID) -> str:
-    """Opaque to its caller; it holds nothing but these two."""
-    return base64.urlsafe_b64encode(f"{timestamp(moment)} {identifier}".encode()).decode()
-
-
 def organisation_filter(principal: Principal) -> str | None:
     """The organisation whose content alone may be seen; None: all."""
     return principal.organisation_id if principal.role is Role.HELPLINE else None
@@ -139,11 +112,8 @@ async def takedowns(tx: Tx, principal: Principal, asked: Asked, page: PageAsked)
         if content_id is None:
             return {"items": [], "next": None}
     rows = await _select(tx, principal, asked, content_id=content_id, takedown_id=None, page=page)
-    last = rows[page.limit - 1] if len(rows) > page.limit else None
-    return {
-        "items": [_item(principal, row) for row in rows[: page.limit]],
-        "next": None if last is None else write_cursor(last["created_at"], last["takedown_id"]),
-    }
+    items = [_item(principal, row) for row in rows]
+    return page_of(rows, items, page, lambda row: (row["created_at"], row["takedown_id"]))
 
 
 async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str, Any] | None:
@@ -184,9 +154,7 @@ async def _select(
             "overdue": asked.overdue,
             "organisation": organisation_filter(principal),
             "live": list(LIVE_CLAIMS),
-            "before": page.moment,
-            "before_id": page.identifier,
-            "limit": page.limit + 1,
+            **page.parameters(),
         },
     )
     return await cursor.fetchall()

@@ -12,6 +12,7 @@ from uuid import UUID
 from services.notifier.effects import OpenTask
 from services.notifier.states import Takedown, TaskKind
 from shared.db.pool import Tx
+from shared.web.paging import PageAsked
 
 # `joined_to`: the open task of this kind that the content already has, if the task is the content's.
 _OPEN = """
@@ -56,7 +57,7 @@ FROM notifier.tasks t
 WHERE t.joined_to IS NULL
   AND (%(kind)s::text IS NULL OR t.kind = %(kind)s)
   AND (%(open)s::bool IS NULL OR (t.closed_at IS NULL) = %(open)s)
-  AND (%(after_time)s::timestamptz IS NULL OR (t.opened_at, t.task_id) > (%(after_time)s, %(after_id)s::uuid))
+  AND (%(after_at)s::timestamptz IS NULL OR (t.opened_at, t.task_id) > (%(after_at)s, %(after_id)s::uuid))
   AND (%(organisation)s::text IS NULL OR t.content_id IN (
         SELECT content_id FROM notifier.claims WHERE organisation_id = %(organisation)s AND state = ANY(%(live)s)))
 ORDER BY t.opened_at, t.task_id LIMIT %(limit)s
@@ -132,10 +133,9 @@ async def list_tasks(
     open_: bool | None,
     organisation: str | None,
     live: list[str],
-    after: tuple[datetime, UUID] | None,
-    limit: int,
+    page: PageAsked,
 ) -> tuple[Task, ...]:
-    """Tasks, oldest first. `organisation`: only of content it has a live claim on."""
+    """Tasks, oldest first; one more than the page holds where there are more. `organisation`: only of content it has a live claim on."""
     cursor = await tx.execute(
         _LIST,
         {
@@ -143,9 +143,7 @@ async def list_tasks(
             "open": open_,
             "organisation": organisation,
             "live": live,
-            "after_time": after[0] if after else None,
-            "after_id": after[1] if after else None,
-            "limit": limit,
+            **page.parameters(),
         },
     )
     return tuple(_task(row) for row in await cursor.fetchall())

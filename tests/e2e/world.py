@@ -25,6 +25,7 @@ from aiohttp import web
 from PIL import Image
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from services.notifier.directory_file import render_csv
 from shared.pdq import pdq_hash
 
 ADDRESS = "127.0.1.77"
@@ -52,15 +53,20 @@ class World:
 
     def directory_csv(self, base: str) -> str:
         """Every host is an organisation; one hosting provider stands behind ten of them."""
-        lines = ["organisation,name,domains,webhook_url,webhook_secrets,email,next_rung,posture,bound_by"]
-        for number, host in enumerate(self.hosts):
-            provider = f"provider-{number // 10}"
-            lines.append(f"{host},{host},{host},{base}/hooks/{host},{self.secret},,{provider},normal,")
-        lines.extend(
-            f"provider-{n},provider-{n},provider-{n}.test,{base}/hooks/provider-{n},{self.secret},,,normal,"
-            for n in range((len(self.hosts) + 9) // 10)
-        )
-        return "\n".join(lines) + "\n"
+
+        def row(name: str, domain: str, next_rung: str) -> dict[str, str]:
+            return {
+                "organisation": name,
+                "domains": domain,
+                "webhook_url": f"{base}/hooks/{name}",
+                "webhook_secrets": self.secret,
+                "next_rung": next_rung,
+                "posture": "normal",
+            }
+
+        providers = [f"provider-{number}" for number in range((len(self.hosts) + 9) // 10)]
+        rows = [row(host, host, providers[number // 10]) for number, host in enumerate(self.hosts)]
+        return render_csv([*rows, *(row(provider, f"{provider}.test", "") for provider in providers)])
 
 
 def picture(seed: int, *, side: int = 96) -> npt.NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import asyncio
 from uuid import UUID, uuid4
 
 from services.notifier import tasks
+from shared.web.paging import PageAsked
 from tests.notifier_world import World, open_world
 
 _TASK = """
@@ -51,5 +52,7 @@ async def test_a_task_that_waits_behind_two_that_are_closed_at_once_is_shown(fre
             await world.until(waits)
         await closing
         async with world.runtime.database.transaction() as tx:
-            shown = await tasks.list_tasks(tx, kind=None, open_=True, organisation=None, live=[], after=None, limit=10)
+            shown = await tasks.list_tasks(
+                tx, kind=None, open_=True, organisation=None, live=[], page=PageAsked(limit=10)
+            )
         assert [one.task_id for one in shown] == [third]

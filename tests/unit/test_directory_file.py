@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.notifier.directory import suffixes
-from services.notifier.directory_file import BadDirectory, parse_csv
+from services.notifier.directory_file import BadDirectory, parse_csv, render_csv
 
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
 HEADER = "organisation,domains,name,rung,webhook_url,webhook_secrets,email,next_rung,posture,bound_by"
@@ -104,3 +106,22 @@ def test_an_address_that_no_mail_can_carry_is_refused(email: str) -> None:
     with pytest.raises(BadDirectory) as refused:
         parse_csv(f"organisation,domains,email\na,x.example,{email}\n")
     assert [(error.line, error.column) for error in refused.value.errors] == [(2, "email")]
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), NAMES, max_size=5))
+def test_what_is_written_is_read_as_it_was(names: dict[str, str]) -> None:
+    """A comma, a quote or a line end in a cell stays in its cell."""
+    rows = [
+        {"organisation": key, "name": name, "domains": f"{n}.example"} for n, (key, name) in enumerate(names.items())
+    ]
+    assert {row.organisation: row.name for row in parse_csv(render_csv(rows))} == {
+        key: name.strip() or key for key, name in names.items()
+    }
+
+
+def test_a_column_that_there_is_not_is_not_written() -> None:
+    with pytest.raises(ValueError, match="phone"):
+        render_csv([{"organisation": "acme", "domains": "acme.example", "phone": "1"}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from services.notifier.directory_file import render_csv
 from services.standalone.demo import sites
 from services.standalone.demo.mailbox import MailboxOnly
 from services.standalone.demo.pictures import (
@@ -66,15 +67,21 @@ def make() -> Cast:
 
 def directory_csv(all_sites: Iterable[Site]) -> str:
     """The directory of the small internet, as `takedown hosts import` takes it."""
-    lines = ["organisation,name,domains,rung,webhook_url,webhook_secrets,email,next_rung,posture,bound_by"]
-    for site in all_sites:
-        rung = "hosting_provider" if isinstance(site, Provider) else "site_operator"
-        webhook, secret = ("", "") if site.email else (site.url("/webhook"), site.secret)
-        lines.append(
-            f"{site.name},{site.name},{site.domain},{rung},{webhook},{secret},{site.email or ''},"
-            f"{site.provider or ''},{site.posture},{site.bound_by}"
-        )
-    return "\n".join(lines) + "\n"
+    return render_csv(
+        {
+            "organisation": site.name,
+            "name": site.name,
+            "domains": site.domain,
+            "rung": "hosting_provider" if isinstance(site, Provider) else "site_operator",
+            "webhook_url": "" if site.email else site.url("/webhook"),
+            "webhook_secrets": "" if site.email else site.secret,
+            "email": site.email or "",
+            "next_rung": site.provider or "",
+            "posture": site.posture,
+            "bound_by": site.bound_by,
+        }
+        for site in all_sites
+    )
 
 
 # What each is made of
