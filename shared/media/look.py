@@ -163,33 +163,34 @@ class LightLooker:
 
     async def _allowed(self, urls: Collection[str]) -> list[str | UrlLook]:
         """Each URL that may be fetched; of any other, why not."""
-        if self.forbidden is None:
-            return list(urls)
         keys = {url: _url_key(url) for url in urls}
-        refused = await self.forbidden([key for key in keys.values() if key is not None])
+        refused = await self._forbidden([key for key in keys.values() if key is not None])
 
         def one(url: str) -> str | UrlLook:
             key = keys[url]
-            if key is None:  # what has no key cannot be asked about
+            if key is None:  # it cannot be asked about, and has no host that a resolver could take
                 return UrlLook(url=url, saw=NotSeen.BAD_URL)
             return UrlLook(url=url, saw=NotSeen.FORBIDDEN) if key in refused else url
 
         return [one(url) for url in urls]
 
+    async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:
+        return frozenset() if self.forbidden is None or not url_keys else await self.forbidden(url_keys)
+
+    async def _may_follow(self, url: str) -> bool:
+        """Raises BadUrl for one without a canonical form."""
+        return not await self._forbidden([canonical(url).url_key])
+
     async def _fetch(self, url: str) -> Fetched | UrlLook:
         """A 2xx answer, or a look that ends without one."""
-        policy, forbidden = self.policy, self.forbidden
-
-        async def may_follow(redirected: str) -> bool:
-            return forbidden is None or not await forbidden([canonical(redirected).url_key])
-
+        policy = self.policy
         try:
             fetched = await self.fetcher.get(
                 url,
                 max_bytes=policy.fetch_max_bytes,
                 timeout_seconds=policy.fetch_timeout_seconds,
                 max_redirects=policy.fetch_max_redirects,
-                may_follow=may_follow,
+                may_follow=self._may_follow,
             )
         except (BadUrl, OutboundError) as error:
             return UrlLook(url=url, saw=_why_not(error))

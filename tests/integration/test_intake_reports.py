@@ -375,6 +375,7 @@ async def test_what_a_look_under_way_saw_for_a_case_that_was_erased_is_told_nobo
         ("/inward", (200, "text/plain", b""), "refused", "address_refused", 1),
         ("/page", (200, "text/html", b"<html></html>"), "no_media", "page_without_media", 1),
         ("/page", (200, "text/html", b'<html><img src="/lost"></html>'), "unreachable", "media_unreachable", 1),
+        ("/page", (200, "text/html", b'<html><img src="http://../x"></html>'), "no_media", "page_without_media", 1),
     ],
 )
 async def test_why_a_report_came_to_nothing(
