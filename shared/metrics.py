@@ -23,6 +23,9 @@ OUTBOX_PARKED = Gauge(
     "takedown_outbox_parked", "Outbox rows that can never be sent; each blocks its key. Alarm on > 0", ("schema",)
 )
 
+# Workers of due rows
+JOB_FAILURES = Counter("takedown_job_failures", "Jobs that failed in a way nobody foresaw. Alarm on > 0", ("worker",))
+
 # Intake
 CLAIMS = Counter("takedown_claims", "Claims, by what became of them", ("outcome",))
 SIGHTINGS = Counter("takedown_sightings", "Sightings, by what became of them", ("outcome",))

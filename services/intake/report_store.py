@@ -7,26 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
 from shared.db.wake import notify
 
 CHANNEL = "intake_reports"
 
-# A leased row comes back by itself when its worker died. `attempts` is the worker's claim on it: a later one supersedes.
-_TAKE = """
-UPDATE intake.reports SET attempts = attempts + 1, due_at = clock_timestamp() + %(lease)s
-WHERE report_id = (SELECT report_id FROM intake.reports WHERE state = 'queued' AND due_at <= clock_timestamp()
-                   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *
-"""
-
 _RESCHEDULE = """
-UPDATE intake.reports SET due_at = clock_timestamp() + %(wait)s
+UPDATE intake.reports SET due_at = clock_timestamp() + %(wait)s, lease_id = NULL, lease_until = NULL, failures = 0
 WHERE report_id = %(report_id)s AND attempts = %(attempt)s AND state = 'queued'
 """
 
 _FINISH = """
-UPDATE intake.reports SET state = %(state)s, why = %(why)s, changed_at = now()
+UPDATE intake.reports SET state = %(state)s, why = %(why)s, changed_at = now(), lease_id = NULL, lease_until = NULL
 WHERE report_id = %(report_id)s AND attempts = %(attempt)s AND state = 'queued' RETURNING 1 AS done
 """
 
@@ -44,7 +37,7 @@ RETURNING s.state
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A report in a worker's hands. `attempt` counts from 1."""
+    """A report in a worker's hands. `attempt` counts from 1, and is the worker's claim on it: a later one supersedes."""
 
     report_id: UUID
     organisation_id: str
@@ -56,11 +49,7 @@ class Taken:
     attempt: int
 
 
-async def take(tx: Tx, lease: timedelta) -> Taken | None:
-    """The report that has been due for longest, leased; None when none is due."""
-    row = await (await tx.execute(_TAKE, {"lease": lease})).fetchone()
-    if row is None:
-        return None
+def _taken(row: Row) -> Taken:
     return Taken(
         report_id=row["report_id"],
         organisation_id=row["organisation_id"],
@@ -71,6 +60,16 @@ async def take(tx: Tx, lease: timedelta) -> Taken | None:
         fetch=row["fetch_when"] == "now",
         attempt=row["attempts"],
     )
+
+
+REPORTS = DueTable(
+    "intake.reports",
+    key=("report_id",),
+    waiting="d.state = 'queued'",
+    claiming="attempts = d.attempts + 1",
+    returning="d.organisation_id, d.person_id, d.url, d.content_id, d.asserted, d.fetch_when, d.attempts",
+    job=_taken,
+)
 
 
 async def reschedule(tx: Tx, report: Taken, wait: timedelta) -> None:

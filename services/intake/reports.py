@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +18,8 @@ from shared.contracts.content import Assurance, ContentState
 from shared.contracts.matches import MatchFound, TargetKind
 from shared.contracts.topics import MATCHES, SIGHTINGS
 from shared.db import outbox
-from shared.errors import Transient
+from shared.db.due_worker import DueWorker, NoLongerWanted
+from shared.db.pool import Tx
 from shared.ids import match_event_id, takedown_id
 from shared.metrics import REPORTS
 from shared.runtime import OutboundRuntime
@@ -31,12 +32,6 @@ ATTEMPTS = 3
 RETRY_AFTER = (timedelta(seconds=30), timedelta(minutes=5))
 TOTAL_SECONDS = 60.0
 """For one look, all media of a page together."""
-LEASE = timedelta(seconds=3 * TOTAL_SECONDS)
-LOOK_AGAIN_SECONDS = 0.4
-"""A look takes up to a minute: what forbids it is read again this often while it is under way."""
-INTERRUPTED_AGAIN = timedelta(seconds=3)
-_POLL_SECONDS = 1.0
-_PAUSE_SECONDS = 1.0
 
 _FORBIDDEN = """
 SELECT m.url_key FROM intake.matched_urls m JOIN intake.content k USING (content_id)
@@ -75,37 +70,28 @@ class ReportWorker:
             forbidden=self._forbidden,
         )
 
+        self._worker = DueWorker(
+            "reports",
+            runtime.database,
+            runtime.wakeups,
+            report_store.REPORTS,
+            member=runtime.settings.member,
+            channel=report_store.CHANNEL,
+            slots=WORKERS,
+            longest_seconds=TOTAL_SECONDS,
+            do=self._follow_all,
+            unwanted=self._unwanted,
+        )
+
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+        await self._worker.run()
 
-    async def _work(self) -> None:
-        with self._runtime.wakeups.subscribe(report_store.CHANNEL) as woken:
-            while True:
-                try:
-                    async with self._runtime.database.transaction() as tx:
-                        report = await report_store.take(tx, LEASE)
-                    if report is None:
-                        await woken.wait(_POLL_SECONDS)
-                        continue
-                    await self._follow(report)
-                except Transient as error:
-                    # What was under way comes back when its lease ends.
-                    log.warning("report_worker.interrupted", error=type(error).__name__)
-                    await asyncio.sleep(_PAUSE_SECONDS)
+    async def _follow_all(self, reports: Sequence[Taken]) -> None:
+        for report in reports:
+            await self._follow(report)
 
     async def _follow(self, report: Taken) -> None:
-        try:
-            await self._follow_now(report)
-        except Transient as error:
-            # The database or the log is away: soon again, without waiting for the lease to end.
-            log.warning("report.interrupted", report_id=str(report.report_id), error=type(error).__name__)
-            async with self._runtime.database.transaction() as tx:
-                await report_store.reschedule(tx, report, INTERRUPTED_AGAIN)
-
-    async def _follow_now(self, report: Taken) -> None:
         refusal = await self._refusal(report)
         if refusal is not None:
             await self._finish(report, Looked(state="refused", why=refusal))
@@ -140,19 +126,19 @@ class ReportWorker:
 
     async def _look_while_wanted(self, report: Taken) -> Looked:
         """Broken off, with its fetches, once it is not wanted any more."""
-        looking = asyncio.create_task(
-            self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
-        )
+        looking = self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
         try:
-            while not (await asyncio.wait((looking,), timeout=LOOK_AGAIN_SECONDS))[0]:
-                refusal = await self._refusal(report)
-                if refusal is None and await self._forbidden([canonical(report.url).url_key]):
-                    refusal = "possible_minor"
-                if refusal is not None:
-                    return Looked(state="refused", why=refusal)
-            return looking.result()
-        finally:
-            looking.cancel()
+            return await self._worker.while_wanted(report, looking)
+        except NoLongerWanted as stopped:
+            return Looked(state="refused", why=stopped.detail)
+
+    async def _unwanted(self, tx: Tx, looking: Collection[Taken]) -> Mapping[Taken, str]:
+        """What forbids a look, by report; a look takes up to a minute."""
+        keys = {report: canonical(report.url).url_key for report in looking}
+        forbidden = await self._forbidden_now(tx, set(keys.values()))
+        found = {report: await self._refusal_now(tx, report) for report in looking}
+        unwanted = {report: why for report, why in found.items() if why is not None}
+        return {report: "possible_minor" for report in looking if keys[report] in forbidden} | unwanted
 
     async def _finish(self, report: Taken, looked: Looked) -> None:
         """Say what became of the report, with a person's match where there is one, in one transaction."""
@@ -186,15 +172,21 @@ class ReportWorker:
 
     async def _refusal(self, report: Taken) -> str | None:
         async with self._runtime.database.transaction() as tx:
-            if not await report_store.is_taken(tx, report):
-                return "erased"
-            if report.content_id is None:
-                return "content_withdrawn" if report.asserted else None
-            return why_not(await store.read_content(tx, report.content_id), asserted=report.asserted)
+            return await self._refusal_now(tx, report)
+
+    async def _refusal_now(self, tx: Tx, report: Taken) -> str | None:
+        if not await report_store.is_taken(tx, report):
+            return "erased"
+        if report.content_id is None:
+            return "content_withdrawn" if report.asserted else None
+        return why_not(await store.read_content(tx, report.content_id), asserted=report.asserted)
 
     async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:
         async with self._runtime.database.transaction() as tx:
-            rows = await (await tx.execute(_FORBIDDEN, {"keys": list(url_keys)})).fetchall()
+            return await self._forbidden_now(tx, url_keys)
+
+    async def _forbidden_now(self, tx: Tx, url_keys: Collection[str]) -> frozenset[str]:
+        rows = await (await tx.execute(_FORBIDDEN, {"keys": list(url_keys)})).fetchall()
         return frozenset(row["url_key"] for row in rows)
 
 

@@ -39,10 +39,10 @@ from services.notifier.ladder import Routes
 from services.notifier.states import Takedown
 from services.notifier.store_content import ContentRow
 from services.notifier.takedown import decide
-from services.notifier.worker import soon
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.db import outbox
+from shared.db.due_rows import soon
 from shared.db.pool import Tx
 from shared.ids import deterministic_id
 from shared.runtime import OutboundRuntime

@@ -25,11 +25,11 @@ from services.notifier.effects import (
     SendMessage,
 )
 from services.notifier.states import Takedown
-from services.notifier.worker import soon
 from shared.contracts.event import data_of
 from shared.contracts.lifecycle import TakedownHappened
 from shared.contracts.topics import LIFECYCLE, TARGETS
 from shared.db import outbox
+from shared.db.due_rows import soon
 from shared.db.pool import Tx
 from shared.ids import deterministic_id
 
@@ -56,7 +56,8 @@ INSERT INTO notifier.timers (takedown_id, kind, demand_id, number, due_at)
 SELECT %(takedown_id)s, kind, demand_id, number, due_at
 FROM unnest(%(kinds)s::text[], %(demand_ids)s::uuid[], %(numbers)s::int[], %(due)s::timestamptz[])
     AS t (kind, demand_id, number, due_at)
-ON CONFLICT (takedown_id, kind, demand_id, number) DO UPDATE SET due_at = excluded.due_at
+ON CONFLICT (takedown_id, kind, demand_id, number) DO UPDATE SET due_at = excluded.due_at,
+    lease_id = NULL, lease_until = NULL, failures = 0
 """
 
 _CANCEL_TIMERS = """

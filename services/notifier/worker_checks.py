@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import structlog
@@ -16,45 +16,15 @@ from services.notifier.apply import Applier
 from services.notifier.checks import Checker, Looked, Wanted
 from services.notifier.events import CheckCompleted
 from services.notifier.states import Outcome, Takedown
-from services.notifier.worker import Claimed, DueWorker, Room, claim_and_next
 from shared.contracts.content import RegisteredFingerprint
+from shared.db.due_rows import DueTable
+from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
-from shared.errors import Transient
 from shared.metrics import CHECKS
 
 log = structlog.get_logger(__name__)
 
 SLOTS = 16
-BREAK_OFF_POLL_SECONDS = 30.0
-LEASE_FACTOR = 3
-"""A lease is this many times the longest look."""
-
-# Due checks with room at their host, oldest first. `rank` keeps one host from taking more than it has left, and its backlog from
-# hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
-_CLAIM = """
-WITH ranked AS (
-    SELECT takedown_id, host, row_number() OVER (PARTITION BY host ORDER BY due_at) AS rank, due_at
-    FROM notifier.due_checks
-    WHERE due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
-      AND NOT host = ANY(%(full)s)
-), due AS (
-    SELECT takedown_id, due_at FROM ranked
-    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> host)::int, 0) ORDER BY due_at LIMIT 500
-), picked AS (
-    SELECT d.takedown_id FROM notifier.due_checks d JOIN due USING (takedown_id)
-    WHERE d.due_at <= clock_timestamp() AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
-    ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF d SKIP LOCKED
-)
-UPDATE notifier.due_checks d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
-    lease_until = clock_timestamp() + %(lease)s
-FROM picked, notifier.takedowns t WHERE d.takedown_id = picked.takedown_id AND t.takedown_id = d.takedown_id
-RETURNING d.takedown_id, d.host, d.reason, d.lease_id, t.content_id
-"""
-
-_NEXT = """
-SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float AS seconds FROM notifier.due_checks
-WHERE due_at > clock_timestamp()
-"""
 
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = """
@@ -66,15 +36,6 @@ SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
 WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn')
-"""
-
-_RELEASE = """
-UPDATE notifier.due_checks SET lease_id = NULL, lease_until = NULL WHERE takedown_id = %s AND lease_id = %s
-"""
-
-# A look that was interrupted is due again soon: its lease would last for minutes.
-_PUT_BACK = """
-UPDATE notifier.due_checks SET lease_until = clock_timestamp() + interval '1 second' WHERE takedown_id = %s AND lease_id = %s
 """
 
 _RECORD = """
@@ -102,6 +63,17 @@ class DueCheck:
     lease_id: UUID
 
 
+DUE_CHECKS = DueTable(
+    "notifier.due_checks",
+    key=("takedown_id",),
+    place="d.host",
+    beside="notifier.takedowns t",
+    on="t.takedown_id = d.takedown_id",
+    returning="d.host, d.reason, t.content_id",
+    job=lambda row: DueCheck(**row),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     """What a look saw, and when it began."""
@@ -117,9 +89,6 @@ class CheckWorker:
         runtime = applier.runtime
         self._applier = applier
         self._database = runtime.database
-        self._wakeups = runtime.wakeups
-        self._looking: dict[UUID, tuple[UUID, asyncio.Task[_Seen | None]]] = {}  # by lease: takedown, look
-        self._member = runtime.settings.member
         self._vantage = runtime.settings.vantage
         self._fingerprinter = runtime.fingerprinter
         self._checker = Checker(
@@ -129,80 +98,49 @@ class CheckWorker:
             runtime.clock,
             fingerprint_key=runtime.keys.fingerprint_ref,
         )
-        self._worker = DueWorker(
+        self.due = DueWorker(
             "checks",
             runtime.database,
             runtime.wakeups,
+            DUE_CHECKS,
+            member=runtime.settings.member,
             channel=store.CHECKS_CHANNEL,
             slots=SLOTS,
             per_place=runtime.policy.connections_per_host,
-            claim=self._claim,
-            do=self.check,
-            place_of=lambda due: due.host,
+            longest_seconds=self._checker.longest_seconds,
+            do=self._check_all,
+            unwanted=self._unwanted,
+            stopped_channel=store.STOPPED_CHANNEL,
         )
 
     async def run(self) -> None:
-        # Looks that this member began before it was started anew are nobody's.
-        async with self._database.transaction() as tx:
-            await tx.execute(
-                "UPDATE notifier.due_checks SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
-                (self._member,),
-            )
-        beside = [
-            asyncio.create_task(self._break_off_stopped()),
-            asyncio.create_task(self._fingerprinter.prepare()),
-        ]
+        preparing = asyncio.create_task(self._fingerprinter.prepare())
         try:
-            await self._worker.run()
+            await self.due.run()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
 
-    async def _break_off_stopped(self) -> None:
-        """A suspension stops fetches at once, those under way too."""
-        with self._wakeups.subscribe(store.STOPPED_CHANNEL) as subscription:
-            while True:
-                if await subscription.wait(BREAK_OFF_POLL_SECONDS) and self._looking:
-                    with contextlib.suppress(Transient):  # what such a look saw is ignored anyway
-                        await self._break_off()
+    async def _unwanted(self, tx: Tx, looking: Collection[DueCheck]) -> Mapping[DueCheck, str]:
+        """A suspension stops fetches at once, those under way too: the check that is due is gone."""
+        cursor = await tx.execute(
+            "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)",
+            ([due.takedown_id for due in looking],),
+        )
+        going_on = {row["takedown_id"] for row in await cursor.fetchall()}
+        return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
-    async def _break_off(self) -> None:
-        looking = dict(self._looking)  # what begins later reads for itself whether it was called off
-        async with self._database.transaction() as tx:
-            cursor = await tx.execute(
-                "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)",
-                ([takedown_id for takedown_id, _ in looking.values()],),
-            )
-            going_on = {row["takedown_id"] for row in await cursor.fetchall()}
-        for takedown_id, look in looking.values():
-            if takedown_id not in going_on:
-                look.cancel()
-
-    async def _claim(self, tx: Tx, room: Room) -> Claimed[DueCheck]:
-        values = {
-            "full": room.full,
-            "per_place": room.per_place,
-            "busy": Jsonb(room.busy),
-            "free": room.free,
-            "owner": self._member,
-            "lease": timedelta(seconds=LEASE_FACTOR * self._checker.longest_seconds),
-        }
-        rows, next_seconds = await claim_and_next(tx, _CLAIM, values, _NEXT)
-        return Claimed(jobs=[DueCheck(**row) for row in rows], next_seconds=next_seconds)
+    async def _check_all(self, due: Sequence[DueCheck]) -> None:
+        for one in due:
+            await self.check(one)
 
     async def check(self, due: DueCheck) -> None:
         """One check, from what is wanted to the takedown's decision. Raises Transient; it is then due again."""
         try:
-            await self._check(due)
-        except Transient:
-            with contextlib.suppress(Transient):
-                async with self._database.transaction() as tx:
-                    await tx.execute(_PUT_BACK, (due.takedown_id, due.lease_id))
-            raise
-
-    async def _check(self, due: DueCheck) -> None:
-        seen = await self._look(due)
+            seen = await self.due.while_wanted(due, self._read_and_look(due))
+        except NoLongerWanted:
+            log.info("check.broken_off", takedown_id=str(due.takedown_id))
+            return
         if seen is None:
             return
         looked, started_at = seen.looked, seen.started_at
@@ -211,32 +149,17 @@ class CheckWorker:
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
             assert takedown is not None
-            await scope.tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
+            await DUE_CHECKS.release(scope.tx, (due.takedown_id,), due.lease_id)
             await self._record(scope.tx, due, completed, looked, erased=takedown.target is None)
             if takedown.match.basis == "person" and takedown.target is not None and looked.media.fingerprints:
                 await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
             await scope.apply(takedown, completed)
 
-    async def _look(self, due: DueCheck) -> _Seen | None:
-        """None: it was broken off, or called off before it began. Known as under way before anything is read: what stops it
-        is either read here or finds it."""
-        look = asyncio.create_task(self._read_and_look(due))
-        self._looking[due.lease_id] = (due.takedown_id, look)
-        try:
-            await asyncio.wait((look,))
-        finally:
-            del self._looking[due.lease_id]
-            look.cancel()
-        if look.cancelled():
-            log.info("check.broken_off", takedown_id=str(due.takedown_id))
-            return None
-        return look.result()
-
     async def _read_and_look(self, due: DueCheck) -> _Seen | None:
         async with self._database.transaction() as tx:
             found = await self._wanted(tx, due)
             if found is None:  # erased or stopped in between
-                await tx.execute(_RELEASE, (due.takedown_id, due.lease_id))
+                await DUE_CHECKS.release(tx, (due.takedown_id,), due.lease_id)
                 return None
         wanted, started_at = found
         return _Seen(looked=await self._checker.look(wanted), started_at=started_at)

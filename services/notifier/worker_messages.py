@@ -7,14 +7,13 @@ again with the same id. Everything that can stop a message is read in the attemp
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import structlog
-from psycopg.types.json import Jsonb
 
 from services.notifier import directory, store
 from services.notifier.apply import Applier, Scope
@@ -24,7 +23,8 @@ from services.notifier.events import AttemptCompleted, AttemptOutcome, OutboundR
 from services.notifier.letters import Letter, write_letter
 from services.notifier.states import MessageKind, Takedown
 from services.notifier.takedown import may_send
-from services.notifier.worker import Claimed, DueWorker, Room, claim_and_next
+from shared.db.due_rows import DueTable
+from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Row, Tx
 from shared.errors import Transient
 from shared.metrics import ATTEMPT_SECONDS, ATTEMPTS
@@ -32,68 +32,35 @@ from shared.metrics import ATTEMPT_SECONDS, ATTEMPTS
 log = structlog.get_logger(__name__)
 
 SLOTS = 64
-LEASE_FACTOR = 3
-"""A lease is this many times an attempt's total time-out."""
 RECORD_TRIES = 5
-LOOK_AGAIN_SECONDS = 0.4
-"""A connection can take seconds: what stops messages is read again this often while one is under way."""
 
-# A domain on hold, with all under it: of the recipient, or of the host where the target is.
+# A domain on hold, with all under it: of the recipient of message `d`, or of the host where the target of takedown `t` is.
 _HELD = """
 EXISTS (SELECT 1 FROM notifier.holds h
-        WHERE EXISTS (SELECT 1 FROM notifier.host_domains d WHERE d.organisation = m.recipient
-                      AND (d.domain = h.domain OR right(d.domain, length(h.domain) + 1) = '.' || h.domain))
+        WHERE EXISTS (SELECT 1 FROM notifier.host_domains o WHERE o.organisation = d.recipient
+                      AND (o.domain = h.domain OR right(o.domain, length(h.domain) + 1) = '.' || h.domain))
            OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
-"""
-
-# Due messages with room at their recipient, oldest first, while outbound is on. One recipient's backlog does not hide the others.
-# What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
-_CLAIM = f"""
-WITH ranked AS (
-    SELECT m.message_id, m.recipient, m.due_at, row_number() OVER (PARTITION BY m.recipient ORDER BY m.due_at) AS rank
-    FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
-    WHERE m.state = 'due' AND m.due_at <= clock_timestamp()
-      AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
-      AND NOT m.recipient = ANY(%(full)s) AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
-), due AS (
-    SELECT message_id, due_at FROM ranked
-    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> recipient)::int, 0) ORDER BY due_at LIMIT 500
-), picked AS (
-    SELECT m.message_id FROM notifier.messages m JOIN due USING (message_id)
-    WHERE m.state = 'due' AND m.due_at <= clock_timestamp() AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
-    ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF m SKIP LOCKED
-)
-UPDATE notifier.messages m SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
-    lease_until = clock_timestamp() + %(lease)s
-FROM picked, notifier.takedowns t WHERE m.message_id = picked.message_id AND t.takedown_id = m.takedown_id
-RETURNING m.message_id, m.takedown_id, t.content_id, m.recipient, m.lease_id
-"""
-
-_NEXT = """
-SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float AS seconds FROM notifier.messages
-WHERE state = 'due' AND due_at > clock_timestamp()
 """
 
 # Everything that can stop it from outside the takedown, in one statement, at the last moment.
 _READ = f"""
-SELECT m.demand_id, m.kind, m.number, m.attempts, m.created_at, (SELECT is_on FROM notifier.outbound) AS is_on,
+SELECT d.demand_id, d.kind, d.number, d.attempts, d.created_at, (SELECT is_on FROM notifier.outbound) AS is_on,
        {_HELD} AS held, a.attempt_id AS open_attempt, a.started_at AS open_started, a.number AS open_number
-FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
-LEFT JOIN notifier.attempts a ON a.message_id = m.message_id AND a.outcome IS NULL
-WHERE m.message_id = %s AND m.lease_id = %s AND m.state = 'due' FOR UPDATE OF m
+FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
+LEFT JOIN notifier.attempts a ON a.message_id = d.message_id AND a.outcome IS NULL
+WHERE d.message_id = %s AND d.lease_id = %s AND d.state = 'due' FOR UPDATE OF d
 """
 
-# The same for an attempt under way: by the takedown's and the message's state, which whatever stops it has written.
-_GOES_ON = f"""
-SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
-WHERE m.message_id = %s AND m.state = 'due' AND t.state <> 'suspended' AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
+# The same for attempts under way: by the takedown's and the message's state, which whatever stops it has written.
+_GO_ON = f"""
+SELECT d.message_id FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
+WHERE d.message_id = ANY(%s) AND d.state = 'due' AND t.state <> 'suspended'
+  AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
 """
-
-_PUT_BACK = "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE message_id = %s AND lease_id = %s"
 
 _REFUSE = """
 UPDATE notifier.messages SET state = CASE WHEN state = 'due' THEN 'idle' ELSE state END, reason = %s,
-    lease_id = NULL, lease_until = NULL
+    lease_id = NULL, lease_until = NULL, failures = 0
 WHERE message_id = %s
 """
 
@@ -114,7 +81,7 @@ WITH ended AS (
     RETURNING message_id
 )
 UPDATE notifier.messages m SET state = CASE WHEN m.state IN ('due', 'idle') THEN %(state)s ELSE m.state END,
-    reason = %(detail)s, lease_id = NULL, lease_until = NULL
+    reason = %(detail)s, lease_id = NULL, lease_until = NULL, failures = 0
 FROM ended WHERE m.message_id = ended.message_id
 RETURNING m.message_id
 """
@@ -127,6 +94,19 @@ class DueMessage:
     content_id: UUID
     recipient: str
     lease_id: UUID
+
+
+MESSAGES = DueTable(
+    "notifier.messages",
+    key=("message_id",),
+    place="d.recipient",
+    waiting="d.state = 'due'",
+    beside="notifier.takedowns t",
+    on="t.takedown_id = d.takedown_id",
+    allowed=f"(SELECT is_on FROM notifier.outbound) AND NOT {_HELD}",
+    returning="d.takedown_id, t.content_id, d.recipient",
+    job=lambda row: DueMessage(**row),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -152,17 +132,18 @@ class MessageWorker:
         self._applier = applier
         self._runtime = runtime
         self._database = runtime.database
-        self._member = runtime.settings.member
-        self._worker = DueWorker(
+        self.due = DueWorker(
             "messages",
             runtime.database,
             runtime.wakeups,
+            MESSAGES,
+            member=runtime.settings.member,
             channel=store.MESSAGES_CHANNEL,
             slots=SLOTS,
             per_place=runtime.policy.connections_per_host,
-            claim=self._claim,
-            do=self.deliver,
-            place_of=lambda due: due.recipient,
+            longest_seconds=runtime.policy.webhook_timeout_seconds,
+            do=self._deliver_all,
+            unwanted=self._unwanted,
         )
 
     async def run(self) -> None:
@@ -173,28 +154,21 @@ class MessageWorker:
             await asyncio.Event().wait()
         if settings.organisation_contact.endswith("@localhost"):
             log.warning("outbound.no_contact")  # each demand names whom to ask: TAKEDOWN_ORGANISATION_CONTACT
-        # Attempts that this member had under way before it was started anew: their outcome is unknown.
         async with self._database.transaction() as tx:
             unreadable = await directory.sealed_otherwise(tx, self._runtime.keys)
             if unreadable:
                 log.error("outbound.other_root_key", organisations=unreadable)
-            await tx.execute(
-                "UPDATE notifier.messages SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s",
-                (self._member,),
-            )
-        await self._worker.run()
+        await self.due.run()
 
-    async def _claim(self, tx: Tx, room: Room) -> Claimed[DueMessage]:
-        values = {
-            "full": room.full,
-            "per_place": room.per_place,
-            "busy": Jsonb(room.busy),
-            "free": room.free,
-            "owner": self._member,
-            "lease": timedelta(seconds=LEASE_FACTOR * self._runtime.policy.webhook_timeout_seconds),
-        }
-        rows, next_seconds = await claim_and_next(tx, _CLAIM, values, _NEXT)
-        return Claimed(jobs=[DueMessage(**row) for row in rows], next_seconds=next_seconds)
+    async def _unwanted(self, tx: Tx, sending: Collection[DueMessage]) -> Mapping[DueMessage, str]:
+        """A connection can take seconds: what stops messages stops those under way too."""
+        cursor = await tx.execute(_GO_ON, ([due.message_id for due in sending],))
+        going_on = {row["message_id"] for row in await cursor.fetchall()}
+        return {due: "stopped" for due in sending if due.message_id not in going_on}
+
+    async def _deliver_all(self, due: Sequence[DueMessage]) -> None:
+        for one in due:
+            await self.deliver(one)
 
     async def deliver(self, due: DueMessage) -> None:
         """One attempt, from the last look at whether it may be made to the takedown's decision."""
@@ -217,19 +191,11 @@ class MessageWorker:
 
     async def _send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
         """None: it was broken off, since it may not be sent any more; whether it had left already is not known."""
-        sending = asyncio.create_task(
-            send(self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id)
-        )
+        sending = send(self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id)
         try:
-            while not (await asyncio.wait((sending,), timeout=LOOK_AGAIN_SECONDS))[0]:
-                with contextlib.suppress(Transient):
-                    async with self._database.transaction() as tx:
-                        goes_on = await (await tx.execute(_GOES_ON, (due.message_id,))).fetchone() is not None
-                    if not goes_on:
-                        sending.cancel()
-        finally:
-            sending.cancel()
-        return None if sending.cancelled() else sending.result()
+            return await self.due.while_wanted(due, sending)
+        except NoLongerWanted:
+            return None
 
     async def _begin(self, scope: Scope, due: DueMessage) -> Attempt | None:
         """The attempt's row, or why there is none: put back, settled, or refused."""
@@ -239,7 +205,7 @@ class MessageWorker:
             return None  # ended, or taken by another since
         kind = MessageKind(row["kind"])
         if not row["is_on"] or row["held"]:
-            await scope.tx.execute(_PUT_BACK, (due.message_id, due.lease_id))
+            await MESSAGES.release(scope.tx, (due.message_id,), due.lease_id)
             return None
         if row["open_attempt"] is not None:
             unknown = AttemptCompleted(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from services.notifier.apply import Applier
-from services.notifier.worker import Claimed, Room
 from services.notifier.worker_checks import CheckWorker
 from services.notifier.worker_messages import MessageWorker
+from services.notifier.worker_timers import TimerWorker
+from shared.db.due_rows import Claimed, Room
 from shared.db.pool import Tx
 from tests.notifier_world import World, open_world
 
@@ -30,6 +31,11 @@ INSERT INTO notifier.messages (message_id, takedown_id, demand_id, recipient, ki
 SELECT gen_random_uuid(), takedown_id, gen_random_uuid(), host, 'demand.issued', 1, 'due', due_at FROM notifier.due_checks
 """
 
+_TIMERS = """
+INSERT INTO notifier.timers (takedown_id, kind, demand_id, number, due_at)
+SELECT takedown_id, 'deadline', gen_random_uuid(), number, due_at FROM notifier.due_checks, generate_series(1, 3) AS number
+"""
+
 Claim = Callable[[Tx, Room], Awaitable[Claimed[Any]]]
 
 
@@ -39,9 +45,14 @@ async def prepare(world: World, *, rows: int, of_a_place: int) -> Mapping[str, C
         await tx.execute(_TAKEDOWNS, (rows,))
         await tx.execute(_CHECKS, (of_a_place,))
         await tx.execute(_MESSAGES)
+        await tx.execute(_TIMERS)
         await tx.execute("UPDATE notifier.outbound SET is_on = true")
     applier = Applier(world.runtime)
-    return {"checks": CheckWorker(applier)._claim, "messages": MessageWorker(applier)._claim}
+    return {
+        "checks": CheckWorker(applier).due.claim,
+        "messages": MessageWorker(applier).due.claim,
+        "timers": TimerWorker(applier).due.claim,
+    }
 
 
 @pytest.mark.parametrize("what", ["checks", "messages"])
@@ -61,6 +72,19 @@ async def test_several_processes_claim_each_row_once(fresh_database: str, what: 
         await asyncio.gather(*(process() for _ in range(4)))
         assert len(claimed) == 2000
         assert set(claimed.values()) == {1}
+
+
+async def test_of_several_timers_of_a_takedown_the_oldest_is_claimed_first_and_alone(fresh_database: str) -> None:
+    async with open_world(fresh_database, start=False) as world:
+        claim = (await prepare(world, rows=10, of_a_place=1))["timers"]
+        await world.rows("UPDATE notifier.timers SET due_at = due_at - number * interval '1 s' RETURNING 1")
+        async with world.runtime.database.transaction() as tx:
+            first = (await claim(tx, Room(free=32, per_place=1, busy={}))).jobs
+        assert {job.number for job in first} == {3}
+        assert len({job.takedown_id for job in first}) == len(first) == 10
+        busy = {str(job.takedown_id): 1 for job in first}
+        async with world.runtime.database.transaction() as tx:
+            assert (await claim(tx, Room(free=32, per_place=1, busy=busy))).jobs == []
 
 
 @pytest.mark.parametrize("what", ["checks", "messages"])

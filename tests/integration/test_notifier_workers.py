@@ -7,13 +7,16 @@ import time
 from dataclasses import replace
 
 import aiohttp
+import pytest
 from aiohttp import web
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.notifier.gauges import Gauges
 from shared.auth import Role
+from shared.ids import takedown_id
 from shared.keyring import KeyRing
+from shared.urls import canonical
 from tests.notifier_world import open_world, picture, serve_app
 
 
@@ -37,6 +40,40 @@ async def test_a_look_that_dies_with_its_process_is_taken_up_at_once(fresh_datab
         site.show("/x.png", picture(1))
         await world.restart()
         await world.until(lambda: site.received, seconds=5, what="the demand, long before the lease ends")
+
+
+# What no code foresees: the database refuses what a check, an attempt or a timer of this takedown led to.
+_REFUSE_ONE = """
+CREATE FUNCTION notifier.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON notifier.{table} FOR EACH ROW
+    WHEN (new.takedown_id = '{takedown_id}') EXECUTE FUNCTION notifier.refuse();
+"""
+
+
+@pytest.mark.parametrize(("table", "due"), [("checks", "due_checks"), ("attempts", "messages")])
+async def test_a_job_that_fails_is_counted_and_the_others_of_its_host_are_done(
+    fresh_database: str, table: str, due: str
+) -> None:
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        await world.know_hosts()
+        content_id = await world.confirmed(picture(1))
+        poison = takedown_id(content_id, "media", canonical(site.url("/poison.png")).url_key)
+        async with world.runtime.database.transaction() as tx:
+            await tx.execute(_REFUSE_ONE.format(table=table, takedown_id=poison).encode())
+        names = ("poison", *"abcdefgh")
+        for name in names:
+            await world.match(content_id, site.show(f"/{name}.png", picture(1)))
+        await world.outbound()
+        await world.until(lambda: len(site.received) == len(names) - 1, seconds=8, what="the others' demands")
+
+        async def counted() -> bool:
+            rows = await world.rows(
+                f"SELECT takedown_id, failures, last_failure FROM notifier.{due} WHERE failures > 0"
+            )
+            return [(*row.values(),) for row in rows] == [(poison, 1, "RaiseException")]
+
+        await world.until(counted)
 
 
 async def test_secrets_of_another_root_key_are_told_at_the_start_and_when_asked(fresh_database: str) -> None:

@@ -1,0 +1,209 @@
+"""Tables whose rows become due: how rows are claimed, leased, released, put back, and counted as failed. `due_worker.py` does the
+jobs.
+
+Rows are claimed in sets (`FOR UPDATE SKIP LOCKED`, a lease that outlives the job's longest time), so that another process takes
+them over when this one dies. What is due is decided by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from shared.db.pool import Row, Tx
+
+POLL_SECONDS = 1.0
+"""A NOTIFY wakes a worker; looking so often is the fallback."""
+
+Job = TypeVar("Job")
+
+
+def soon(due_at: datetime, now: datetime) -> bool:
+    """Whether a row of this time is worth a wake-up: what is due later is met by the next poll in time."""
+    return due_at <= now + timedelta(seconds=POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a claim may take: `free` rows in all, and of one place at most what `per_place` has left of it."""
+
+    free: int
+    per_place: int
+    busy: Mapping[str, int]
+
+    @property
+    def full(self) -> list[str]:
+        """Places at their limit."""
+        return [place for place, count in self.busy.items() if count >= self.per_place]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased(Generic[Job]):
+    """A row in this process's hands until its lease ends. `place`: where its job goes (a host, a recipient)."""
+
+    job: Job
+    key: tuple[object, ...]
+    lease_id: UUID
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(Generic[Job]):
+    """What a claim gave. `next_seconds`: until the next row is due, None: none waits."""
+
+    rows: Sequence[Leased[Job]]
+    next_seconds: float | None = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [row.job for row in self.rows]
+
+
+# Due rows with room at their place, oldest first. `rank` keeps one place from taking more than it has left, and its backlog from
+# hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
+_CLAIM = """
+WITH ranked AS (
+    SELECT {keys}, d.due_at, {place} AS place, row_number() OVER (PARTITION BY {place} ORDER BY d.due_at) AS rank
+    FROM {table} d {joined_for_allowed}
+    WHERE {due} AND NOT {place} = ANY(%(full)s) {allowed}
+), due AS (
+    SELECT * FROM ranked
+    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> place)::int, 0) ORDER BY due_at LIMIT 500
+), picked AS (
+    SELECT {keys} FROM {table} d JOIN due USING ({columns})
+    WHERE {due} ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE {table} d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
+    lease_until = clock_timestamp() + %(lease)s {claiming}
+FROM picked {joined} WHERE {same_row}
+RETURNING {keys}, {place} AS leased_place, d.lease_id {returning}
+"""
+
+_NEXT = """
+SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float AS seconds FROM {table} d
+WHERE {waiting} AND d.due_at > clock_timestamp()
+"""
+
+# Leases of this member from before it was started anew are nobody's.
+_FREE_OWN = "UPDATE {table} SET lease_id = NULL, lease_until = NULL WHERE lease_owner = %s AND lease_id IS NOT NULL"
+
+_RELEASE = "UPDATE {table} SET lease_id = NULL, lease_until = NULL, failures = 0 WHERE {mine}"
+_RENEW = "UPDATE {table} SET lease_until = clock_timestamp() + %(wait)s WHERE {mine} RETURNING 1 AS mine"
+_PUT_BACK = "UPDATE {table} SET lease_id = NULL, lease_until = clock_timestamp() + %(wait)s WHERE {mine}"
+_FAIL = """
+UPDATE {table} SET failures = failures + 1, last_failure = %(failure)s, lease_id = NULL,
+    lease_until = clock_timestamp() + (%(waits)s::interval[])[least(failures + 1, cardinality(%(waits)s::interval[]))]
+WHERE {mine} RETURNING failures
+"""
+
+
+class DueTable(Generic[Job]):
+    """A table whose rows become due: its statements.
+
+    It has the columns `due_at`, `lease_id`, `lease_owner`, `lease_until`, `failures` (in a row) and `last_failure` (an error's
+    name), beside its `key`. In the fragments of SQL `d` is its row; `beside` is a table joined to it (`on`), which `allowed` (what
+    else must hold for a row to be claimed) and `returning` (further columns) may name. `waiting`: the rows that become due at all.
+    `place`: where a row's job goes. `claiming`: further columns that a claim sets. `job` makes a job of what was returned: the
+    key, `lease_id` and `returning`.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        key: Sequence[str],
+        job: Callable[[Row], Job],
+        place: str = "''",
+        waiting: str = "true",
+        beside: str = "",
+        on: str = "true",
+        allowed: str = "",
+        claiming: str = "",
+        returning: str = "",
+    ) -> None:
+        self.key = tuple(key)
+        self._job = job
+        fragments = {
+            "table": table,
+            "keys": ", ".join(f"d.{column}" for column in key),
+            "columns": ", ".join(key),
+            "place": place,
+            "waiting": waiting,
+            "due": f"{waiting} AND d.due_at <= clock_timestamp()"
+            " AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())",
+            "allowed": allowed and f"AND {allowed}",
+            "joined_for_allowed": allowed and beside and f"JOIN {beside} ON {on}",
+            "joined": beside and f", {beside}",
+            "same_row": " AND ".join(
+                [*(f"d.{column} = picked.{column}" for column in key), *([on] if beside else [])],
+            ),
+            "claiming": claiming and f", {claiming}",
+            "returning": returning and f", {returning}",
+            "mine": " AND ".join([*(f"{column} = %({column})s" for column in key), "lease_id = %(lease_id)s"]),
+        }
+        statements = (_CLAIM, _NEXT, _FREE_OWN, _RELEASE, _RENEW, _PUT_BACK, _FAIL)
+        (
+            self._claim,
+            self._next,
+            self._free_own,
+            self._release,
+            self._renew,
+            self._put_back,
+            self._fail,
+        ) = (statement.format(**fragments).encode() for statement in statements)
+
+    async def claim(self, tx: Tx, room: Room, *, owner: str, lease: timedelta) -> Claimed[Job]:
+        """Lease due rows for `owner`, the oldest first; and until when the next is due. Both in one go to the database and back."""
+        values = {
+            "full": room.full,
+            "per_place": room.per_place,
+            "busy": Jsonb(dict(room.busy)),
+            "free": room.free,
+            "owner": owner,
+            "lease": lease,
+        }
+        async with tx.pipeline():
+            claimed = await tx.execute(self._claim, values)
+            following = await tx.execute(self._next)
+        row = await following.fetchone()
+        return Claimed(
+            rows=[self._leased(one) for one in await claimed.fetchall()],
+            next_seconds=None if row is None else row["seconds"],
+        )
+
+    def _leased(self, row: Row) -> Leased[Job]:
+        place = row.pop("leased_place")
+        key = tuple(row[column] for column in self.key)
+        return Leased(job=self._job(row), key=key, lease_id=row["lease_id"], place=place)
+
+    async def free_own(self, tx: Tx, owner: str) -> None:
+        """End the leases that `owner` had."""
+        await tx.execute(self._free_own, (owner,))
+
+    async def release(self, tx: Tx, key: Sequence[object], lease_id: UUID) -> None:
+        """End this lease, if it is not over: the row may be claimed again, at once if it is still due."""
+        await tx.execute(self._release, self._mine(key, lease_id))
+
+    async def renew(self, tx: Tx, row: Leased[Job], lease: timedelta) -> bool:
+        """Let the lease begin anew. False: it is over, and the row another's, or gone."""
+        cursor = await tx.execute(self._renew, self._mine(row.key, row.lease_id, wait=lease))
+        return await cursor.fetchone() is not None
+
+    async def put_back(self, tx: Tx, row: Leased[Job], wait: timedelta) -> None:
+        """End the lease; the row may be claimed again after `wait`."""
+        await tx.execute(self._put_back, self._mine(row.key, row.lease_id, wait=wait))
+
+    async def fail(self, tx: Tx, row: Leased[Job], failure: str, waits: Sequence[timedelta]) -> int | None:
+        """Count a failure of this row; it may be claimed again after the wait that its number has. How many there were in a row;
+        None: the row is another's, or gone."""
+        values = self._mine(row.key, row.lease_id, failure=failure, waits=list(waits))
+        found = await (await tx.execute(self._fail, values)).fetchone()
+        return None if found is None else found["failures"]
+
+    def _mine(self, key: Sequence[object], lease_id: UUID, **values: object) -> dict[str, object]:
+        return {**dict(zip(self.key, key, strict=True)), "lease_id": lease_id, **values}
