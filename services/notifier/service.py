@@ -12,6 +12,7 @@ from services.notifier import api_answers, api_directory, api_operations, page
 from services.notifier.apply import Applier
 from services.notifier.consume import GROUPS, Consumer
 from services.notifier.gauges import Gauges
+from services.notifier.retention import Retention
 from services.notifier.store import SCHEMA, current_target
 from services.notifier.worker_checks import CheckWorker
 from services.notifier.worker_directory import DirectoryWorker
@@ -82,6 +83,7 @@ class Notifier:
             TimerWorker(self._applier).run,
             DirectoryWorker(self._applier).run,
             Gauges(runtime).run,
+            Retention(runtime.database, runtime.policy).run,
             *(runner.run for runner in self._runners()),
         ]
 

@@ -1,0 +1,66 @@
+"""What the notifier keeps for a time only: marks of events it has handled, and who must not be contacted about withdrawn content."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from shared.db.pool import Database
+from shared.errors import Transient
+from shared.policy import Policy
+
+log = structlog.get_logger(__name__)
+
+EVERY = timedelta(minutes=15)
+_LEAST_SECONDS = 1.0
+INBOX_KEPT = timedelta(days=62)
+"""Twice the time the log keeps what it marks: an older event cannot come again."""
+ATTEMPT_ENDS_WITHIN = timedelta(hours=1)
+"""An attempt that has no outcome after so long has died with its process and was not made again."""
+MARKS_AT_ONCE = 10_000
+"""In one transaction, so that none takes long."""
+
+# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: no retraction waits, and no message is
+# under way of which one may follow.
+_FORGET_TERMS = """
+UPDATE notifier.claims c SET do_not_contact = '{}'
+FROM notifier.content k
+WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
+  AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+                  WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
+  AND NOT EXISTS (SELECT 1 FROM notifier.attempts a JOIN notifier.takedowns t USING (takedown_id)
+                  WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > clock_timestamp() - %s::interval)
+"""
+
+_FORGET_MARKS = """
+DELETE FROM notifier.inbox WHERE (group_name, event_id) IN (
+    SELECT group_name, event_id FROM notifier.inbox WHERE handled_at < now() - %s::interval ORDER BY handled_at LIMIT %s)
+"""
+
+
+class Retention:
+    """`run` it as a task. Several processes may."""
+
+    def __init__(self, database: Database, policy: Policy) -> None:
+        self._database = database
+        self._wait_seconds = max(_LEAST_SECONDS, policy.scaled(EVERY).total_seconds())
+
+    async def run(self) -> None:
+        """Tidy up until cancelled."""
+        while True:
+            try:
+                await self.tidy_up()
+            except Transient as error:  # the next turn does it
+                log.warning("retention.interrupted", error=type(error).__name__)
+            await asyncio.sleep(self._wait_seconds)
+
+    async def tidy_up(self) -> None:
+        """Forget what has had its time."""
+        async with self._database.transaction() as tx:
+            await tx.execute(_FORGET_TERMS, (ATTEMPT_ENDS_WITHIN,))
+        forgotten = MARKS_AT_ONCE
+        while forgotten >= MARKS_AT_ONCE:
+            async with self._database.transaction() as tx:
+                forgotten = (await tx.execute(_FORGET_MARKS, (INBOX_KEPT, MARKS_AT_ONCE))).rowcount
