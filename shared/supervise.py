@@ -27,6 +27,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shared.signals import InterruptibleEvent
+
 _PROGRAM = Path(__file__).with_name("supervisor_process.py")
 
 
@@ -85,11 +87,11 @@ class SupervisedServer:
         env: Mapping[str, str] | None = None,
         on_event: Callable[[SupervisorEvent], None] | None = None,
     ) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._ended = InterruptibleEvent()
         self._on_event = on_event
         self._server_pid: int | None = None
         self._last: SupervisorEvent | None = None
-        self._closed = False
         first_line = json.dumps({"owner_pid": os.getpid(), **asdict(spec)})
         # -I -S: neither the environment nor site-packages can change what runs here.
         self._process = subprocess.Popen(  # noqa: S603 - our own program
@@ -110,28 +112,26 @@ class SupervisedServer:
     @property
     def server_pid(self) -> int | None:
         """Process id of the running server; ``None`` before it started and after it ended."""
-        with self._condition:
+        with self._lock:
             return self._server_pid
 
     @property
     def last_event(self) -> SupervisorEvent | None:
-        with self._condition:
+        with self._lock:
             return self._last
 
     @property
     def running(self) -> bool:
         """False once the supervisor has ended."""
-        with self._condition:
-            return not self._closed
+        return not self._ended.is_set()
 
     def restart_from_now_on(self) -> None:
         """From now on the server is started again when it ends by itself (until ``stop``)."""
         self._send("restart on")
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until the supervisor has ended; False on time-out."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self._closed, timeout_seconds)
+        """Wait until the supervisor has ended; False on time-out. On the main thread no signal is slept through."""
+        return self._ended.wait(timeout_seconds)
 
     def stop(self, timeout_seconds: float) -> None:
         """Stop the server by its ladder; by force after ``timeout_seconds``. Does nothing when it has ended."""
@@ -168,21 +168,19 @@ class SupervisedServer:
         self._process.wait()
         last = self.last_event
         lost = None if last is not None and last.name in ("stopped", "failed") else SupervisorEvent(name="lost")
-        with self._condition:
-            self._closed = True
+        with self._lock:
             self._server_pid = None
             self._last = lost or self._last
-            self._condition.notify_all()
+        self._ended.set()
         if lost is not None and self._on_event is not None:
             self._on_event(lost)
 
     def _take(self, event: SupervisorEvent) -> None:
-        with self._condition:
+        with self._lock:
             self._last = event
             if event.name == "started":
                 self._server_pid = event.pid
             elif event.name == "exited":
                 self._server_pid = None
-            self._condition.notify_all()
         if self._on_event is not None:
             self._on_event(event)

