@@ -128,19 +128,21 @@ def measure_changes(index: ChunkedPdqIndex, queries: Hashes) -> tuple[list[float
     asking = threading.Thread(target=ask)
     asking.start()
     adds, removes = [], []
-    fresh = np.random.default_rng(1).integers(0, 256, size=(CHANGES, 32), dtype=np.uint8)
-    first = 1 << 40
-    for place, value in enumerate(fresh):
-        start = time.perf_counter()
-        index.add(first + place, value.tobytes())
-        adds.append((time.perf_counter() - start) * 1e3)
-        assert first + place in index.query(fresh[place : place + 1])[1]
-    for id in range(CHANGES):
-        start = time.perf_counter()
-        index.remove(id * 7)
-        removes.append((time.perf_counter() - start) * 1e3)
-    stop.set()
-    asking.join()
+    try:
+        fresh = np.random.default_rng(1).integers(0, 256, size=(CHANGES, 32), dtype=np.uint8)
+        first = 1 << 40
+        for place, value in enumerate(fresh):
+            start = time.perf_counter()
+            index.add(first + place, value.tobytes())
+            adds.append((time.perf_counter() - start) * 1e3)
+            assert first + place in index.query(fresh[place : place + 1])[1]
+        for id in range(CHANGES):
+            start = time.perf_counter()
+            index.remove(id * 7)
+            removes.append((time.perf_counter() - start) * 1e3)
+    finally:  # an interrupted one, too, must not wait for it for ever
+        stop.set()
+        asking.join()
     return adds, removes
 
 

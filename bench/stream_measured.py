@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stream_load import IN_A_RECORD
+from shared.signals import InterruptibleQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,7 +34,7 @@ class Measured:
             "start": start,
         }
         self.started_at = time.monotonic()
-        self.said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.said: InterruptibleQueue[dict[str, Any]] = InterruptibleQueue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.stream_process", json.dumps(spec)],
             cwd=ROOT,
@@ -51,7 +51,7 @@ class Measured:
                 self.said.put(json.loads(line))
 
     def next(self) -> dict[str, Any]:
-        return self.said.get(timeout=600)
+        return self.said.get(600)
 
     def stop(self) -> None:
         """In order, so that its files are as committed."""

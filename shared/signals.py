@@ -68,6 +68,9 @@ class InterruptibleQueue(Generic[T]):
         self._items.append(item)
         self._filled.set()
 
+    def empty(self) -> bool:
+        return not self._items
+
     def get(self, timeout_seconds: float) -> T:
         """The oldest item. Raises queue.Empty when none comes in time."""
         deadline = time.monotonic() + timeout_seconds

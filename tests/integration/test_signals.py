@@ -182,5 +182,9 @@ def test_a_queue_gives_all_in_order_and_says_when_there_is_nothing() -> None:
     thread.start()
     assert [items.get(LONG_SECONDS) for _ in range(10_000)] == list(range(10_000))
     thread.join()
+    assert items.empty()
+    items.put(1)
+    assert not items.empty()
+    assert items.get(0) == 1
     with pytest.raises(queue.Empty):
         items.get(0)
