@@ -152,6 +152,7 @@ def _shown(host: directory.Host, held: list[str]) -> dict[str, Any]:
         "next_rung": host.next_rung,
         "posture": host.posture,
         "bound_by": list(host.bound_by),
+        "country": host.country,
         "held": any(is_same_or_under(domain, one) for domain in host.domains for one in held),
         "updated_at": host.updated_at,
     }

@@ -38,6 +38,7 @@ class Host:
     next_rung: str | None
     posture: str
     bound_by: tuple[str, ...]
+    country: str | None
     webhook_gone_at: datetime | None
     updated_at: datetime
 
@@ -57,6 +58,7 @@ class Host:
             posture=Posture(self.posture),
             bound_by=self.bound_by,
             next_rung=self.next_rung,
+            country=self.country,
         )
 
 
@@ -72,17 +74,18 @@ class Imported:
 # One organisation; `xmax = 0` tells an insert from an update. Unchanged rows keep their time and stay untouched by WHERE.
 _UPSERT = """
 INSERT INTO notifier.hosts AS h
-    (organisation, name, rung, webhook_url, webhook_secrets, secrets_digest, email, next_rung, posture, bound_by)
+    (organisation, name, rung, webhook_url, webhook_secrets, secrets_digest, email, next_rung, posture, bound_by,
+     country)
 VALUES (%(organisation)s, %(name)s, %(rung)s, %(webhook_url)s, %(sealed)s, %(digest)s, %(email)s, %(next_rung)s, %(posture)s,
-        %(bound_by)s)
+        %(bound_by)s, %(country)s)
 ON CONFLICT (organisation) DO UPDATE SET
     name = excluded.name, rung = excluded.rung, webhook_url = excluded.webhook_url, webhook_secrets = excluded.webhook_secrets,
     secrets_digest = excluded.secrets_digest, email = excluded.email, next_rung = excluded.next_rung,
-    posture = excluded.posture, bound_by = excluded.bound_by, updated_at = now(),
+    posture = excluded.posture, bound_by = excluded.bound_by, country = excluded.country, updated_at = now(),
     webhook_gone_at = CASE WHEN h.webhook_url IS DISTINCT FROM excluded.webhook_url THEN NULL ELSE h.webhook_gone_at END
-WHERE (h.name, h.rung, h.webhook_url, h.secrets_digest, h.email, h.next_rung, h.posture, h.bound_by)
+WHERE (h.name, h.rung, h.webhook_url, h.secrets_digest, h.email, h.next_rung, h.posture, h.bound_by, h.country)
     IS DISTINCT FROM (excluded.name, excluded.rung, excluded.webhook_url, excluded.secrets_digest, excluded.email, excluded.next_rung,
-                      excluded.posture, excluded.bound_by)
+                      excluded.posture, excluded.bound_by, excluded.country)
 RETURNING xmax = 0 AS added
 """
 
@@ -96,7 +99,7 @@ RETURNING domain
 
 _LIST = """
 SELECT h.organisation, h.name, h.rung, h.webhook_url, coalesce(cardinality(h.webhook_secrets), 0) AS webhook_secrets, h.email,
-       h.next_rung, h.posture, h.bound_by, h.webhook_gone_at, h.updated_at,
+       h.next_rung, h.posture, h.bound_by, h.country, h.webhook_gone_at, h.updated_at,
        coalesce(array_agg(d.domain ORDER BY d.domain) FILTER (WHERE d.domain IS NOT NULL), '{}') AS domains
 FROM notifier.hosts h LEFT JOIN notifier.host_domains d USING (organisation)
 WHERE %(organisation)s::text IS NULL OR h.organisation = %(organisation)s
@@ -116,7 +119,7 @@ WITH RECURSIVE first AS (
     WHERE h.next_rung IS NOT NULL AND l.depth < 8
 )
 SELECT h.organisation, h.name, h.rung, h.webhook_url, coalesce(cardinality(h.webhook_secrets), 0) AS webhook_secrets,
-       h.email, h.next_rung, h.posture, h.bound_by, h.webhook_gone_at, h.updated_at,
+       h.email, h.next_rung, h.posture, h.bound_by, h.country, h.webhook_gone_at, h.updated_at,
        (SELECT coalesce(array_agg(domain ORDER BY domain), '{}') FROM notifier.host_domains d
         WHERE d.organisation = h.organisation) AS domains
 FROM notifier.hosts h WHERE h.organisation IN (SELECT organisation FROM ladder)
@@ -149,6 +152,7 @@ async def import_csv(tx: Tx, keys: KeyRing, text: str) -> Imported:
                 "next_rung": row.next_rung,
                 "posture": row.posture,
                 "bound_by": list(row.bound_by),
+                "country": row.country,
             },
         )
         upserted = await cursor.fetchone()

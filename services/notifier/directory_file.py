@@ -1,7 +1,8 @@
 """The directory's file: CSV (RFC 4180) with a header, checked whole, every error with its line and column. Pure.
 
 Columns: `organisation` (its key), `domains` (suffixes, separated by spaces), and optionally `name`, `rung`, `webhook_url`,
-`webhook_secrets` (one, or two at rotation), `email`, `next_rung` (another organisation's key), `posture`, `bound_by`.
+`webhook_secrets` (one, or two at rotation), `email`, `next_rung` (another organisation's key), `posture`, `bound_by`,
+`country` (ISO 3166-1 alpha-2).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from services.notifier.channels.webhook import ACTIVE_SECRETS, BadSecret, parse_secret
 from services.notifier.ladder import Posture
 from services.notifier.states import Rung
+from shared.countries import COUNTRIES
 from shared.errors import Permanent
 from shared.urls import BadUrl, canonical
 
@@ -34,6 +36,7 @@ COLUMNS = (
     "next_rung",
     "posture",
     "bound_by",
+    "country",
 )
 MAX_ROWS = 100_000
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -75,6 +78,7 @@ class HostRow:
     next_rung: str | None
     posture: str
     bound_by: tuple[str, ...]
+    country: str | None
 
 
 def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRow, ...]:
@@ -138,12 +142,15 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
     rung = cell("rung") or "site_operator"
     posture = cell("posture") or "unknown"
     bound_by = tuple(cell("bound_by").split())
+    country = cell("country").upper() or None
     if rung not in RUNGS:
         bad("rung", f"is one of {', '.join(RUNGS)}")
     if posture not in POSTURES:
         bad("posture", f"is one of {', '.join(POSTURES)}")
     if any(regime not in REGIMES for regime in bound_by):
         bad("bound_by", f"names regimes: {', '.join(REGIMES)}")
+    if country is not None and country not in COUNTRIES:
+        bad("country", "is a country code of two letters (ISO 3166-1), such as GB")
     webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad)
     email = cell("email") or None
     if email is not None and not _EMAIL.fullmatch(email):
@@ -162,6 +169,7 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
         next_rung=cell("next_rung").lower() or None,
         posture=posture,
         bound_by=bound_by,
+        country=country,
     )
 
 

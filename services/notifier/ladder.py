@@ -27,7 +27,8 @@ class Organisation:
     """One entry of the directory, as the pure code sees it: no secret, no address.
 
     `channel` None: nothing is known (or configured) to reach it by. `domains` are lower-case ASCII without a leading dot;
-    `bound_by` are regime ids; `next_rung` is the key of the organisation to ask after this one.
+    `bound_by` are regime ids; `next_rung` is the key of the organisation to ask after this one. `country` (ISO 3166-1 alpha-2) is
+    where it is established; None: not known.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Organisation:
     posture: Posture
     bound_by: tuple[str, ...] = ()
     next_rung: str | None = None
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,8 @@ class Demand:
     rung: Rung
     recipient: str
     recipient_domain: str
+    country: str | None = None
+    """The recipient's, ISO 3166-1 alpha-2, as the directory had it when the demand was made."""
     round: int
     state: DemandState
     regime: str

@@ -49,11 +49,17 @@ def list_(as_json: AsJson = False) -> None:
             say_json(host)
         return
     say_table(
-        ("organisation", "domains", "rung", "reached by", "next rung", "posture", "bound by", "held"),
+        ("organisation", "domains", "rung", "reached by", "next rung", "posture", "bound by", "country", "held"),
         [
             (
                 *(host.get("organisation"), host.get("domains"), host.get("rung"), _reached_by(host)),
-                *(host.get("next_rung"), host.get("posture"), host.get("bound_by"), host.get("held")),
+                *(
+                    host.get("next_rung"),
+                    host.get("posture"),
+                    host.get("bound_by"),
+                    host.get("country"),
+                    host.get("held"),
+                ),
             )
             for host in found
         ],

@@ -14,7 +14,9 @@ class TakedownHappened(Event):
     """One thing that happened. `sequence` counts from 1 within a takedown, without holes.
 
     `kind` is dotted (`check.present`, `demand.issued`, `demand.delivered`, `takedown.removed`, `takedown.reappeared`, …);
-    `facts` holds ids, counts and words of the vocabulary: never a URL, a host name, a fingerprint or free text.
+    `facts` holds ids, counts and words of the vocabulary: never a URL, a host name, a fingerprint or free text. An event of a
+    demand (`demand.*`, `host.*`, `attempt.*`, `message.refused`: any with a `demand_id`) also says its `recipient` (the
+    directory's opaque key), `regime`, `rung` and `country` (ISO 3166-1 alpha-2, or `unknown`).
     """
 
     TYPE: ClassVar[str] = "takedown.lifecycle.v1"

@@ -12,21 +12,21 @@ from services.notifier.directory import suffixes
 from services.notifier.directory_file import BadDirectory, parse_csv, render_csv
 
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
-HEADER = "organisation,domains,name,rung,webhook_url,webhook_secrets,email,next_rung,posture,bound_by"
+HEADER = "organisation,domains,name,rung,webhook_url,webhook_secrets,email,next_rung,posture,bound_by,country"
 
 
 def test_a_whole_line() -> None:
     text = (
         f"{HEADER}\r\n"
         f'Acme,Example.COM. bücher.example,"Acme, Inc.",site_operator,https://acme.example/hook,{SECRET} {SECRET[:-2]}E=,'
-        "abuse@acme.example,uplink,normal,uk_osa_20a\r\n"
+        "abuse@acme.example,uplink,normal,uk_osa_20a,gb\r\n"
         "uplink,uplink.example,,hosting_provider,,,noc@uplink.example,,unknown,\r\n"
     )
     acme, uplink = parse_csv("\ufeff" + text)
     assert acme.organisation == "acme"
     assert acme.domains == ("example.com", "xn--bcher-kva.example")
     assert acme.name == "Acme, Inc."
-    assert acme.bound_by == ("uk_osa_20a",)
+    assert (acme.bound_by, acme.country) == (("uk_osa_20a",), "GB")
     assert len(acme.webhook_secrets) == 2
     assert (uplink.name, uplink.posture, uplink.webhook_url, uplink.line) == ("uplink", "unknown", None, 3)
 
@@ -34,7 +34,7 @@ def test_a_whole_line() -> None:
 def test_few_columns_are_enough_and_nothing_is_assumed_normal() -> None:
     (one,) = parse_csv("organisation,domains\nacme,acme.example\n")
     assert one.posture == "unknown"
-    assert one.bound_by == ()
+    assert (one.bound_by, one.country) == ((), None)
     assert one.rung == "site_operator"
 
 
@@ -55,7 +55,8 @@ def test_few_columns_are_enough_and_nothing_is_assumed_normal() -> None:
         ("a,x.example,,,,,,a,,", "next_rung"),
         ("a,x.example,,,,,,,friendly,", "posture"),
         ("a,x.example,,,,,,,,gdpr", "bound_by"),
-        ("a,x.example,,,,,,,,,extra", "(line)"),
+        ("a,x.example,,,,,,,,,UK", "country"),
+        ("a,x.example,,,,,,,,,GB,extra", "(line)"),
     ],
 )
 def test_every_error_is_named(line: str, column: str) -> None:

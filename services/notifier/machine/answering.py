@@ -29,12 +29,12 @@ def answered(draft: Draft, event: HostAnswered) -> None:
     demand = draft.takedown.demand(event.demand_id)
     if demand is None or draft.state is TakedownState.WITHDRAWN:
         return
-    facts: dict[str, str | int | bool] = {"demand_id": str(event.demand_id), "answer_id": str(event.answer_id)}
+    facts: dict[str, str | int | bool] = {"answer_id": str(event.answer_id)}
     if event.reason is not None:
         facts["reason"] = event.reason.value
     if event.method is not None:
         facts["method"] = event.method.value
-    draft.note(f"host.{event.kind.value}", **facts)
+    draft.note_demand(f"host.{event.kind.value}", demand, **facts)
     if event.suggests_recipient:
         draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
     settled = draft.settled

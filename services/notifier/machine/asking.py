@@ -145,6 +145,7 @@ def _issue(draft: Draft, ask: Ask) -> None:
         rung=ask.rung,
         recipient=recipient.key,
         recipient_domain=ask.domain,
+        country=recipient.country,
         round=takedown.round,
         state=DemandState.DUE,
         kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
@@ -157,12 +158,7 @@ def _issue(draft: Draft, ask: Ask) -> None:
     if draft.state is TakedownState.UNREMOVED:
         draft.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
         draft.move(TakedownState.OPEN)
-    draft.note(
-        "demand.reappeared" if told_before else "demand.issued",
-        demand_id=str(demand.demand_id),
-        rung=ask.rung.value,
-        regime=regime.id,
-    )
+    draft.note_demand("demand.reappeared" if told_before else "demand.issued", demand)
     draft.send(demand, demand.kind)
     _undelivered_timer(draft, demand)
 
@@ -220,7 +216,7 @@ def escalate(draft: Draft, demand: Demand, why: str) -> None:
     if draft.settled:
         return
     draft.change(wants_demand=True)
-    draft.note("demand.escalated", demand_id=str(demand.demand_id), reason=why)
+    draft.note_demand("demand.escalated", demand, reason=why)
     ask_when_seen(draft)
 
 

@@ -89,6 +89,18 @@ class Draft:
             )
         )
 
+    def note_demand(self, kind: str, demand: Demand, **facts: str | int | bool) -> None:
+        """An entry about a demand. It says whose demand it is, so that a reader of the stream counts without a table beside it."""
+        self.note(
+            kind,
+            demand_id=str(demand.demand_id),
+            recipient=demand.recipient,
+            regime=demand.regime,
+            rung=demand.rung.value,
+            country=demand.country or "unknown",
+            **facts,
+        )
+
     def move(self, to: TakedownState, **facts: str | int | bool) -> None:
         """Step to another state, if the table has that step."""
         if to not in TAKEDOWN[self.state]:
@@ -118,7 +130,7 @@ class Draft:
         if to not in DEMAND[demand.state]:
             raise IllegalStep(f"demand {demand.state} -> {to}")
         changed = self.change_demand(demand_id, state=to)
-        self.note(f"demand.{to.value}", demand_id=str(demand_id), rung=demand.rung.value, **facts)
+        self.note_demand(f"demand.{to.value}", changed, **facts)
         return changed
 
     def current_demands(self) -> tuple[Demand, ...]:

@@ -181,7 +181,7 @@ def _send_wanted_reminders(draft: Draft) -> None:
         draft.change_demand(demand.demand_id, reminder_wanted=None)
         if demand.state in ANSWERABLE and not demand.escalated:
             draft.change_demand(demand.demand_id, reminder_wanted=None, reminders=number)
-            draft.note("demand.reminded", demand_id=str(demand.demand_id), number=number)
+            draft.note_demand("demand.reminded", demand, number=number)
             draft.send(demand, MessageKind.REMINDED, number)
 
 

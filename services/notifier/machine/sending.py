@@ -86,7 +86,7 @@ def refused(draft: Draft, event: OutboundRefused) -> None:
     demand = draft.takedown.demand(event.demand_id)
     if demand is None:
         return
-    draft.note("message.refused", demand_id=str(event.demand_id), message=event.kind.value, reason=event.refusal.value)
+    draft.note_demand("message.refused", demand, message=event.kind.value, reason=event.refusal.value)
     if event.kind not in FIRST or demand.state is not DemandState.DUE:
         if event.kind is MessageKind.RETRACTED:
             _retraction_refused(draft, event)
@@ -126,14 +126,13 @@ def attempted(draft: Draft, event: AttemptCompleted) -> None:
     if demand is None:
         return
     facts: dict[str, str | int | bool] = {
-        "demand_id": str(event.demand_id),
         "message": event.kind.value,
         "message_id": str(event.message_id),
         "attempt": event.attempt,
     }
     if event.detail is not None:
         facts["detail"] = event.detail
-    draft.note(f"attempt.{event.outcome.value}", **facts)
+    draft.note_demand(f"attempt.{event.outcome.value}", demand, **facts)
     if event.kind in FIRST:
         _first_message(draft, demand, event)
     else:
@@ -164,7 +163,7 @@ def _first_message(draft: Draft, demand: Demand, event: AttemptCompleted) -> Non
 
 def _give_up(draft: Draft, demand: Demand) -> None:
     late = int((draft.now - demand.give_up_at).total_seconds()) if demand.give_up_at is not None else 0
-    draft.note("demand.undelivered", demand_id=str(demand.demand_id), late_seconds=max(0, late))
+    draft.note_demand("demand.undelivered", demand, late_seconds=max(0, late))
     draft.open_task(TaskKind.UNDELIVERABLE, "undelivered", demand_id=demand.demand_id)
     undeliverable(draft, demand, "undelivered")
 
@@ -259,7 +258,7 @@ def _remind(draft: Draft, demand: Demand, number: int) -> None:
         return
     if seen_lately(draft):
         draft.change_demand(demand.demand_id, reminders=number)
-        draft.note("demand.reminded", demand_id=str(demand.demand_id), number=number)
+        draft.note_demand("demand.reminded", demand, number=number)
         draft.send(demand, MessageKind.REMINDED, number)
     else:
         draft.change_demand(demand.demand_id, reminder_wanted=number)
