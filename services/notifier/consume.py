@@ -40,7 +40,7 @@ SELECT count(DISTINCT host) AS hosts,
        array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
 FROM notifier.takedowns
 WHERE content_id = %s AND distance > %s AND created_at > clock_timestamp() - %s::interval
-  AND NOT data -> 'cleared' ? 'flood' AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
+  AND NOT 'flood' = ANY(holds_released) AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
 """
 
 

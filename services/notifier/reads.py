@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.notifier import store
 from services.notifier.gauges import OVERDUE_WHERE
 from services.notifier.store_content import LIVE_CLAIMS
 from shared.auth import Principal, Role
@@ -21,7 +22,7 @@ _IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t
 # Newest first.
 _TAKEDOWNS = f"""
 SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
-       t.data ->> 'held_for' AS held_for, t.data ->> 'removed_for' AS removed_for, t.data ->> 'check_due_at' AS check_due_at,
+       t.held_for, t.removed_for, (SELECT due_at FROM notifier.due_checks c WHERE c.takedown_id = t.takedown_id) AS check_due_at,
        {_IS_OVERDUE} AS overdue,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('demand_id', d.demand_id, 'recipient', d.recipient, 'rung', d.rung,
                    'round', d.round, 'state', d.state, 'regime', d.regime, 'issued_at', d.issued_at,
@@ -65,6 +66,19 @@ FROM notifier.tasks WHERE takedown_id = %s ORDER BY opened_at
 _TIME_LINE = (
     "SELECT sequence, kind, state, round, at, facts FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence"
 )
+
+_OF_MATCH = (
+    "basis",
+    "seen_at",
+    "observed_by",
+    "assurance",
+    "algorithm",
+    "distance",
+    "orientation",
+    "quality",
+    "guards",
+)
+"""What is shown of what agreed: no fingerprint, not its digest either."""
 
 _PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details", "recipient"))
 """What a reader is not shown, wherever it stands. A recipient's key in the directory is often the host's name."""
@@ -131,12 +145,8 @@ async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str,
     ):
         found = await (await tx.execute(query.encode(), (takedown_id,))).fetchall()
         shown[name] = [_visible(principal, row) for row in found]
-    cursor = await tx.execute(
-        "SELECT data -> 'match' AS match FROM notifier.takedowns WHERE takedown_id = %s", (takedown_id,)
-    )
-    row = await cursor.fetchone()
-    kept = ("basis", "seen_at", "observed_by", "assurance", "algorithm", "distance", "orientation", "quality", "guards")
-    shown["match"] = {name: row["match"].get(name) for name in kept} if row else None
+    whole = await store.peek(tx, takedown_id)
+    shown["match"] = None if whole is None else {name: getattr(whole.match, name) for name in _OF_MATCH}
     return shown
 
 

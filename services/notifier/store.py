@@ -41,20 +41,23 @@ SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s ORDER BY takedo
 
 _SAVE = """
 INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, host, url, url_key,
-    key_version, page_url, distance, fingerprint_ref, data, created_at, changed_at)
+    key_version, page_url, distance, fingerprint_ref, match_basis, last_outcome, held_for, holds_released, removed_for, removed_at,
+    wants_demand, data, created_at, changed_at)
 VALUES (%(takedown_id)s, %(content_id)s, %(target_kind)s, %(state)s, %(round)s, %(sequence)s, %(host)s, %(url)s,
-    %(url_key)s, %(key_version)s, %(page_url)s, %(distance)s, %(fingerprint_ref)s, %(data)s::jsonb, %(created_at)s,
-    %(changed_at)s)
+    %(url_key)s, %(key_version)s, %(page_url)s, %(distance)s, %(fingerprint_ref)s, %(match_basis)s, %(last_outcome)s, %(held_for)s,
+    %(holds_released)s, %(removed_for)s, %(removed_at)s, %(wants_demand)s, %(data)s::jsonb, %(created_at)s, %(changed_at)s)
 ON CONFLICT (takedown_id) DO UPDATE SET
     state = excluded.state, round = excluded.round, sequence = excluded.sequence, host = excluded.host,
     url = excluded.url, url_key = excluded.url_key, page_url = excluded.page_url, distance = excluded.distance,
-    fingerprint_ref = excluded.fingerprint_ref, data = excluded.data, changed_at = excluded.changed_at
+    fingerprint_ref = excluded.fingerprint_ref, match_basis = excluded.match_basis, last_outcome = excluded.last_outcome,
+    held_for = excluded.held_for, holds_released = excluded.holds_released, removed_for = excluded.removed_for,
+    removed_at = excluded.removed_at, wants_demand = excluded.wants_demand, data = excluded.data, changed_at = excluded.changed_at
 """
 
 _SAVE_DEMAND = """
-INSERT INTO notifier.demands (demand_id, takedown_id, token_hash, recipient, rung, round, state, regime, issued_at,
-    delivered_at, deadline)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO notifier.demands (demand_id, takedown_id, token_hash, recipient, rung, round, state, regime, country,
+    issued_at, delivered_at, deadline)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (demand_id) DO UPDATE SET
     state = excluded.state, issued_at = excluded.issued_at, delivered_at = excluded.delivered_at,
     deadline = excluded.deadline, regime = excluded.regime
@@ -148,6 +151,13 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
             "page_url": target and target.page_url,
             "distance": after.match.distance,
             "fingerprint_ref": after.match.fingerprint_ref,
+            "match_basis": after.match.basis,
+            "last_outcome": after.last_outcome,
+            "held_for": after.held_for,
+            "holds_released": list(after.cleared),
+            "removed_for": after.removed_for,
+            "removed_at": after.removed_at,
+            "wants_demand": after.wants_demand,
             "data": to_json(after).decode(),
             "created_at": after.created_at,
             "changed_at": after.changed_at,
@@ -167,6 +177,7 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
                     demand.round,
                     demand.state,
                     demand.regime,
+                    demand.country,
                     demand.issued_at,
                     demand.delivered_at,
                     demand.deadline,

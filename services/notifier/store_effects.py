@@ -35,12 +35,15 @@ from shared.ids import deterministic_id
 
 SCHEMA = store.SCHEMA.name
 
-# Due, or due again; what was accepted, failed for good or ended stays so.
+# Due, or due again; what was accepted, failed for good or ended stays so. Its item is written with it: one demand a message today.
 _SEND = """
-INSERT INTO notifier.messages (message_id, takedown_id, demand_id, recipient, kind, number, state, due_at)
-VALUES (%s, %s, %s, %s, %s, %s, 'due', %s)
-ON CONFLICT (message_id) DO UPDATE SET state = 'due', due_at = excluded.due_at
-WHERE messages.state IN ('due', 'idle')
+WITH message AS (
+    INSERT INTO notifier.messages (message_id, takedown_id, demand_id, recipient, kind, number, state, due_at)
+    VALUES (%(message_id)s, %(takedown_id)s, %(demand_id)s, %(recipient)s, %(kind)s, %(number)s, 'due', %(due)s)
+    ON CONFLICT (message_id) DO UPDATE SET state = 'due', due_at = excluded.due_at
+    WHERE messages.state IN ('due', 'idle')
+)
+INSERT INTO notifier.message_items (message_id, demand_id) VALUES (%(message_id)s, %(demand_id)s) ON CONFLICT DO NOTHING
 """
 
 _END = "UPDATE notifier.messages SET state = 'ended', reason = %s WHERE message_id = %s AND state IN ('due', 'idle')"
@@ -138,15 +141,15 @@ async def _send(tx: Tx, takedown: Takedown, effect: SendMessage) -> None:
     assert demand is not None, "a message belongs to a demand of its takedown"
     await tx.execute(
         _SEND,
-        (
-            effect.message_id,
-            takedown.takedown_id,
-            effect.demand_id,
-            demand.recipient,
-            effect.kind,
-            effect.number,
-            effect.due,
-        ),
+        {
+            "message_id": effect.message_id,
+            "takedown_id": takedown.takedown_id,
+            "demand_id": effect.demand_id,
+            "recipient": demand.recipient,
+            "kind": effect.kind,
+            "number": effect.number,
+            "due": effect.due,
+        },
     )
 
 

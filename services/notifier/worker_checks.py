@@ -29,7 +29,7 @@ SLOTS = 16
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = """
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
-       (t.data ->> 'last_outcome' = 'present' AND t.data #>> '{match,basis}' = 'fingerprint') IS TRUE AS seen_before,
+       (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
        (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
        (SELECT coalesce(array_agg(value), '{}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
            AS harmless

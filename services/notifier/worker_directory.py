@@ -32,7 +32,7 @@ SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
 LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
     AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
 WHERE t.state IN ('open', 'reappeared', 'unremoved')
-  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR (t.data ->> 'wants_demand')::bool)
+  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR t.wants_demand)
 """
 
 _TOLD = "UPDATE notifier.directory SET told = greatest(told, %s)"

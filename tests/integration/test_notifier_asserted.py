@@ -50,7 +50,7 @@ async def test_an_assertion_waits_for_another_person_and_then_has_its_own_refere
         await world.rows("UPDATE notifier.due_checks SET due_at = clock_timestamp() RETURNING 1")
         await world.rows("SELECT pg_notify('notifier_checks', '')")
         await world.until_state(takedown, "removed", seconds=30)
-        assert await world.value("SELECT data ->> 'removed_for' FROM notifier.takedowns") == "replaced"
+        assert await world.value("SELECT removed_for FROM notifier.takedowns") == "replaced"
 
 
 async def test_an_assertion_that_our_fetch_matches_needs_nobody(fresh_database: str) -> None:

@@ -30,3 +30,6 @@ async def test_from_a_match_to_a_confirmed_removal(fresh_database: str) -> None:
         site.remove("/media/1.png", 410)
         await world.until_state(takedown, "removed")
         assert "demand.delivered" in await world.history(takedown)
+        items = await world.rows("SELECT message_id, demand_id FROM notifier.message_items ORDER BY message_id")
+        assert items == await world.rows("SELECT message_id, demand_id FROM notifier.messages ORDER BY message_id")
+        assert len(items) == 2, "the demand, and that it is closed"

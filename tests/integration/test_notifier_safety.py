@@ -41,8 +41,7 @@ async def test_no_demand_on_a_sighting_alone(fresh_database: str) -> None:
         await world.until_state(gone, "removed")
         await world.until_state(other, "held")
         assert (
-            await world.value("SELECT data ->> 'removed_for' FROM notifier.takedowns WHERE takedown_id = %s", gone)
-            == "not_found"
+            await world.value("SELECT removed_for FROM notifier.takedowns WHERE takedown_id = %s", gone) == "not_found"
         )
 
         async def looked() -> bool:
