@@ -36,10 +36,10 @@ import httpx
 from bench.document import replace_section
 from bench.figures import percentile
 from shared.contracts.topics import LIFECYCLE
-from shared.db.embedded import EmbeddedPostgres
+from shared.db.embedded.server import EmbeddedPostgres
 from shared.db.pool import Database
-from shared.db.wake import Wakeups
-from shared.log.kafka_local import start_kafka
+from shared.db.wakeups import Wakeups
+from shared.log.kafka.local import start_kafka
 from shared.log.port import EventLog, OutgoingRecord, TopicPartition
 from tests.e2e.processes import Fleet, free_port, wait_for
 from tests.e2e.test_killed_processes import Story, config, environment
@@ -221,12 +221,12 @@ async def _floor(folder: Path, hosts: Hosts, kafka: str | None, rounds: int = 20
     """Median milliseconds of publish, read, POST on an idle machine."""
     with ExitStack() as stack:
         if kafka:
-            from shared.log.kafka import KafkaLog
+            from shared.log.kafka.log import KafkaLog
 
             log: EventLog = KafkaLog(kafka)
             return await _floor_on(log, hosts, rounds)
         server = stack.enter_context(EmbeddedPostgres(folder / "floor"))
-        from services.standalone.assemble import prepare_postgres_log
+        from services.standalone.assembly import prepare_postgres_log
 
         async with Database(server.conninfo) as database:
             wakeups = Wakeups(database)

@@ -27,9 +27,9 @@ from PIL import Image
 
 from bench.document import replace_section
 from bench.pictures import environment, fitted, has_peer, jpeg, photographs
-from shared.fingerprints import Orientation, hamming
-from shared.pdq import luma_of, pdq_of_luma, to_rgb
-from shared.web.picture import Look, look_at
+from shared.media.fingerprints import Orientation, hamming
+from shared.media.image import Look, look_at
+from shared.media.pdq import luma_of, pdq_of_luma, to_rgb
 
 MAX_PIXELS = 40_000_000
 DRIFT_SIDES = (2200, 1280, 900)
@@ -89,8 +89,8 @@ def drifts(pictures: list[Image.Image]) -> Iterator[tuple[int, int]]:
 
 def at_once_drifts(pictures: list[Image.Image]) -> Iterator[int]:
     """Bits between the hash in one pass and the reference's arithmetic on the turned pixels."""
-    from shared.pdq import hash_orientations
-    from shared.pdq_turned import turned_hashes
+    from shared.media.pdq import hash_orientations
+    from shared.media.pdq_orientations import turned_hashes
 
     for picture in pictures:
         pixels = np.asarray(fitted(picture, 800))

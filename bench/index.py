@@ -28,9 +28,9 @@ import numpy as np
 
 from bench.document import DOCUMENT, ROOT, replace_section
 from bench.figures import percentile
-from services.matcher.index import Hashes
-from services.matcher.pdq_index import ChunkedPdqIndex
-from services.matcher.reference import BruteForceIndex
+from services.matcher.index.brute_force import BruteForceIndex
+from services.matcher.index.pdq_index import ChunkedPdqIndex
+from services.matcher.index.protocol import Hashes
 
 PLOT = ROOT / "docs" / "performance-index.svg"
 PEERS = ("threatexchange==1.2.17", "faiss-cpu==1.15.1")

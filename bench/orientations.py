@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from bench.document import replace_section
 from bench.pictures import environment, fitted, jpeg, photographs
-from services.matcher.pdq_index import ChunkedPdqIndex
-from shared.fingerprints import Orientation, derive_orientations, hamming
-from shared.pdq import luma_of, to_rgb
-from shared.pdq_turned import turned_hashes
+from services.matcher.index.pdq_index import ChunkedPdqIndex
+from shared.media.fingerprints import Orientation, derive_orientations, hamming
+from shared.media.pdq import luma_of, to_rgb
+from shared.media.pdq_orientations import turned_hashes
 
 TURNS = {
     Orientation.MIRROR: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -30,7 +30,7 @@ from bench.stream_confirmed import confirmed
 from bench.stream_figures import AIM_PER_SECOND, Figures, section, table
 from bench.stream_load import contents, ends, make_topics, publish_all, sightings_records, values_of
 from bench.stream_measured import Measured, floor, measured
-from shared.log.kafka_local import start_kafka
+from shared.log.kafka.local import start_kafka
 
 SIZES = (100_000, 1_000_000, 3_000_000)
 

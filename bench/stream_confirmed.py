@@ -9,11 +9,11 @@ from uuid import UUID
 from bench.stream_figures import AIM_PER_SECOND
 from bench.stream_load import IN_A_RECORD, content_of, sightings_record, sightings_records, values_of
 from bench.stream_measured import Measured
-from services.matcher.index import Hashes
+from services.matcher.index.protocol import Hashes
 from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, MatchFound
 from shared.contracts.topics import MATCHES
-from shared.log.kafka import KafkaLog
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import TopicPartition
 
 CONFIRMED_PER_SECOND = 10

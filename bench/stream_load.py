@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from services.matcher.index import Hashes
+from services.matcher.index.protocol import Hashes
 from shared.contracts.content import ContentChanged
 from shared.contracts.event import headers_of
 from shared.contracts.sightings import SightingsBatch
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
-from shared.log.kafka import KafkaLog
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import OutgoingRecord, TopicPartition
 
 IN_A_RECORD = 150

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stream_load import IN_A_RECORD
-from shared.signals import InterruptibleQueue
+from shared.process.signals import InterruptibleQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -24,13 +24,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY
 
-from services.matcher.owned import Surroundings, in_background
-from services.matcher.state_files import StateFiles
-from services.matcher.worker import Matcher
+from services.matcher.consumer.partitions import MatcherDependencies, in_background
+from services.matcher.consumer.worker import Matcher
+from services.matcher.state.files import StateFiles
 from services.standalone.serve import collect_less_often
 from shared.contracts.sightings import SightingsBatch
 from shared.contracts.topics import SIGHTINGS
-from shared.log.kafka import KafkaLog
+from shared.log.kafka.log import KafkaLog
 from shared.policy import Policy
 
 _SAMPLE_SECONDS = 0.005
@@ -94,7 +94,9 @@ async def match(spec: dict[str, Any]) -> None:
     policy = Policy()
     state = StateFiles(folder=Path(spec["folder"]) / "state", kept=policy.history_kept, run=in_background)
     state.lock()
-    matcher = Matcher(Surroundings(log=log, policy=policy, fingerprint_key=b"k" * 32, member_id="bench", state=state))
+    matcher = Matcher(
+        MatcherDependencies(log=log, policy=policy, fingerprint_key=b"k" * 32, member_id="bench", state=state)
+    )
     collect_less_often()
     working = asyncio.create_task(matcher.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)

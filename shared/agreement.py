@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from shared.contracts.content import Assurance, RegisteredFingerprint
 from shared.contracts.matches import NEVER_ACTED_ON, Guard
-from shared.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Algorithm, Fingerprint, hamming
+from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Algorithm, Fingerprint, hamming
 from shared.policy import Policy
 
 REDUCED_DRIFT_BITS = 16

@@ -25,8 +25,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from shared.db.embedded import EmbeddedPostgres
-from shared.log.kafka_local import BROKER_PROPERTIES, KafkaLocalError, answers, read_properties, start_kafka
+from shared.db.embedded.server import EmbeddedPostgres
+from shared.log.kafka.local import BROKER_PROPERTIES, KafkaLocalError, answers, read_properties, start_kafka
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 KAFKA_TEST_PROPERTIES = {

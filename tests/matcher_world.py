@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from services.matcher.batch import SeenBatch
-from services.matcher.history import HEAD_ENTRIES
-from services.matcher.owned import Memory, Surroundings
-from services.matcher.seen import Seen
-from services.matcher.state_files import StateFiles
-from services.matcher.worker import Matcher
+from services.matcher.consumer.partitions import MatcherDependencies, ProcessCache
+from services.matcher.consumer.worker import Matcher
+from services.matcher.history.history import HEAD_ENTRIES
+from services.matcher.sightings.batch import SeenBatch
+from services.matcher.sightings.sighting import StoredSighting
+from services.matcher.state.files import StateFiles
 from shared.contracts.content import Assurance, ContentChanged, ContentState, NegativeEntry, RegisteredFingerprint
 from shared.contracts.event import Event, data_of, decode, headers_of
 from shared.contracts.matches import MODELS, MatchFound, SightingUnmatched
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingData, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS
-from shared.log.murmur2 import partition_of
+from shared.log.partitioner import partition_of
 from shared.log.port import EventLog, OutgoingRecord, Reader, Record, TopicPartition
 from shared.policy import Policy
 
@@ -76,7 +76,7 @@ def sighting(
     )
 
 
-def as_batch(*sightings: Seen) -> SeenBatch:
+def as_batch(*sightings: StoredSighting) -> SeenBatch:
     """A record of these sightings, which stand at one offset."""
     data = [
         SightingData(
@@ -192,7 +192,7 @@ async def running_matcher(
     log: EventLog,
     *,
     member_id: str = "m",
-    memory: Memory | None = None,
+    memory: ProcessCache | None = None,
     ready: bool = True,
     policy: Policy | None = None,
     state: StateFiles | None = None,
@@ -201,7 +201,7 @@ async def running_matcher(
 ) -> AsyncIterator[Matcher]:
     """With `state` it stops in order, so that its files are as committed. `faster`: what is done every few seconds is done soon."""
     began = datetime.now(UTC)
-    surroundings = Surroundings(
+    surroundings = MatcherDependencies(
         log=log,
         policy=policy or Policy(),
         fingerprint_key=KEY,

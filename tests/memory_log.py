@@ -1,4 +1,4 @@
-"""The log port in memory, for one process and in real time; `tests/simulation/join_log.py` is the one with virtual time."""
+"""The log port in memory, for one process and in real time; `tests/simulation/join/log.py` is the one with virtual time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from shared.log.murmur2 import partition_of
+from shared.log.partitioner import partition_of
 from shared.log.port import Commit, OutgoingRecord, Polled, Record, TopicPartition, TopicPartitionOffset
 
 

@@ -23,9 +23,10 @@ from PIL import Image
 
 import shared.db
 from services.notifier import service
-from services.notifier.directory import import_csv
-from services.notifier.directory_file import render_csv
-from shared.auth import Role, create_key
+from services.notifier.directory.csv_import import render_csv
+from services.notifier.directory.store import import_csv
+from shared.access.auth import Role, create_key
+from shared.access.keyring import KeyRing
 from shared.clock import system_clock
 from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint
@@ -35,20 +36,19 @@ from shared.contracts.matches import MatchFound
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TOPICS, Topic
 from shared.db.migrations import Schema, migrate
 from shared.db.pool import Database
-from shared.db.wake import Wakeups
+from shared.db.wakeups import Wakeups
 from shared.ids import takedown_id
-from shared.keyring import KeyRing
 from shared.log.port import OutgoingRecord
-from shared.log.postgres import SCHEMA as EVENTLOG
-from shared.log.postgres import PostgresLog
+from shared.log.postgres.log import SCHEMA as EVENTLOG
+from shared.log.postgres.log import PostgresLog
+from shared.media.fingerprinter import Fingerprinter
+from shared.outbound.fetch import Fetcher
+from shared.outbound.guard import AddressGuard
 from shared.policy import Policy
-from shared.runtime import OutboundRuntime
-from shared.settings import Settings
+from shared.process.settings import Settings
+from shared.service.app import create_app
+from shared.service.runtime import OutboundRuntime
 from shared.urls import canonical
-from shared.web.app import create_app
-from shared.web.fetch import Fetcher
-from shared.web.guard import Guard
-from shared.web.media import Fingerprinter
 
 ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
 FAST = Policy(clock_scale=1 / 3600)
@@ -418,7 +418,7 @@ async def open_world(
             "policy": policy,
         } | settings
         chosen = Settings(**values)
-        guard = Guard.of(chosen.outbound_allow, chosen.static_hosts, allow_static_hosts=True)
+        guard = AddressGuard.of(chosen.outbound_allow, chosen.static_hosts, allow_static_hosts=True)
         wakeups = Wakeups(database)
         log = PostgresLog(database, wakeups)
         await migrate(database, [ACCESS, EVENTLOG, service.SCHEMA])

@@ -37,9 +37,9 @@ from kafka_node import (
     write_properties,
 )
 
-from shared.log.kafka_local import answers
-from shared.signals import InterruptibleEvent
-from shared.supervise import SupervisedServer
+from shared.log.kafka.local import answers
+from shared.process.signals import InterruptibleEvent
+from shared.process.supervise import SupervisedServer
 
 HERE = Path(__file__).resolve().parent
 READY_TIMEOUT_SECONDS = 90.0
@@ -150,7 +150,7 @@ def _run(options: argparse.Namespace, one_server: OneServer) -> int:
 
 def _data_dir(given: Path | None) -> Path:
     if given is None:
-        from shared.settings import default_data_dir  # half of this program's start
+        from shared.process.settings import default_data_dir  # half of this program's start
 
         given = Path(os.environ.get("TAKEDOWN_DATA_DIR") or default_data_dir()) / "kafka-local"
     return Path(os.path.abspath(given))

@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shared.log.kafka_local import BROKER_PROPERTIES, read_properties
-from shared.supervise import ServerSpec, StopStep, SupervisedServer, SupervisorEvent
+from shared.log.kafka.local import BROKER_PROPERTIES, read_properties
+from shared.process.supervise import ServerSpec, StopStep, SupervisedServer, SupervisorEvent
 
 ADDRESS = "127.0.0.1"
 NODE_ID = 1

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.intake import api_claims, api_content, api_negative_list, api_reports, api_sightings
-from services.intake.content_steps import DECISIONS_GROUP
-from services.intake.decisions import DecisionsHandler
-from services.intake.erasing import ErasureWorker
-from services.intake.idempotency import documented
-from services.intake.log_writer import LogWriter
-from services.intake.matches import MATCHES_GROUP, MatchesHandler
-from services.intake.render import render_claim, render_content
-from services.intake.reports import ReportWorker
-from services.intake.store import SCHEMA_NAME
-from services.intake.sweeps import Sweeps
+from services.intake.api import claims, content, negative_list, reports, sightings
+from services.intake.api.idempotency import documented
+from services.intake.claims.content_steps import DECISIONS_GROUP
+from services.intake.claims.decisions import DecisionsHandler
+from services.intake.claims.rendering import render_claim, render_content
+from services.intake.claims.store import SCHEMA_NAME
+from services.intake.erasure.worker import ErasureWorker
+from services.intake.maintenance.retention import Sweeps
+from services.intake.reports.matches import MATCHES_GROUP, MatchesHandler
+from services.intake.reports.worker import ReportWorker
+from services.intake.sightings.publisher import LogWriter
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES
 from shared.db.migrations import Schema
-from shared.db.relay import Relay
 from shared.log.runner import Handler, Runner
-from shared.runtime import OutboundRuntime
+from shared.outbox.relay import Relay
+from shared.service.runtime import OutboundRuntime
 
 SCHEMA = Schema(name=SCHEMA_NAME, folder=Path(__file__).parent / "migrations")
 
@@ -51,12 +51,12 @@ class IntakeService:
 
     def routers(self) -> Sequence[APIRouter]:
         return (
-            documented(api_claims.router(self._runtime)),
-            documented(api_content.router(self._runtime)),
-            api_sightings.lines_router(self._runtime, self._writer),
-            documented(api_sightings.router(self._runtime, self._writer)),
-            documented(api_reports.router(self._runtime)),
-            documented(api_negative_list.router(self._runtime)),
+            documented(claims.router(self._runtime)),
+            documented(content.router(self._runtime)),
+            sightings.lines_router(self._runtime, self._writer),
+            documented(sightings.router(self._runtime, self._writer)),
+            documented(reports.router(self._runtime)),
+            documented(negative_list.router(self._runtime)),
         )
 
     async def run(self) -> None:

@@ -12,16 +12,16 @@ from urllib.parse import quote
 import structlog
 from fastapi import APIRouter
 
-from services.matcher.compiling import keep_compiled_in
-from services.matcher.join import SOURCE
-from services.matcher.owned import GROUP, Surroundings, in_background
-from services.matcher.register import MAX_AGE
-from services.matcher.state_files import StateFiles, StateInUse
-from services.matcher.worker import Matcher, leaves
+from services.matcher.consumer.partitions import GROUP, MatcherDependencies, in_background
+from services.matcher.consumer.worker import Matcher, leaves
+from services.matcher.index.compile import keep_compiled_in
+from services.matcher.join.matching import SOURCE
+from services.matcher.register.register import MAX_AGE
+from services.matcher.state.files import StateFiles, StateInUse
 from shared.contracts.sightings import ERASURE_TOLD_FOR
 from shared.contracts.topics import SIGHTINGS
 from shared.log.replays import append_again_replays
-from shared.runtime import Runtime, Service
+from shared.service.runtime import Runtime, Service
 
 _STATE_TRIED_SECONDS = 0.5
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class MatcherService:
-    """See `shared.runtime.Service`."""
+    """See `shared.service.runtime.Service`."""
 
     name = "matcher"
 
@@ -40,7 +40,7 @@ class MatcherService:
             run=in_background,
         )
         self._matcher = Matcher(
-            Surroundings(
+            MatcherDependencies(
                 log=runtime.log,
                 policy=runtime.policy,
                 fingerprint_key=runtime.keys.fingerprint_ref,

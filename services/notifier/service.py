@@ -8,20 +8,20 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from services.notifier import api_answers, api_directory, api_operations, page
-from services.notifier.apply import Applier
-from services.notifier.consume import GROUPS, Consumer
-from services.notifier.gauges import Gauges
-from services.notifier.retention import Retention
-from services.notifier.store import SCHEMA, current_target
-from services.notifier.worker_checks import CheckWorker
-from services.notifier.worker_directory import DirectoryWorker
-from services.notifier.worker_messages import MessageWorker
-from services.notifier.worker_timers import TimerWorker
+from services.notifier.api import directory, host_answers, host_page, operations
+from services.notifier.application.consumers import GROUPS, Consumer
+from services.notifier.application.directory_changes import DirectoryWorker
+from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.checks.worker import CheckWorker
+from services.notifier.delivery.timer_worker import TimerWorker
+from services.notifier.delivery.worker import MessageWorker
+from services.notifier.maintenance.metrics import Gauges
+from services.notifier.maintenance.retention import Retention
+from services.notifier.store.takedowns import SCHEMA, current_target
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES, TARGETS
-from shared.db.relay import Relay
 from shared.log.runner import Runner
-from shared.runtime import OutboundRuntime
+from shared.outbox.relay import Relay
+from shared.service.runtime import OutboundRuntime
 
 __all__ = ["SCHEMA", "Notifier", "create"]
 
@@ -33,21 +33,21 @@ GATHER_SECONDS = 0.1
 
 
 class Notifier:
-    """See `shared.runtime.Service`."""
+    """See `shared.service.runtime.Service`."""
 
     name = "notifier"
 
     def __init__(self, runtime: OutboundRuntime) -> None:
         self._runtime = runtime
-        self._applier = Applier(runtime)
+        self._applier = UnitOfWorkFactory(runtime)
         self._running = False
 
     def routers(self) -> Sequence[APIRouter]:
         return (
-            api_operations.router(self._applier),
-            api_directory.router(self._applier),
-            api_answers.router(self._applier),
-            page.router(self._applier),
+            operations.router(self._applier),
+            directory.router(self._applier),
+            host_answers.router(self._applier),
+            host_page.router(self._applier),
         )
 
     async def run(self) -> None:

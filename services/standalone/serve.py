@@ -20,13 +20,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.standalone import assemble
-from shared.auth import list_keys
-from shared.db.embedded import EmbeddedPostgres
+from services.standalone import assembly
+from shared.access.auth import list_keys
+from shared.db.embedded.server import EmbeddedPostgres
 from shared.errors import Permanent
-from shared.runtime import OutboundRuntime, Runtime, Service
-from shared.settings import Settings
-from shared.web.app import create_app
+from shared.process.settings import Settings
+from shared.service.app import create_app
+from shared.service.runtime import OutboundRuntime, Runtime, Service
 
 log = structlog.get_logger(__name__)
 
@@ -198,20 +198,20 @@ async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[O
     async with AsyncExitStack() as stack:
         postgres = None
         if settings.database is None:
-            postgres = await stack.enter_async_context(assemble.embedded_postgres(settings))
+            postgres = await stack.enter_async_context(assembly.embedded_postgres(settings))
         conninfo = settings.database or (postgres.conninfo if postgres is not None else None)
-        plain = await stack.enter_async_context(assemble.open_runtime(settings, conninfo, create_root_key=True))
-        runtime = await stack.enter_async_context(assemble.open_outbound(plain))
-        for name in await assemble.prepare(settings, runtime.database, runtime.log):
+        plain = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=True))
+        runtime = await stack.enter_async_context(assembly.open_outbound(plain))
+        for name in await assembly.prepare(settings, runtime.database, runtime.log):
             log.info("migration.applied", migration=name)
-        services = assemble.create_services(runtime)
+        services = assembly.create_services(runtime)
         await stack.enter_async_context(running(runtime, services, held=held, postgres=postgres))
         yield runtime
 
 
 async def serve(settings: Settings) -> None:
     """`takedown serve`: all services in this process until a signal. Raises TakedownErrors."""
-    held = listen(settings.host, assemble.PORTS["serve"] if settings.port is None else settings.port)
+    held = listen(settings.host, assembly.PORTS["serve"] if settings.port is None else settings.port)
     async with signals_as_event() as stop, standalone(settings, held) as runtime:
         async with runtime.database.transaction() as tx:
             no_key = not await list_keys(tx)
@@ -226,14 +226,14 @@ async def serve(settings: Settings) -> None:
 async def serve_one(name: str, settings: Settings) -> None:
     """`takedown intake|matcher|notifier`: one service. Raises NotPrepared until migrations and topics are there."""
     without_database = name == "matcher" and settings.log == "kafka" and settings.database is None
-    conninfo = None if without_database else assemble.conninfo_for_service(settings)
+    conninfo = None if without_database else assembly.conninfo_for_service(settings)
     async with signals_as_event() as stop, AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(assemble.open_runtime(settings, conninfo, create_root_key=False))
+        runtime = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=False))
         if name != "matcher":
-            runtime = await stack.enter_async_context(assemble.open_outbound(runtime))
-        await assemble.require_prepared(settings, None if without_database else runtime.database, runtime.log)
-        held = listen(settings.host, assemble.PORTS[name] if settings.port is None else settings.port)
-        services = assemble.create_services(runtime, [name])
+            runtime = await stack.enter_async_context(assembly.open_outbound(runtime))
+        await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
+        held = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)
+        services = assembly.create_services(runtime, [name])
         await stack.enter_async_context(running(runtime, services, held=held, with_database=not without_database))
         log.info("service.started", service=name, host=settings.host, port=held.getsockname()[1], log=settings.log)
         await stop.wait()

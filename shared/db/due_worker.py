@@ -18,9 +18,9 @@ import structlog
 
 from shared.db.due_rows import POLL_SECONDS, Claimed, DueTable, Job, Leased, Room
 from shared.db.pool import Database, Tx
-from shared.db.wake import Subscription, Wakeups
+from shared.db.wakeups import Subscription, Wakeups
 from shared.errors import Permanent, Transient
-from shared.metrics import JOB_FAILURES
+from shared.process.metrics import JOB_FAILURES
 
 log = structlog.get_logger(__name__)
 

@@ -48,7 +48,7 @@ from shared.log.port import (
     Record,
     TopicPartition,
 )
-from shared.metrics import DEAD_LETTERS, LAG, RECORD_SECONDS, RECORDS_HANDLED
+from shared.process.metrics import DEAD_LETTERS, LAG, RECORD_SECONDS, RECORDS_HANDLED
 
 __all__ = ["Handler", "Runner", "backoff_seconds", "dead_letter_record"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from shared.fingerprints import Algorithm, Fingerprint
+from shared.media.fingerprints import Algorithm, Fingerprint
 
 EXACT_ALGORITHMS = (Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256)
 

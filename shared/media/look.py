@@ -13,14 +13,21 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.clock import Clock
-from shared.fingerprints import Fingerprint
 from shared.media.exact import exact_fingerprints
+from shared.media.fingerprinter import (
+    Fingerprinter,
+    MediaFingerprints,
+    Reason,
+    Undecodable,
+    find_media,
+    is_page,
+)
+from shared.media.fingerprints import Fingerprint
+from shared.outbound.fetch import Fetched, Fetcher, RedirectRefused
+from shared.outbound.guard import AddressRefused, DnsFailure, GuardedEndpoint, OutboundError
+from shared.outbound.transport import AnswerTooLarge
 from shared.policy import Policy
 from shared.urls import BadUrl, canonical
-from shared.web.fetch import Fetched, Fetcher, RedirectRefused
-from shared.web.guard import AddressRefused, DnsFailure, Endpoint, OutboundError
-from shared.web.media import Fingerprinter, MediaFingerprints, Reason, Undecodable, find_media, is_page
-from shared.web.transport import TooLarge
 
 PAGE_MEDIA_AT_ONCE = 4
 """Media of one page that are fetched beside one another."""
@@ -50,7 +57,7 @@ class NotSeen(StrEnum):
     TLS_FAILURE = "tls_failure"
     CONNECTION_LOST = "connection_lost"
     MALFORMED_RESPONSE = "malformed_response"
-    TOO_LARGE = TooLarge.code
+    TOO_LARGE = AnswerTooLarge.code
     TOO_MANY_REDIRECTS = "too_many_redirects"
     TIMED_OUT = "timed_out"
     HOST_BUSY = "host_busy"
@@ -77,7 +84,7 @@ class HttpAnswer:
 
     at: datetime
     status: int
-    address: Endpoint
+    address: GuardedEndpoint
     final_url: str
     content_type: str | None
     size_bytes: int | None

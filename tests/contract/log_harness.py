@@ -16,10 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared.contracts.topics import Topic
 from shared.db.migrations import migrate
 from shared.db.pool import Database
-from shared.db.wake import Wakeups
-from shared.log.kafka import KafkaLog
+from shared.db.wakeups import Wakeups
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import EventLog, GroupReader, OutgoingRecord, Polled, Reader, Record, TopicPartition
-from shared.log.postgres import SCHEMA, PostgresLog
+from shared.log.postgres.log import SCHEMA, PostgresLog
 
 LONG = timedelta(days=30)
 

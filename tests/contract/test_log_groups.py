@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.contracts.topics import Topic
-from shared.log.kafka import KafkaLog
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import Commit, CommitRefused, OffsetOutOfRange, TopicPartition
 from tests.contract.log_harness import (
     Harness,

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.contracts.topics import CONTENT, SIGHTINGS
-from shared.log.kafka import KafkaLog
-from shared.log.kafka_client import KafkaAdmin
+from shared.log.kafka.client import KafkaAdmin
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import Commit, CommitRefused, LogUnavailable, MemberReplaced
 from tests.contract.log_harness import (
     KafkaHarness,

@@ -8,7 +8,7 @@ from aiokafka.partitioner import murmur2 as theirs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.log.murmur2 import murmur2, partition_of
+from shared.log.partitioner import murmur2, partition_of
 
 
 @pytest.mark.parametrize(

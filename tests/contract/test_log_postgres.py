@@ -13,12 +13,12 @@ from prometheus_client import REGISTRY
 
 from shared.db.migrations import migrate
 from shared.db.pool import Database
-from shared.db.wake import Wakeups
+from shared.db.wakeups import Wakeups
 from shared.errors import NotPrepared
 from shared.log.port import Commit, CommitRefused, LogUnavailable, OutgoingRecord
-from shared.log.postgres import SCHEMA, PostgresLog
-from shared.log.postgres_readers import PartitionCursor
-from shared.log.postgres_session import Catalogue, Session
+from shared.log.postgres.log import SCHEMA, PostgresLog
+from shared.log.postgres.readers import PartitionCursor
+from shared.log.postgres.session import Catalogue, MemberSession
 from tests.contract.log_harness import (
     PostgresHarness,
     a_group,
@@ -392,7 +392,7 @@ async def test_what_was_fetched_before_a_seek_is_dropped(on_postgres: PostgresHa
     topic = a_topic()
     await on_postgres.log.ensure_topics([topic])
     await publish(on_postgres.log, *(record(topic, b"%d" % number) for number in range(5)))
-    session = Session(on_postgres.database)
+    session = MemberSession(on_postgres.database)
     where = place(topic)
     cursor = PartitionCursor(session, Catalogue(session, SCHEMA.name), SCHEMA.name)
     await cursor.place(where, 0)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import BadSettings
-from shared.log.murmur2 import partition_of
+from shared.log.partitioner import partition_of
 from shared.log.port import (
     MAX_RECORD_BYTES,
     OffsetOutOfRange,

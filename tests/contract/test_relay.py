@@ -20,11 +20,9 @@ from shared.contracts.dead_letters import MODELS, Replayed, ReplayRequested
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.event import Event, data_of, decode, headers_of
 from shared.contracts.topics import CLAIMS, CONTENT, DEAD_LETTERS, DECISIONS, Topic
-from shared.db import outbox
 from shared.db.migrations import Schema, migrate
 from shared.db.pool import Database, DatabaseUnavailable, Tx
-from shared.db.relay import Relay
-from shared.db.wake import Wakeups
+from shared.db.wakeups import Wakeups
 from shared.errors import Permanent
 from shared.log.port import (
     HEARTBEAT_KEY,
@@ -36,6 +34,8 @@ from shared.log.port import (
     TopicPartition,
     TopicPartitionOffset,
 )
+from shared.outbox import outbox
+from shared.outbox.relay import Relay
 from tests.contract.log_harness import Harness, place, publish, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import structlog
 
-from services.matcher import tiers
-from services.matcher.owned import Surroundings, in_background
-from services.matcher.pdq_index import ChunkedPdqIndex
-from services.matcher.state_files import StateFiles
-from services.matcher.worker import Matcher
-from shared.log.kafka import KafkaLog
+from services.matcher.consumer.partitions import MatcherDependencies, in_background
+from services.matcher.consumer.worker import Matcher
+from services.matcher.index import merging_index
+from services.matcher.index.pdq_index import ChunkedPdqIndex
+from services.matcher.state.files import StateFiles
+from shared.log.kafka.log import KafkaLog
 from shared.policy import Policy
 
 KEY = b"k" * 32
@@ -50,7 +50,7 @@ def announced(word: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def announce() -> None:
-    table: Any = tiers.TieredTable
+    table: Any = merging_index.TieredTable
     table._build = announced("merging", table._build)
     system: Any = os
     system.fsync = announced("saving", os.fsync)
@@ -62,7 +62,7 @@ async def run(spec: dict[str, Any]) -> None:
     state = StateFiles(folder=Path(spec["folder"]) / spec["member"], kept=policy.history_kept, run=in_background)
     state.lock()
     matcher = Matcher(
-        Surroundings(
+        MatcherDependencies(
             log=log,
             policy=policy,
             fingerprint_key=KEY,

@@ -17,13 +17,13 @@ import psycopg
 import pytest
 
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS, TARGETS, TOPICS
-from shared.db.embedded import EmbeddedPostgres, conninfo_if_running
+from shared.db.embedded.server import EmbeddedPostgres, conninfo_if_running
 from shared.db.pool import Database
-from shared.db.wake import Wakeups
-from shared.log.kafka import KafkaLog
-from shared.log.kafka_local import start_kafka
+from shared.db.wakeups import Wakeups
+from shared.log.kafka.local import start_kafka
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import EventLog
-from shared.log.postgres import PostgresLog
+from shared.log.postgres.log import PostgresLog
 from tests.contract.log_harness import read_all
 from tests.e2e.processes import Fleet, free_port, wait_for
 from tests.e2e.test_killed_processes import Story, config, environment

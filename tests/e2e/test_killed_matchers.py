@@ -27,17 +27,17 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
-from services.matcher.index import as_hashes
-from services.matcher.owned import GROUP
-from services.matcher.reference import BruteForceIndex
+from services.matcher.consumer.partitions import GROUP
+from services.matcher.index.brute_force import BruteForceIndex
+from services.matcher.index.protocol import as_hashes
 from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, MatchFound
 from shared.contracts.sightings import SightingsBatch
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.ids import takedown_id
-from shared.log.kafka import KafkaLog
-from shared.log.kafka_client import KafkaAdmin
-from shared.log.kafka_local import start_kafka
+from shared.log.kafka.client import KafkaAdmin
+from shared.log.kafka.local import start_kafka
+from shared.log.kafka.log import KafkaLog
 from shared.log.port import Publisher, TopicPartition
 from tests.contract.log_harness import read_all
 from tests.fixtures_servers import open_temporary_dir

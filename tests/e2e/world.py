@@ -25,8 +25,8 @@ from aiohttp import web
 from PIL import Image
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.notifier.directory_file import render_csv
-from shared.pdq import pdq_hash
+from services.notifier.directory.csv_import import render_csv
+from shared.media.pdq import pdq_hash
 
 ADDRESS = "127.0.1.77"
 

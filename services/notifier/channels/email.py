@@ -16,12 +16,12 @@ from uuid import UUID
 
 import aiosmtplib
 
-from services.notifier.channels.outcome import Attempted, AttemptOutcome
-from shared.settings import Settings
+from services.notifier.channels.result import Attempted, AttemptOutcome
+from shared.process.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MailServer:
+class SmtpRelay:
     """Where mail is handed in. `starttls`: required when True, never tried when False."""
 
     host: str
@@ -32,7 +32,7 @@ class MailServer:
     sender: str
 
     @classmethod
-    def of(cls, settings: Settings) -> MailServer | None:
+    def of(cls, settings: Settings) -> SmtpRelay | None:
         """None: no mail server is set, so no e-mail is sent."""
         if settings.smtp_host is None:
             return None
@@ -47,7 +47,7 @@ class MailServer:
 
 
 def compose(
-    *, server: MailServer, sender_name: str, recipient: str, subject: str, text: str, message_id: UUID, now: datetime
+    *, server: SmtpRelay, sender_name: str, recipient: str, subject: str, text: str, message_id: UUID, now: datetime
 ) -> EmailMessage:
     """The mail. Raises ValueError or email.errors.MessageError where an address or a header is not one line of mail."""
     _, _, domain = server.sender.rpartition("@")
@@ -62,7 +62,7 @@ def compose(
     return message
 
 
-async def send(server: MailServer, message: EmailMessage, *, timeout_seconds: float) -> Attempted:
+async def send(server: SmtpRelay, message: EmailMessage, *, timeout_seconds: float) -> Attempted:
     """One attempt: 5xx permanent, everything else transient. The whole conversation has `timeout_seconds`."""
     started = time.monotonic()
     outcome, reason, status = await _hand_in(server, message, timeout_seconds)
@@ -70,7 +70,7 @@ async def send(server: MailServer, message: EmailMessage, *, timeout_seconds: fl
 
 
 async def _hand_in(
-    server: MailServer, message: EmailMessage, timeout_seconds: float
+    server: SmtpRelay, message: EmailMessage, timeout_seconds: float
 ) -> tuple[AttemptOutcome, str, int | None]:
     try:
         async with asyncio.timeout(timeout_seconds):

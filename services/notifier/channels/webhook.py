@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
-from services.notifier.channels.outcome import Attempted, AttemptOutcome
+from services.notifier.channels.result import Attempted, AttemptOutcome
 from shared.errors import Permanent
+from shared.outbound.fetch import Fetcher, Posted
+from shared.outbound.guard import AddressRefused, OutboundError
 from shared.urls import BadUrl
-from shared.web.fetch import Fetcher, Posted
-from shared.web.guard import AddressRefused, OutboundError
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of the scheme, not a secret
 SECRET_BYTES = range(24, 65)

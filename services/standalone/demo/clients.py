@@ -11,10 +11,10 @@ from typing import Any
 
 from services.standalone.demo.pictures import Hashes
 from services.standalone.demo.scenario import Scenario
-from shared.auth import Role, create_key
+from shared.access.auth import Role, create_key
 from shared.db.pool import Database
 from shared.errors import TakedownError
-from shared.web.client import ApiClient
+from shared.http.api_client import ApiClient
 
 ORGANISATION = "demo-helpline"
 BATCH = 100

@@ -47,7 +47,7 @@ def _seen(takedown: Mapping[str, Any] | None) -> str:
     return str(End(state=takedown["state"], reason=removed, round=takedown["round"]))
 
 
-class Register:
+class RegisterState:
     """Which takedown is at which URL. A takedown keeps its place here after its URL is erased."""
 
     def __init__(self) -> None:

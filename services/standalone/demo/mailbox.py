@@ -53,7 +53,7 @@ class MailboxOnly(Site):
         await self.open_and_answer(found.group())
 
 
-class MailServer:
+class DemoMailServer:
     """An SMTP server on loopback that hands each mail to the host whose mailbox it is."""
 
     def __init__(self, mailboxes: dict[str, MailboxOnly]) -> None:

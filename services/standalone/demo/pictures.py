@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shared.pdq import pdq_hash
+from shared.media.pdq import pdq_hash
 
 Pixels = npt.NDArray[np.uint8]
 """uint8[height, width, 3], RGB."""

@@ -24,14 +24,14 @@ from services.standalone.demo import judge, scenarios, table
 from services.standalone.demo.clients import Clients, HostAnswers
 from services.standalone.demo.internet import Internet
 from services.standalone.demo.judge import Course
-from services.standalone.demo.mailbox import MailboxOnly, MailServer
-from services.standalone.demo.scenario import Found, Scenario
+from services.standalone.demo.mailbox import DemoMailServer, MailboxOnly
+from services.standalone.demo.scenario import FoundTakedown, Scenario
 from services.standalone.demo.scenarios import Cast
 from services.standalone.demo.sites import Redirector, UploadsAgain
-from shared import logs
-from shared.log.kafka_local import LocalKafka, start_kafka
+from shared.log.kafka.local import LocalKafka, start_kafka
 from shared.policy import DAY, Policy
-from shared.settings import Settings
+from shared.process import logs
+from shared.process.settings import Settings
 
 POLICY = Policy(
     clock_scale=1 / 10_800,  # a day takes eight seconds
@@ -55,7 +55,7 @@ class Stage:
 
     cast: Cast
     internet: Internet
-    mail: MailServer
+    mail: DemoMailServer
 
 
 async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: Path | None = None) -> int:
@@ -116,7 +116,7 @@ async def _stage() -> AsyncIterator[Stage]:
     # In a thread: hashing hundreds of pictures takes seconds.
     cast = await asyncio.to_thread(scenarios.make)
     internet = Internet(cast.sites)
-    mail = MailServer({site.email: site for site in cast.sites if isinstance(site, MailboxOnly) and site.email})
+    mail = DemoMailServer({site.email: site for site in cast.sites if isinstance(site, MailboxOnly) and site.email})
     async with internet.open(), mail.open():
         for site in cast.sites:
             if isinstance(site, Redirector):
@@ -199,7 +199,7 @@ async def _act(client: Clients, stage: Stage, courses: Mapping[str, Course]) -> 
     await client.operations.post_text("/v1/hosts", scenarios.directory_csv(stage.cast.sites), content_type="text/csv")
     await client.operations.post("/v1/outbound", {"on": True})
     unrelated = [people.sighting(url, hashes) for url, hashes in stage.cast.unrelated]
-    await people.sight(client, [*unrelated, *_sightings(stage.cast.scenarios, Found.BEFORE)])
+    await people.sight(client, [*unrelated, *_sightings(stage.cast.scenarios, FoundTakedown.BEFORE)])
     claims: dict[str, str] = {}
 
     async def claim(scenario: Scenario, number: int) -> None:
@@ -209,11 +209,11 @@ async def _act(client: Clients, stage: Stage, courses: Mapping[str, Course]) -> 
     async with asyncio.TaskGroup() as group:
         for number, scenario in enumerate(stage.cast.scenarios, start=1):
             group.create_task(claim(scenario, number))
-    await people.sight(client, _sightings(stage.cast.scenarios, Found.SIGHTED))
-    await people.sight(client, _sightings(stage.cast.scenarios, Found.MADE_UP))
+    await people.sight(client, _sightings(stage.cast.scenarios, FoundTakedown.SIGHTED))
+    await people.sight(client, _sightings(stage.cast.scenarios, FoundTakedown.MADE_UP))
     for scenario in stage.cast.scenarios:
         for target in scenario.targets:
-            if target.found is Found.REPORTED and target.page is not None:
+            if target.found is FoundTakedown.REPORTED and target.page is not None:
                 await client.helpline_a.post("/v1/reports", {"url": scenario.site.url(target.page), "fetch": "now"})
     async with asyncio.TaskGroup() as group:
         for scenario in stage.cast.scenarios:
@@ -232,10 +232,10 @@ async def _withdraw(client: Clients, scenario: Scenario, claim_id: str) -> None:
 
 async def _sight_again(client: Clients, scenario: Scenario, site: UploadsAgain) -> None:
     await site.uploaded_again.wait()
-    await people.sight(client, _sightings([scenario], Found.SIGHTED))
+    await people.sight(client, _sightings([scenario], FoundTakedown.SIGHTED))
 
 
-def _sightings(among: Sequence[Scenario], found: Found) -> list[dict[str, Any]]:
+def _sightings(among: Sequence[Scenario], found: FoundTakedown) -> list[dict[str, Any]]:
     return [
         people.sighting(
             scenario.site.url(target.path),
@@ -267,7 +267,7 @@ class _Observer:
         self._stage = stage
         self._courses = courses
         self._watch = watch
-        self._register = judge.Register()
+        self._register = judge.RegisterState()
         self.takedowns = 0
 
     async def watch(self, screen: table.Screen, stop: asyncio.Event) -> None:

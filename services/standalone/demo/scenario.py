@@ -9,7 +9,7 @@ from services.standalone.demo.pictures import Hashes, Picture
 from services.standalone.demo.sites import Site
 
 
-class Found(StrEnum):
+class FoundTakedown(StrEnum):
     """How a target comes to be known."""
 
     SIGHTED = "sighted"
@@ -36,13 +36,13 @@ class End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class DemoTarget:
     """A URL of the scenario's site. `copy` None: nothing of the content is there."""
 
     path: str
     end: End
     copy: Picture | None = None
-    found: Found = Found.SIGHTED
+    found: FoundTakedown = FoundTakedown.SIGHTED
     page: str | None = None
     """The path of the page it is on."""
 
@@ -55,7 +55,7 @@ class Scenario:
     story: str
     site: Site
     original: Picture
-    targets: tuple[Target, ...]
+    targets: tuple[DemoTarget, ...]
     site_hears: frozenset[str] = frozenset({"demand.issued"})
     site_may_hear: frozenset[str] = frozenset({"demand.reminded", "demand.closed"})
     provider_hears: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from services.notifier.directory_file import render_csv
+from services.notifier.directory.csv_import import render_csv
 from services.standalone.demo import sites
 from services.standalone.demo.mailbox import MailboxOnly
 from services.standalone.demo.pictures import (
@@ -18,7 +18,7 @@ from services.standalone.demo.pictures import (
     mirrored,
     resized,
 )
-from services.standalone.demo.scenario import End, Found, Scenario, Target
+from services.standalone.demo.scenario import DemoTarget, End, FoundTakedown, Scenario
 from services.standalone.demo.sites import Provider, Site
 
 UNRELATED = 300
@@ -87,20 +87,20 @@ def directory_csv(all_sites: Iterable[Site]) -> str:
 # What each is made of
 
 
-def _copies(pixels: Pixels, end: End) -> tuple[Target, ...]:
+def _copies(pixels: Pixels, end: End) -> tuple[DemoTarget, ...]:
     """The same picture as it travels: re-encoded, smaller, in another format."""
     return (
-        Target(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=60), end=end),
-        Target(path="/m/2.webp", copy=encode(resized(pixels, 0.6), "WEBP", quality=75), end=end),
-        Target(path="/m/3.png", copy=encode(resized(pixels, 0.8), "PNG"), end=end),
+        DemoTarget(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=60), end=end),
+        DemoTarget(path="/m/2.webp", copy=encode(resized(pixels, 0.6), "WEBP", quality=75), end=end),
+        DemoTarget(path="/m/3.png", copy=encode(resized(pixels, 0.8), "PNG"), end=end),
     )
 
 
-def _one(pixels: Pixels, end: End, *, found: Found = Found.SIGHTED) -> tuple[Target, ...]:
-    return (Target(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=70), end=end, found=found),)
+def _one(pixels: Pixels, end: End, *, found: FoundTakedown = FoundTakedown.SIGHTED) -> tuple[DemoTarget, ...]:
+    return (DemoTarget(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=70), end=end, found=found),)
 
 
-def _with(site: Site, targets: tuple[Target, ...]) -> Site:
+def _with(site: Site, targets: tuple[DemoTarget, ...]) -> Site:
     site.pictures.update({target.path: target.copy for target in targets if target.copy is not None})
     return site
 
@@ -122,7 +122,7 @@ def _cooperative(seed: int) -> Scenario:
 
 def _mirror(seed: int) -> Scenario:
     pixels = draw(seed)
-    target = Target(path="/m/1.jpg", copy=encode(mirrored(pixels), "JPEG"), end=REMOVED)
+    target = DemoTarget(path="/m/1.jpg", copy=encode(mirrored(pixels), "JPEG"), end=REMOVED)
     return Scenario(
         name="mirrored",
         story="shows a mirrored copy",
@@ -223,7 +223,8 @@ def _uploads_again(seed: int) -> Scenario:
 
 def _redirects_inward(seed: int) -> Scenario:
     targets = tuple(
-        Target(path=path, end=End(state="held"), found=Found.MADE_UP) for path in ("/to-metadata.jpg", "/to-inside.jpg")
+        DemoTarget(path=path, end=End(state="held"), found=FoundTakedown.MADE_UP)
+        for path in ("/to-metadata.jpg", "/to-inside.jpg")
     )
     return Scenario(
         name="redirects-inward",
@@ -253,8 +254,12 @@ def _endpoint_gone(seed: int) -> Scenario:
 
 def _page(seed: int) -> Scenario:
     pixels = draw(seed)
-    target = Target(
-        path="/pictures/embedded.webp", copy=encode(pixels, "WEBP"), end=REMOVED, found=Found.REPORTED, page="/post/1"
+    target = DemoTarget(
+        path="/pictures/embedded.webp",
+        copy=encode(pixels, "WEBP"),
+        end=REMOVED,
+        found=FoundTakedown.REPORTED,
+        page="/post/1",
     )
     site = _with(Site(name="page"), (target,))
     site.pictures["/pictures/logo.png"] = encode(draw(seed + 500, width=160, height=120), "PNG")
@@ -299,8 +304,10 @@ def _hostile(seed: int) -> Scenario:
 
 
 def _lying_crawler(seed: int) -> Scenario:
-    nothing = Target(path="/never-there.jpg", end=End(state="removed", reason="not_found"), found=Found.MADE_UP)
-    other = Target(path="/other.jpg", end=End(state="held"), found=Found.MADE_UP)
+    nothing = DemoTarget(
+        path="/never-there.jpg", end=End(state="removed", reason="not_found"), found=FoundTakedown.MADE_UP
+    )
+    other = DemoTarget(path="/other.jpg", end=End(state="held"), found=FoundTakedown.MADE_UP)
     site = Site(name="lying-crawler")
     site.pictures[other.path] = encode(draw(seed + 500), "JPEG")
     return Scenario(
@@ -331,7 +338,7 @@ def _withdrawn(seed: int) -> Scenario:
 
 def _seen_before(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED, found=Found.BEFORE)
+    targets = _one(pixels, REMOVED, found=FoundTakedown.BEFORE)
     return Scenario(
         name="seen-before",
         story="seen before its content was confirmed",

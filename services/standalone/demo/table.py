@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.standalone.demo.judge import Course
-from services.standalone.watch import STATE_STYLES
+from services.standalone.terminal.watch import STATE_STYLES
 
 
 class Screen:

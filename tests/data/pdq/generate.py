@@ -171,7 +171,7 @@ def _modes(rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
 
 
 def rgb(picture: Image.Image) -> Array:
-    """uint8[height, width, 3], by the rules of `shared.pdq.to_rgb`."""
+    """uint8[height, width, 3], by the rules of `shared.media.pdq.to_rgb`."""
     values = np.asarray(picture)
     if picture.mode == "I;16":
         values = (values >> 8).astype(np.uint8)

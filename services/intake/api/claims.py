@@ -1,0 +1,169 @@
+"""`/v1/claims`: declare, confirm, withdraw, undo, read. Helpline staff, their own organisation's claims alone."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+
+from services.intake.api import views
+from services.intake.api.idempotency import answer_once, request_key
+from services.intake.api.minors import refuse_minors
+from services.intake.claims import steps
+from services.intake.domain.schemas import ClaimRequest, ConfirmationRequest, WithdrawalRequest
+from shared.access import audit
+from shared.access.auth import Helpline
+from shared.contracts.claims import ClaimState
+from shared.db.pool import Tx
+from shared.http.paging import Page, page_of
+from shared.http.problems import Invalid, NotFound
+from shared.process.metrics import CLAIMS
+from shared.service.runtime import Runtime
+
+CLOCKS_DIFFER_SECONDS = 300
+"""How far ahead of ours another's clock may be."""
+
+_LIST = """
+SELECT * FROM intake.claims
+WHERE organisation_id = %(organisation)s
+  AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(case_ref)s::text IS NULL OR case_ref = %(case_ref)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (created_at, claim_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY created_at DESC, claim_id DESC LIMIT %(limit)s
+"""
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of claims."""
+    routes = APIRouter(prefix="/v1/claims", tags=["claims"])
+    policy = runtime.policy
+    case_ref_form = re.compile(runtime.settings.case_ref_pattern)
+
+    def check(asked: ClaimRequest) -> None:
+        if case_ref_form.fullmatch(asked.case_ref) is None:
+            raise Invalid("not the form of a case reference here", pointer="#/case_ref")
+        if len(asked.fingerprints) > policy.fingerprints_per_claim:
+            raise Invalid(f"at most {policy.fingerprints_per_claim}", pointer="#/fingerprints")
+        now = runtime.clock()
+        if (asked.declaration.declared_at - now).total_seconds() > CLOCKS_DIFFER_SECONDS:
+            raise Invalid("in the future", pointer="#/declaration/declared_at")
+        if asked.demands_not_before and asked.demands_not_before > now + policy.demands_not_before_max:
+            hours = policy.demands_not_before_max.total_seconds() / 3600
+            raise Invalid(f"at most {hours:g} hours from now", pointer="#/demands_not_before")
+
+    @routes.post("", status_code=201, dependencies=[Depends(refuse_minors)])
+    async def declare(principal: Helpline, request: Request, asked: ClaimRequest) -> JSONResponse:
+        """Declare, for one case, that a content is NCII. Another person of the organisation has to confirm it."""
+        check(asked)
+        key = await request_key(request, principal, runtime.keys, required=True)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            declared = await steps.declare(tx, principal, asked)
+            return {
+                "claim_id": str(declared.claim_id),
+                "content_id": str(declared.content_id),
+                "state": ClaimState.AWAITING_CONFIRMATION.value,
+            }
+
+        answer = await answer_once(runtime.database, key, change, status=201)
+        CLAIMS.labels("declared").inc()
+        return answer
+
+    @routes.post("/{claim_id}/confirmation")
+    async def confirm(
+        principal: Helpline, request: Request, claim_id: UUID, asked: ConfirmationRequest
+    ) -> JSONResponse:
+        """A second person looked: from here on the content is in the register."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            await steps.confirm(tx, principal, claim_id, asked.assurance, now=runtime.clock(), policy=policy)
+            return await view(tx, principal, claim_id)
+
+        answer = await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
+        CLAIMS.labels("confirmed").inc()
+        return answer
+
+    @routes.post("/{claim_id}/withdrawal")
+    async def withdraw(principal: Helpline, request: Request, claim_id: UUID, asked: WithdrawalRequest) -> JSONResponse:
+        """Withdraw: suspended at once, erased after the time to undo, or at a second person's word."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            undo_within = policy.scaled(policy.withdrawal_undo)
+            await steps.withdraw(tx, principal, claim_id, asked.reason, undo_within=undo_within)
+            return await view(tx, principal, claim_id)
+
+        return await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
+
+    @routes.post("/{claim_id}/withdrawal/undo")
+    async def undo(principal: Helpline, request: Request, claim_id: UUID) -> JSONResponse:
+        """Take a withdrawal back while it is not final."""
+        key = await request_key(request, principal, runtime.keys, required=False)
+
+        async def change(tx: Tx) -> dict[str, Any]:
+            await steps.undo_withdrawal(tx, principal, claim_id)
+            return await view(tx, principal, claim_id)
+
+        return await answer_once(runtime.database, key, change, shown_again=partial(read_again, principal))
+
+    @routes.get("")
+    async def list_claims(
+        principal: Helpline,
+        page: Page,
+        case_ref: Annotated[str | None, Query(max_length=64)] = None,
+        state: ClaimState | None = None,
+    ) -> dict[str, Any]:
+        """The organisation's claims, newest first. With `case_ref` this reads the case, and is audited as that."""
+        async with runtime.database.transaction() as tx:
+            cursor = await tx.execute(
+                _LIST,
+                {
+                    "organisation": principal.organisation_id,
+                    "state": state.value if state else None,
+                    "case_ref": case_ref,
+                    **page.parameters(),
+                },
+            )
+            rows = await cursor.fetchall()
+            shown = rows[: page.limit]
+            if case_ref is None:
+                items = [await views.claim_summary(tx, row) for row in shown]
+            else:
+                items = [await views.claim_view(tx, row) for row in shown]
+                for row in shown:
+                    await audit.record(
+                        tx, principal, action="case.read", object_kind="claim", object_id=row["claim_id"]
+                    )
+        return page_of(rows, items, page, lambda row: (row["created_at"], row["claim_id"]))
+
+    @routes.get("/{claim_id}")
+    async def read(principal: Helpline, claim_id: UUID) -> dict[str, Any]:
+        """One claim, with its case reference: audited."""
+        async with runtime.database.transaction() as tx:
+            found = await view(tx, principal, claim_id)
+            await audit.record(tx, principal, action="case.read", object_kind="claim", object_id=claim_id)
+        return found
+
+    return routes
+
+
+async def read_again(principal: Helpline, tx: Tx, answer: dict[str, Any]) -> None:
+    """A stored answer is given again; after a withdrawal it holds no case any more."""
+    if "case_ref" in answer:
+        await audit.record(tx, principal, action="case.read", object_kind="claim", object_id=answer["claim_id"])
+
+
+async def view(tx: Tx, principal: Helpline, claim_id: UUID) -> dict[str, Any]:
+    """The claim as its organisation sees it. Raises NotFound."""
+    cursor = await tx.execute(
+        "SELECT * FROM intake.claims WHERE claim_id = %s AND organisation_id = %s",
+        (claim_id, principal.organisation_id),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("your organisation has no such claim")
+    return await views.claim_view(tx, row)

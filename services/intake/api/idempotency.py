@@ -1,0 +1,131 @@
+"""`Idempotency-Key`: the same key and body get the same answer; another body is refused. Only keyed digests are kept.
+
+The row is written in the transaction of the change itself: either both stand, or neither. A second request that comes while
+the first is under way waits on the row and then gets its answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from psycopg.types.json import Json
+
+from shared.access.auth import Principal
+from shared.access.keyring import KeyRing
+from shared.db.pool import Database, Tx
+from shared.http.problems import Invalid, KeyReused
+
+HEADER = "Idempotency-Key"
+MAX_KEY_CHARACTERS = 255
+
+_CLAIM_KEY = """
+INSERT INTO intake.idempotency (key_digest, body_digest) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1 AS fresh
+"""
+_STORED = "SELECT body_digest, status, answer, created_at FROM intake.idempotency WHERE key_digest = %s"
+_STORE = "UPDATE intake.idempotency SET status = %s, answer = %s WHERE key_digest = %s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """Digests of (organisation, person, key) and of (method, path, body), under the `idempotency` key."""
+
+    key_digest: bytes
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """What was answered, and when. `answer` None: only that the request was done is kept."""
+
+    status: int | None
+    answer: Any
+    created_at: datetime
+
+
+async def request_key(request: Request, principal: Principal, keys: KeyRing, *, required: bool) -> RequestKey | None:
+    """The digests of this request; None where no key was given. Raises Invalid where one is required, or it is too long."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        if required:
+            raise Invalid(f"the header {HEADER} is needed here")
+        return None
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        raise Invalid(f"the header {HEADER} has 1 to {MAX_KEY_CHARACTERS} characters")
+    # Of the person: a second person's word is another request, whatever key and body it comes with.
+    whose = f"{principal.organisation_id}\n{principal.person_id}"
+    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    return RequestKey(
+        key_digest=_digest(keys, "key", whose.encode() + b"\n" + key.encode()),
+        body_digest=_digest(keys, "body", asked),
+    )
+
+
+async def answer_once(
+    database: Database,
+    key: RequestKey | None,
+    change: Callable[[Tx], Awaitable[dict[str, Any]]],
+    *,
+    status: int = 200,
+    shown_again: Callable[[Tx, dict[str, Any]], Awaitable[None]] | None = None,
+) -> JSONResponse:
+    """Do `change` in one transaction and answer with what it returns; for a known key give the stored answer instead, after
+    `shown_again` with it: what a person reads of a case is audited, also where nothing changes.
+
+    Raises KeyReused when the key came with another body. A change that raises leaves nothing, the key neither.
+    """
+    async with database.transaction() as tx:
+        if key is not None:
+            stored = await claim_key(tx, key)
+            if stored is not None:
+                if shown_again is not None:
+                    await shown_again(tx, stored.answer)
+                return JSONResponse(stored.answer, status_code=stored.status or status)
+        answer = await change(tx)
+        if key is not None:
+            await tx.execute(_STORE, (status, Json(answer), key.key_digest))
+    return JSONResponse(answer, status_code=status)
+
+
+async def claim_key(tx: Tx, key: RequestKey) -> StoredAnswer | None:
+    """None when the key is new (and now taken by this transaction), else what is stored. Raises KeyReused."""
+    cursor = await tx.execute(_CLAIM_KEY, (key.key_digest, key.body_digest))
+    if await cursor.fetchone() is not None:
+        return None
+    return await stored_answer(tx, key)
+
+
+async def stored_answer(tx: Tx, key: RequestKey) -> StoredAnswer | None:
+    """What is stored for this key. Raises KeyReused when it came with another body."""
+    row = await (await tx.execute(_STORED, (key.key_digest,))).fetchone()
+    if row is None:
+        return None
+    if not hmac.compare_digest(bytes(row["body_digest"]), key.body_digest):
+        raise KeyReused("send the same body again, or take a new key")
+    return StoredAnswer(status=row["status"], answer=row["answer"], created_at=row["created_at"])
+
+
+def documented(routes: APIRouter) -> APIRouter:
+    """The same routes; the description of each POST names the header."""
+    for route in routes.routes:
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
+            header = {
+                "name": HEADER,
+                "in": "header",
+                "required": route.path == "/v1/claims",
+                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
+                "description": "The same key and body get the same answer for 7 days; another body is refused (422).",
+            }
+            route.openapi_extra = {**(route.openapi_extra or {}), "parameters": [header]}
+    return routes
+
+
+def _digest(keys: KeyRing, purpose: str, text: bytes) -> bytes:
+    return hmac.new(keys.idempotency, purpose.encode() + b"\n" + text, hashlib.sha256).digest()

@@ -1,0 +1,178 @@
+"""`POST /v1/sightings`: a 2xx says that the log has acknowledged what was accepted. No table, no outbox in between.
+
+A JSON array is answered item by item; a stream of lines (NDJSON), of any length, with counts and its first refusals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+
+from services.intake.api.idempotency import RequestKey, claim_key, request_key, stored_answer
+from services.intake.domain.schemas import SightingRequest
+from services.intake.domain.sightings import SightingRefusal, batched, parse_sighting
+from services.intake.sightings.ndjson import Tally, take_lines
+from services.intake.sightings.publisher import LogWriter
+from shared.access.auth import Crawler, Principal, still_valid
+from shared.contracts.sightings import Sighting
+from shared.contracts.topics import SIGHTINGS
+from shared.db.pool import Database
+from shared.errors import Transient
+from shared.http.ndjson import LinesRoute, schema_of_lines
+from shared.http.problems import Invalid, Unauthenticated, problem_response
+from shared.process.metrics import SIGHTINGS as SIGHTINGS_COUNTED
+from shared.service.runtime import Runtime
+
+SOURCE = "intake"
+
+_LINES_ANSWER = {
+    "lines": {"type": "integer", "description": "All lines, blank ones too."},
+    "accepted": {"type": "integer"},
+    "refused": {"type": "integer"},
+    "refusals": {
+        "type": "array",
+        "maxItems": 1000,
+        "items": {
+            "type": "object",
+            "properties": {
+                "line": {"type": "integer", "description": "From 1."},
+                "pointer": {"type": "string", "description": "JSON Pointer within the line."},
+                "detail": {"type": "string"},
+            },
+        },
+    },
+}
+
+_KEY_LOOKED_AT_SECONDS = 10.0
+"""A stream may go on for hours: a key revoked meanwhile ends it."""
+
+
+def lines_router(runtime: Runtime, writer: LogWriter) -> APIRouter:
+    """The stream of lines. To be included before `router`: it takes its media type alone."""
+    routes = APIRouter(prefix="/v1", tags=["sightings"], route_class=LinesRoute)
+
+    @routes.post("/sightings", include_in_schema=False)
+    async def post_lines(principal: Crawler, request: Request) -> Response:
+        """A sighting a line, each accepted or refused by itself. No `Idempotency-Key`: a sighting sent again is the same one."""
+        return await _take_lines(runtime, writer, principal, request)
+
+    return routes
+
+
+def router(runtime: Runtime, writer: LogWriter) -> APIRouter:
+    """An array of sightings."""
+    routes = APIRouter(prefix="/v1", tags=["sightings"])
+
+    @routes.post("/sightings", openapi_extra=schema_of_lines(SightingRequest, _LINES_ANSWER))
+    async def post_sightings(principal: Crawler, request: Request, items: list[Any]) -> JSONResponse:
+        """Up to 1,000 sightings, each accepted or refused by itself. The answer's items stand in the order of the request's.
+
+        As `application/x-ndjson`, a sighting a line, a request may have any length. Its answer comes when the log has acknowledged
+        all that was accepted: how many `lines`, `accepted`, `refused`, and the first 1,000 `refusals`. A line over 64 KiB is refused by
+        itself. Sending all of it again is harmless. A 503 or 401 on the way says after how many `lines` all was settled.
+        """
+        if len(items) > runtime.policy.sightings_per_request:
+            raise Invalid(f"at most {runtime.policy.sightings_per_request} sightings", pointer="#")
+        now = runtime.clock()
+        key = await request_key(request, principal, runtime.keys, required=False)
+        done_at = await _already_done(runtime.database, key)
+        parsed = [parse_sighting(item, organisation_id=principal.organisation_id, now=done_at or now) for item in items]
+        if done_at is None:
+            await _publish(writer, [one for one in parsed if isinstance(one, Sighting)], now)
+            await _remember(runtime.database, key)
+        return JSONResponse({"items": [_answer(index, one) for index, one in enumerate(parsed)]})
+
+    return routes
+
+
+async def _take_lines(runtime: Runtime, writer: LogWriter, principal: Principal, request: Request) -> Response:
+    tally = Tally()
+
+    async def publish(sightings: list[Sighting]) -> None:
+        await _publish(writer, sightings, runtime.clock())
+
+    try:
+        await take_lines(
+            _while_valid(runtime.database, principal, request.stream()),
+            tally,
+            max_line_bytes=runtime.policy.sighting_line_max_bytes,
+            organisation_id=principal.organisation_id,
+            clock=runtime.clock,
+            publish=publish,
+        )
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody is there to read it; what was acknowledged stays
+    except Unauthenticated as error:
+        return problem_response(401, error.title, kind=error.kind, detail=error.detail, lines=tally.lines)
+    except Transient as error:
+        after = {"Retry-After": str(int(error.after_seconds or 1))}
+        return problem_response(
+            503,
+            "Not available just now.",
+            detail=error.title,
+            headers=after,
+            lines=tally.lines,
+            accepted=tally.accepted,
+        )
+    finally:
+        SIGHTINGS_COUNTED.labels("refused").inc(tally.refused)
+    return JSONResponse(asdict(tally))
+
+
+async def _while_valid(database: Database, principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, as long as the key is not revoked. Raises Unauthenticated."""
+    looked_at = time.monotonic()
+    async for chunk in chunks:
+        if time.monotonic() - looked_at > _KEY_LOOKED_AT_SECONDS:
+            if not await still_valid(database, principal):
+                raise Unauthenticated("this key is revoked")
+            looked_at = time.monotonic()
+        yield chunk
+
+
+async def _publish(writer: LogWriter, sightings: list[Sighting], now: datetime) -> None:
+    """Raises LogUnavailable (503): nothing is promised, the crawler sends again and each sighting keeps its id."""
+    if sightings:
+        partitions = await writer.partitions_of(SIGHTINGS.name)
+        await writer.publish(batched(sightings, partitions=partitions, source=SOURCE, now=now))
+    SIGHTINGS_COUNTED.labels("accepted").inc(len(sightings))
+
+
+async def _already_done(database: Database, key: RequestKey | None) -> datetime | None:
+    """When a request of this key and body was done. Its answer is computed again, not stored: it follows from the body.
+
+    Raises KeyReused.
+    """
+    if key is None:
+        return None
+    async with database.transaction() as tx:
+        stored = await stored_answer(tx, key)
+    return None if stored is None else stored.created_at
+
+
+async def _remember(database: Database, key: RequestKey | None) -> None:
+    if key is not None:
+        async with database.transaction() as tx:
+            await claim_key(tx, key)
+
+
+def _answer(index: int, one: Sighting | SightingRefusal) -> dict[str, Any]:
+    if isinstance(one, Sighting):
+        return {"index": index, "sighting_id": str(one.sighting_id)}
+    SIGHTINGS_COUNTED.labels("refused").inc()
+    return {
+        "index": index,
+        "problem": {
+            "type": Invalid.kind,
+            "title": Invalid("").title,
+            "status": Invalid.status,
+            "errors": [{"pointer": pointer, "detail": detail} for pointer, detail in one.errors],
+        },
+    }

@@ -1,0 +1,192 @@
+"""Suspending and resuming a content, and adding fingerprints to it. Each in its caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from services.intake.claims import negative_list, store
+from services.intake.domain.claims import (
+    ClaimFacts,
+    Hold,
+    SamePerson,
+    WrongState,
+    check_confirmation,
+    claim_assurance,
+)
+from services.intake.domain.schemas import VariantsRequest
+from shared.access import audit
+from shared.access.auth import Principal, Role, hold_key
+from shared.contracts.claims import ClaimState
+from shared.contracts.content import Assurance, ContentState
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.topics import DECISIONS
+from shared.db.pool import Row, Tx
+from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
+from shared.outbox import outbox
+from shared.policy import Policy
+
+DECISIONS_GROUP = "intake-decisions"
+POSSIBLE_MINOR = "possible_minor"
+
+_LIVE_CLAIM = """
+SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state = ANY (%s) LIMIT 1
+"""
+
+_CONFIRM_VARIANT = """
+UPDATE intake.variants SET confirmed_by = %s, confirmed_key = %s, confirmed_assurance = %s, confirmed_at = now(),
+    assurance = %s
+WHERE variant_id = %s
+"""
+
+
+_READS = ["awaiting_confirmation", "confirmed", "withdrawing"]
+_DECIDES = ["confirmed", "withdrawing"]
+
+
+async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide: bool = False) -> UUID:
+    """The content somebody means. Raises NotFound.
+
+    Helpline staff name it by their organisation's alias and need a claim of theirs on it that is not withdrawn, and
+    `to_decide` over it one that two people stood behind: one person who declares a known fingerprint has no say. Operations
+    staff name it by the id takedowns carry, or by their own organisation's alias.
+    """
+    content_id = await store.content_of_alias(tx, shown_id, principal.organisation_id)
+    if principal.role is Role.OPERATIONS:
+        asked = content_id or shown_id
+        found = await (await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s", (asked,))).fetchone()
+        if found is not None:
+            return asked
+    elif content_id is not None:
+        states = _DECIDES if to_decide else _READS
+        live = await (await tx.execute(_LIVE_CLAIM, (content_id, principal.organisation_id, states))).fetchone()
+        if live is not None:
+            return content_id
+    raise NotFound("there is no such content for you")
+
+
+async def suspend(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
+    """Hold the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
+    await hold(tx, content_id, Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON)
+    await tell_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
+    await audit.record(tx, principal, action="content.suspended", object_kind="content", object_id=content_id)
+
+
+async def hold(tx: Tx, content_id: UUID, asked: Hold) -> None:
+    """Suspend for this reason; `possible_minor` stays what it is under any other."""
+    async with store.changing(tx, content_id) as content:
+        await store.hold(tx, content, asked)
+
+
+async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
+    """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` and `key` by anybody but operations."""
+    async with store.changing(tx, content_id) as content:
+        if content.hold is None:
+            raise Conflict("nobody suspended this content")
+        if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
+            raise Forbidden("what may depict a minor, or rests on a revoked key, is resumed by operations staff alone")
+        await store.release(tx, content)
+    await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
+    await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
+
+
+async def add_variants(
+    tx: Tx, principal: Principal, content_id: UUID, asked: VariantsRequest, *, policy: Policy
+) -> tuple[UUID, UUID]:
+    """Fingerprints for a confirmed claim, which wait for another person; (variant id, claim id).
+
+    Raises NotFound, Conflict (the claim is not confirmed, or has them all), Invalid (too many, or near a known
+    harmless one).
+    """
+    await hold_key(tx, principal)
+    await store.one_at_a_time(tx)
+    await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
+    content = await store.lock_content(tx, content_id)
+    if content is None or content.facts.state is ContentState.WITHDRAWN:
+        raise NotFound("there is no such content for you")
+    claim = _claim_to_extend(content.claims, principal.organisation_id, asked.claim_id)
+    if len(claim.fingerprints) + len(asked.fingerprints) > policy.fingerprints_per_claim:
+        raise Invalid(f"a claim has at most {policy.fingerprints_per_claim}", pointer="#/fingerprints")
+    variant_id = uuid4()
+    await tx.execute(
+        "INSERT INTO intake.variants (variant_id, claim_id, added_by, added_key, added_assurance)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (variant_id, claim.claim_id, principal.person_id, principal.key_id, asked.assurance.value),
+    )
+    if not await store.add_fingerprints(tx, claim.claim_id, asked.fingerprints, variant_id=variant_id):
+        raise Conflict("the claim has these fingerprints already")
+    await audit.record(tx, principal, action="variant.added", object_kind="claim", object_id=claim.claim_id)
+    return variant_id, claim.claim_id
+
+
+async def confirm_variants(
+    tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID, assurance: Assurance
+) -> None:
+    """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
+    await hold_key(tx, principal)
+    async with store.changing(tx, content_id) as content:
+        row = await _own_variant(tx, principal, content_id, variant_id)
+        if row["claim_state"] != ClaimState.CONFIRMED:
+            raise Conflict(f"the claim is {row['claim_state']}.")
+        try:
+            state = ClaimState.CONFIRMED if row["confirmed_by"] else ClaimState.AWAITING_CONFIRMATION
+            check_confirmation(state=state, declared_by=row["added_by"], person_id=principal.person_id)
+        except WrongState:
+            raise Conflict("these are confirmed already") from None
+        except SamePerson as error:
+            raise Forbidden(str(error)) from None
+        weaker = claim_assurance(Assurance(row["added_assurance"]), assurance)
+        await tx.execute(
+            _CONFIRM_VARIANT, (principal.person_id, principal.key_id, assurance.value, weaker.value, variant_id)
+        )
+        if row["distrusted"]:  # as if the key had been revoked after it
+            await store.hold(tx, content, Hold.KEY)
+    await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
+
+
+def _claim_to_extend(claims: tuple[ClaimFacts, ...], organisation_id: str, claim_id: UUID | None) -> ClaimFacts:
+    own = [claim for claim in claims if claim.organisation_id == organisation_id]
+    if claim_id is not None:
+        own = [claim for claim in own if claim.claim_id == claim_id]
+    if not own:
+        raise NotFound("your organisation has no such claim on this content")
+    for claim in own:
+        if claim.state is ClaimState.CONFIRMED:
+            return claim
+    raise Conflict("variants are added to a confirmed claim")
+
+
+async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID) -> Row:
+    cursor = await tx.execute(
+        "SELECT v.*, c.state AS claim_state,"
+        " EXISTS (SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id = v.added_key) AS distrusted"
+        " FROM intake.variants v JOIN intake.claims c USING (claim_id)"
+        " WHERE v.variant_id = %s AND c.content_id = %s AND c.organisation_id = %s",
+        (variant_id, content_id, principal.organisation_id),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("your organisation has no such variants on this content")
+    return row
+
+
+async def tell_decision(
+    tx: Tx, principal: Principal, content_id: UUID, kind: DecisionKind, *, reason: str, now: datetime
+) -> None:
+    """Tell the others. Marked as handled by us in the same breath: read back later it must not undo what came after it."""
+    content = await store.lock_content(tx, content_id)
+    if content is None or content.revision == 0:
+        return  # nobody else knows this content
+    decision = DecisionTaken(
+        decision_id=uuid4(),
+        kind=kind,
+        content_id=content_id,
+        person_id=principal.person_id,
+        organisation_id=principal.organisation_id,
+        reason=reason,
+        decided_at=now,
+    )
+    await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(decision.decision_id))
+    await outbox.put(
+        tx, store.SCHEMA_NAME, DECISIONS, key=str(content_id), event=decision, event_id=decision.decision_id
+    )

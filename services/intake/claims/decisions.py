@@ -1,0 +1,58 @@
+"""Reads `takedown.decisions`: suspensions and resumptions of a content that others decided (a host's `possible_minor`, operations)."""
+
+from __future__ import annotations
+
+import structlog
+
+from services.intake.claims import store
+from services.intake.claims.actors import decider
+from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
+from services.intake.domain.claims import Hold
+from shared.access import audit
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.event import Envelope
+from shared.db.pool import Database, Tx
+from shared.log.port import Record
+from shared.outbox import outbox
+
+log = structlog.get_logger()
+
+HOST_PREFIX = "host:"
+"""How a decision names a recipient in a person's place."""
+
+
+class DecisionsHandler:
+    """Applies each decision once; our own are marked as handled where they were made."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self, envelope: Envelope, _: Record) -> None:
+        if isinstance(envelope.event, DecisionTaken):
+            await self.apply_once(envelope.event)
+
+    async def apply_once(self, event: DecisionTaken) -> None:
+        """Apply a decision that suspends or resumes a content; any other, and one already handled, changes nothing."""
+        if event.content_id is None or event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+            return
+        async with self._database.transaction() as tx:
+            if await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
+                await self._apply(tx, event)
+
+    async def _apply(self, tx: Tx, event: DecisionTaken) -> None:
+        assert event.content_id is not None
+        before = await store.lock_content(tx, event.content_id)
+        if before is None:
+            return  # erased meanwhile
+        if event.kind is DecisionKind.SUSPEND:
+            action = "content.suspended"
+            await store.hold(tx, before, Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON)
+        elif event.person_id.startswith(HOST_PREFIX):
+            log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
+            return
+        else:
+            action = "content.resumed"
+            await store.release(tx, before)
+        await store.settle(tx, before)
+        who = decider(event.person_id, event.organisation_id)
+        await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)

@@ -1,0 +1,259 @@
+"""What intake is asked, parsed once at the edge. Texts of errors name fields and rules, never a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from services.intake.domain.jurisdictions import parse_jurisdiction
+from shared.contracts.claims import WithdrawalReason
+from shared.contracts.content import Assurance
+from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
+from shared.urls import BadUrl, UrlKey, canonical, parse_url
+
+Items = TypeVar("Items", bound=tuple[object, ...])
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No moment anybody tells us is before it. In UTC the year 1 of another zone has no year, and a row that holds it is never read."""
+
+MAX_SEEN_FINGERPRINTS = 20
+"""Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
+
+
+def parse_domain(text: str) -> str:
+    """A domain name, lower-case punycode. Raises ValueError for an address, a URL or a name with a port."""
+    name = text.strip().lower().rstrip(".")
+    try:
+        parsed = parse_url(f"https://{name}/")
+    except BadUrl:
+        raise ValueError("not a domain name") from None
+    if parsed.host_is_address or "." not in parsed.host or parsed.href != f"https://{parsed.host}/":
+        raise ValueError("not a domain name")
+    return parsed.host
+
+
+def _checked_url(url: str) -> str:
+    canonical(url)  # raises BadUrl, a ValueError that names the rule alone
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedUrl:
+    """A URL as it was given, with its key: worked out once."""
+
+    url: str
+    key: UrlKey
+
+
+def _keyed(url: str) -> KeyedUrl:
+    return KeyedUrl(url, canonical(url))
+
+
+def _known_to_calendars(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        raise ValueError(f"before {EARLIEST.year}")
+    return moment
+
+
+def _true(value: bool) -> bool:
+    if not value:
+        raise ValueError("must be declared true")
+    return value
+
+
+def _some(values: Items) -> Items:
+    # Not pydantic's min_length: it counts the good items alone, and so reports a bad one twice.
+    if not values:
+        raise ValueError("at least one is needed")
+    return values
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+Domain = Annotated[str, AfterValidator(parse_domain)]
+Jurisdiction = Annotated[str, AfterValidator(parse_jurisdiction)]
+MediaUrl = Annotated[str, AfterValidator(_checked_url)]
+MediaUrlToKey = Annotated[
+    KeyedUrl,
+    GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(_keyed, core_schema.str_schema())),
+]
+Moment = Annotated[AwareDatetime, AfterValidator(_known_to_calendars)]
+DeclaredTrue = Annotated[bool, AfterValidator(_true)]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class Request(BaseModel):
+    """A part of a request: frozen, and a field nobody knows is an error, for it may be a misspelt one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GivenFingerprint(Request):
+    """A fingerprint of claimed content. Refused: malformed, degenerate, of a PDQ quality below 50."""
+
+    algorithm: Literal["pdq", "md5", "sha1", "sha256"]
+    value: Annotated[str, StringConstraints(max_length=128)]
+    quality: Annotated[int, Field(ge=0, le=100)] | None = None
+    origin: Literal["original", "variant"] = "original"
+    max_distance: Annotated[int, Field(ge=0, le=PDQ_MAX_DISTANCE)] | None = None
+    """PDQ alone: what is further away is told, and not acted on. None: 31 bits."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.parsed()
+        if self.max_distance is not None and self.algorithm != "pdq":
+            raise ValueError(f"only pdq has a max_distance, {self.algorithm} agrees when equal")
+        return self
+
+    def parsed(self) -> Fingerprint:
+        """Raises BadFingerprint (a ValueError)."""
+        return parse_fingerprint(
+            self.algorithm, self.value, self.quality, origin=self.origin, min_quality=PDQ_MIN_QUALITY
+        )
+
+
+class SeenFingerprintGiven(Request):
+    """A fingerprint of seen media, in its orientation. A low quality is taken: its matches are guarded."""
+
+    algorithm: Literal["pdq", "md5", "sha1", "sha256"]
+    value: Annotated[str, StringConstraints(max_length=128)]
+    quality: Annotated[int, Field(ge=0, le=100)] | None = None
+    orientation: str = "identity"
+    _parsed: Fingerprint = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self._parsed = parse_fingerprint(self.algorithm, self.value, self.quality, orientation=self.orientation)
+        return self
+
+    def parsed(self) -> Fingerprint:
+        """The fingerprint that was given."""
+        return self._parsed
+
+
+class Declaration(Request):
+    """What the claimant declares. Every statement must be true; `text_version` names the wording that was read to them."""
+
+    intimate: DeclaredTrue
+    non_consensual: DeclaredTrue
+    true_and_good_faith: DeclaredTrue
+    depicts_minor: Literal["no"]
+    synthetic: bool
+    declared_as: Literal["subject", "authorised_representative", "legal_guardian"]
+    authority_recorded: bool = False
+    declared_at: Moment
+    text_version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _with_authority(self) -> Self:
+        if self.declared_as != "subject" and not self.authority_recorded:
+            raise ValueError("authority_recorded must be true for anybody but the subject")
+        return self
+
+
+class ClaimRequest(Request):
+    """`POST /v1/claims`."""
+
+    case_ref: Annotated[str, StringConstraints(max_length=64)]
+    fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
+    declaration: Declaration
+    assurance: Assurance
+    subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20), AfterValidator(_each_once)] = ()
+    do_not_contact: Annotated[tuple[Domain, ...], Field(max_length=200), AfterValidator(_each_once)] = ()
+    demands_not_before: Moment | None = None
+
+
+class ConfirmationRequest(Request):
+    """`POST /v1/claims/{id}/confirmation`, and the same of variants."""
+
+    assurance: Assurance
+
+
+class WithdrawalRequest(Request):
+    """`POST /v1/claims/{id}/withdrawal`."""
+
+    reason: WithdrawalReason
+
+
+class SuspensionRequest(Request):
+    """`POST /v1/content/{id}/suspension|resumption`. `possible_minor` is the one reason with consequences of its own."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "person"
+
+
+class VariantsRequest(Request):
+    """`POST /v1/content/{id}/fingerprints`. `claim_id` None: the organisation's oldest confirmed claim on the content."""
+
+    fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
+    assurance: Assurance
+    claim_id: UUID | None = None
+
+
+class NegativeEntryRequest(Request):
+    """`POST /v1/negative-list`. A blank image has a low quality, so none is asked for. `reason`: what it is of, without a URL."""
+
+    algorithm: Literal["pdq", "md5", "sha1", "sha256"]
+    value: Annotated[str, StringConstraints(max_length=128)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.parsed()
+        return self
+
+    def parsed(self) -> Fingerprint:
+        """Raises BadFingerprint (a ValueError)."""
+        return parse_fingerprint(self.algorithm, self.value)
+
+
+class SightingRequest(Request):
+    """One sighting of `POST /v1/sightings`."""
+
+    media_url: MediaUrlToKey
+    page_url: MediaUrl | None = None
+    seen_at: Moment
+    source: Word
+    fingerprints: Annotated[
+        tuple[SeenFingerprintGiven, ...], Field(max_length=MAX_SEEN_FINGERPRINTS), AfterValidator(_some)
+    ]
+
+
+class ReportRequest(Request):
+    """`POST /v1/reports`. `asserted`: a person looked and says that this URL shows the content."""
+
+    url: MediaUrl
+    case_ref: Annotated[str, StringConstraints(max_length=64)] | None = None
+    content_id: UUID | None = None
+    asserted: bool = False
+    fetch: Literal["now", "never"] = "now"
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if self.asserted and self.content_id is None:
+            raise ValueError("asserted needs the content_id the URL is said to show")
+        if self.fetch == "never" and not self.asserted:
+            raise ValueError("fetch may be never for an asserted report alone: there is nothing else to do with it")
+        return self
+
+
+def depicts_minor_said(body: Any) -> bool:
+    """True when a claim's body says anything but `no` to `depicts_minor` (missing is a missing field, not an answer)."""
+    declaration = body.get("declaration") if isinstance(body, dict) else None
+    return isinstance(declaration, dict) and "depicts_minor" in declaration and declaration["depicts_minor"] != "no"

@@ -1,0 +1,169 @@
+"""The erasure worker: does on the log what `orders.py` ordered, and forgets the order when the log has acknowledged.
+
+First every URL is told to the matchers (`takedown.url_erased.v1`, in the order of its sightings) and what the log itself can
+clear is cleared: sightings of the URL, match records of the content. `ERASURE_TOLD_FOR` later the telling is cleared too, for it names
+the URL. Kafka cannot clear records: there retention alone ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import structlog
+
+from services.intake.erasure import orders
+from services.intake.sightings.publisher import LogWriter
+from shared.contracts.event import data_of, headers_of, json_bytes
+from shared.contracts.sightings import ERASURE_TOLD_FOR, UrlErased
+from shared.contracts.topics import MATCHES, SIGHTINGS
+from shared.db.pool import Row
+from shared.errors import Transient
+from shared.ids import deterministic_id, timestamp
+from shared.log.port import OutgoingRecord
+from shared.service.runtime import Runtime
+
+log = structlog.get_logger()
+
+_BATCH = 200
+_POLL_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
+
+_ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %(limit)s"
+_TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
+_DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS NULL OR told_at IS NOT NULL)"
+# Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
+# that was away would never hear of it.
+_OVER = """
+SELECT * FROM intake.erasures AS e WHERE told_at < clock_timestamp() - %(told_for)s::interval AND NOT EXISTS (
+    SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
+    AND (younger.told_at IS NULL OR younger.told_at >= clock_timestamp() - %(told_for)s::interval))
+ORDER BY erasure_id LIMIT %(limit)s
+"""
+
+Rewrite = Callable[[bytes], bytes | None]
+
+
+class ErasureWorker:
+    """`run` it as a task. Steps are the same a second time, so it may die anywhere."""
+
+    def __init__(self, runtime: Runtime, writer: LogWriter) -> None:
+        self._runtime = runtime
+        self._writer = writer
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        with self._runtime.wakeups.subscribe(orders.CHANNEL) as woken:
+            while True:
+                try:
+                    done = await self._tell() + await self._forget()
+                except Transient as error:
+                    log.warning("erasure.interrupted", error=type(error).__name__)
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                if not done:
+                    await woken.wait(_POLL_SECONDS)
+
+    async def _tell(self) -> int:
+        """Tell the matchers, clear sightings and matches. Returns how many orders were done."""
+        rows = await self._rows(_ORDERED, {"limit": _BATCH})
+        if not rows:
+            return 0
+        url_keys = {(row["url_key"], row["key_version"]) for row in rows if row["url_key"] is not None}
+        await self._writer.publish([await self._telling(*one) for one in sorted(url_keys)])
+        await self._clear_sightings({url_key for url_key, _ in url_keys})
+        await self._clear_matches({str(row["content_id"]) for row in rows})
+        numbers = [row["erasure_id"] for row in rows]
+        async with self._runtime.database.transaction() as tx:
+            await tx.execute(_DONE, (numbers,))
+            await tx.execute(_TOLD, (numbers,))
+        log.info("erasure.told", urls=len(url_keys), orders=len(rows))
+        return len(rows)
+
+    async def _forget(self) -> int:
+        """Clear the tellings that every matcher has had time to read. Returns how many orders are over."""
+        rows = await self._rows(_OVER, {"told_for": self._runtime.policy.scaled(ERASURE_TOLD_FOR), "limit": _BATCH})
+        if not rows:
+            return 0
+        url_keys = {row["url_key"] for row in rows}
+        await self._redact(SIGHTINGS.name, url_keys, without_tellings(url_keys))
+        async with self._runtime.database.transaction() as tx:
+            await tx.execute(_DONE, ([row["erasure_id"] for row in rows],))
+        log.info("erasure.over", urls=len(url_keys))
+        return len(rows)
+
+    async def _clear_sightings(self, url_keys: Collection[str]) -> None:
+        await self._redact(SIGHTINGS.name, url_keys, without_sightings(url_keys))
+
+    async def _clear_matches(self, content_ids: Collection[str]) -> None:
+        await self._redact(MATCHES.name, content_ids, without_matches(content_ids))
+
+    async def _redact(self, topic: str, texts: Collection[str], rewrite: Rewrite) -> None:
+        if texts:
+            await self._runtime.log.redact(topic, containing=[as_in_json(text) for text in texts], rewrite=rewrite)
+
+    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[Row]:
+        async with self._runtime.database.transaction() as tx:
+            return await (await tx.execute(query.encode(), parameters)).fetchall()
+
+    async def _telling(self, url_key: str, key_version: int) -> OutgoingRecord:
+        now = self._runtime.clock()
+        event = UrlErased(url_key=url_key, key_version=key_version, erased_at=now)
+        event_id = deterministic_id(("url-erased", str(key_version), url_key, timestamp(now)))
+        return OutgoingRecord(
+            topic=SIGHTINGS.name,
+            key=None,
+            value=data_of(event),
+            headers=headers_of(UrlErased, event_id=event_id, source="intake", time=now),
+            partition=await self._writer.partition_of(SIGHTINGS.name, url_key.encode()),
+        )
+
+
+def as_in_json(text: str) -> bytes:
+    """The text as it stands inside a JSON string of ours."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+
+
+def without_sightings(url_keys: Collection[str]) -> Rewrite:
+    """A batch without the sightings of these URLs; None when none is left. Anything else stays as it is."""
+
+    def rewrite(value: bytes) -> bytes | None:
+        data = _object(value)
+        if data is None or "sightings" not in data:
+            return value
+        kept = [one for one in data["sightings"] if one.get("url_key") not in url_keys]
+        if len(kept) == len(data["sightings"]):
+            return value
+        return json_bytes({**data, "sightings": kept}) if kept else None
+
+    return rewrite
+
+
+def without_tellings(url_keys: Collection[str]) -> Rewrite:
+    """No erasure of these URLs; batches stay as they are."""
+
+    def rewrite(value: bytes) -> bytes | None:
+        data = _object(value)
+        return None if data is not None and "erased_at" in data and data.get("url_key") in url_keys else value
+
+    return rewrite
+
+
+def without_matches(content_ids: Collection[str]) -> Rewrite:
+    """No match of these contents."""
+
+    def rewrite(value: bytes) -> bytes | None:
+        data = _object(value)
+        return None if data is not None and data.get("content_id") in content_ids else value
+
+    return rewrite
+
+
+def _object(value: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(value)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,121 @@
+"""What a look at a reported URL means for its report: a sighting of each medium, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.intake.domain.schemas import MAX_SEEN_FINGERPRINTS
+from services.intake.domain.sightings import make_sighting
+from shared.clock import Clock
+from shared.contracts.sightings import Sighting
+from shared.media.fingerprinter import Fingerprinter, MediaFingerprints
+from shared.media.fingerprints import Fingerprint
+from shared.media.look import Forbidden, LightLooker, NotSeen, PageMedia, UndecodedBytes, UrlLook
+from shared.outbound.fetch import Fetcher
+from shared.policy import Policy
+
+SOURCE = "report"
+"""The `source` of a report's sightings, and so the `observed_by` of their matches."""
+
+_RETRIED_STATUS = frozenset((408, 425, 429))
+_GONE_STATUS = frozenset((404, 410))
+_POSSIBLE_MINOR = "possible_minor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was seen. `media`: a sighting each, the most telling first; `state` None: there are some.
+
+    `again`: the outcome is a passing one, look again while there are attempts left.
+    """
+
+    state: str | None
+    why: str | None = None
+    again: bool = False
+    media: tuple[Sighting, ...] = ()
+    page: bool = False
+
+
+class Looker:
+    """Looks at one URL at a time; several may run beside one another."""
+
+    def __init__(
+        self, *, fetcher: Fetcher, fingerprinter: Fingerprinter, policy: Policy, clock: Clock, forbidden: Forbidden
+    ) -> None:
+        self._looker = LightLooker(
+            fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock, forbidden=forbidden
+        )
+
+    async def look(self, url: str, *, organisation_id: str, report_id: UUID) -> Looked:
+        """Look at `url`, and say what that means for the report. Raises DecoderUnavailable."""
+        look = await self._looker.look(url)
+        media = tuple(_sightings(look, organisation_id, report_id))
+        if media:
+            return Looked(state=None, media=media, page=isinstance(look.saw, PageMedia))
+        return _why_none(look)
+
+
+def _sightings(look: UrlLook, organisation_id: str, report_id: UUID) -> Iterator[Sighting]:
+    on_page = isinstance(look.saw, PageMedia)
+    for one in look.saw.looks if isinstance(look.saw, PageMedia) else (look,):
+        fingerprints = _fingerprints(one)
+        if fingerprints and one.answer is not None:
+            yield make_sighting(
+                organisation_id=organisation_id,
+                source=SOURCE,
+                media_url=one.url,
+                page_url=look.url if on_page and one.url != look.url else None,
+                seen_at=one.answer.at,
+                fingerprints=fingerprints,
+                report_id=report_id,
+            )
+
+
+def _fingerprints(look: UrlLook) -> tuple[Fingerprint, ...]:
+    """Of a picture as many as a sighting holds, always at its full scale (the register is not at hand: what lies near a threshold
+    cannot be looked at again); of other media (a video, a format without a decoder) the exact ones."""
+    match look.saw:
+        case MediaFingerprints() as media:
+            return media.fingerprints(at_most=MAX_SEEN_FINGERPRINTS)
+        case UndecodedBytes(exact=exact, no_media=False):
+            return exact
+    return ()
+
+
+def _why_none(look: UrlLook) -> Looked:
+    """Why a look at a report's URL yields no sighting."""
+    match look.saw:
+        case PageMedia(looks=looks):
+            return _why_none_on_page(looks)
+        case UndecodedBytes(reason=reason):
+            return Looked(state="no_media", why=reason.value)
+        case NotSeen.STATUS if look.answer is not None:
+            status = look.answer.status
+            why = "gone" if status in _GONE_STATUS else f"status_{status}"
+            return Looked(state="unreachable", why=why, again=status >= 500 or status in _RETRIED_STATUS)
+        case NotSeen.FORBIDDEN | NotSeen.REDIRECT_REFUSED:
+            return Looked(state="refused", why=_POSSIBLE_MINOR)
+        case NotSeen.BAD_URL | NotSeen.ADDRESS_REFUSED as refused:
+            return Looked(state="refused", why=refused.value)
+        case NotSeen.TOO_LARGE as too_large:
+            return Looked(state="no_media", why=too_large.value)
+        case NotSeen.NO_SUCH_DOMAIN:
+            return Looked(state="unreachable", why=NotSeen.DNS_FAILURE.value, again=True)
+        case NotSeen() as why_not:
+            return Looked(state="unreachable", why=why_not.value, again=why_not.may_pass)
+    return Looked(state="no_media")
+
+
+def _why_none_on_page(looks: tuple[UrlLook, ...]) -> Looked:
+    if any(one.saw is NotSeen.FORBIDDEN for one in looks) and not any(_was_asked_for(one) for one in looks):
+        return Looked(state="refused", why=_POSSIBLE_MINOR, page=True)
+    failed = [why for why in map(_why_none, looks) if why.state == "unreachable"]
+    if failed:  # there is media on the page that we could not get: that is not a page without media
+        return Looked(state="unreachable", why="media_unreachable", again=any(one.again for one in failed), page=True)
+    return Looked(state="no_media", why="page_without_media", page=True)
+
+
+def _was_asked_for(look: UrlLook) -> bool:
+    return look.saw not in (NotSeen.FORBIDDEN, NotSeen.BAD_URL)

@@ -1,0 +1,225 @@
+"""The API of people: takedowns, tasks, decisions. Who may what is said by the key's role."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from services.notifier.api import queries
+from services.notifier.application.decisions import CONTENT_DECISIONS, apply_decision, belongs
+from services.notifier.application.unit_of_work import UnitOfWorkFactory, publish_decision
+from services.notifier.directory.store import list_hosts
+from services.notifier.domain.model import TakedownState, TaskKind
+from services.notifier.store import takedowns, tasks
+from services.notifier.store.content import LIVE_CLAIMS
+from shared.access import audit
+from shared.access.auth import AnyReader, Operations, Principal
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.db.pool import Tx
+from shared.http.paging import Page, page_of
+from shared.http.problems import Conflict, Invalid, KeyReused, NotFound
+from shared.ids import deterministic_id
+
+
+class DecisionAsked(BaseModel):
+    """A decision: of a task, of a takedown, or (suspend, resume) of a content. `recipient`: the directory key of a reroute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: DecisionKind
+    task_id: UUID | None = None
+    takedown_id: UUID | None = None
+    content_id: UUID | None = None
+    demand_id: UUID | None = None
+    recipient: Annotated[str, StringConstraints(max_length=63)] | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class DecisionMadeAnswer(BaseModel):
+    decision_id: UUID
+    kind: DecisionKind
+
+
+def router(applier: UnitOfWorkFactory) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1", tags=["operations"])
+    database = applier.runtime.database
+
+    @routes.get("/takedowns")
+    async def list_takedowns(
+        principal: AnyReader,
+        page: Page,
+        claim_id: UUID | None = None,
+        content_id: UUID | None = None,
+        host: Annotated[str | None, Query(max_length=253)] = None,
+        state: TakedownState | None = None,
+        overdue: bool | None = None,
+    ) -> dict[str, Any]:
+        asked = queries.Asked(claim_id=claim_id, content_id=content_id, host=host, state=state, overdue=overdue)
+        async with database.transaction() as tx:
+            return await queries.takedowns(tx, principal, asked, page)
+
+    @routes.get("/takedowns/{takedown_id}")
+    async def get_takedown(principal: AnyReader, takedown_id: UUID) -> dict[str, Any]:
+        async with database.transaction() as tx:
+            shown = await queries.takedown(tx, principal, takedown_id)
+        if shown is None:
+            raise NotFound("no such takedown")
+        return shown
+
+    @routes.get("/tasks")
+    async def list_tasks(
+        principal: AnyReader,
+        page: Page,
+        kind: TaskKind | None = None,
+        state: Annotated[str, Query(pattern="^(open|done|all)$")] = "open",
+    ) -> dict[str, Any]:
+        async with database.transaction() as tx:
+            found = await tasks.list_tasks(
+                tx,
+                kind=kind,
+                open_=None if state == "all" else state == "open",
+                organisation=queries.organisation_filter(principal),
+                live=list(LIVE_CLAIMS),
+                page=page,
+            )
+        items = [_shown_task(principal, one) for one in found]
+        return page_of(found, items, page, lambda task: (task.opened_at, task.task_id))
+
+    @routes.post("/decisions", status_code=201)
+    async def decide(
+        principal: Operations,
+        asked: DecisionAsked,
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    ) -> DecisionMadeAnswer:
+        async with database.transaction() as tx:
+            content_id, takedown_id = await _about(tx, asked)
+            await _check_recipient(tx, asked)
+        decided = DecisionTaken(
+            decision_id=_decision_id(principal, idempotency_key),
+            kind=asked.kind,
+            content_id=None if takedown_id is not None else content_id,
+            takedown_id=takedown_id,
+            demand_id=asked.demand_id,
+            task_id=asked.task_id,
+            person_id=principal.person_id,
+            organisation_id=principal.organisation_id,
+            reason=asked.reason,
+            recipient=asked.recipient,
+            decided_at=datetime.now(UTC),
+        )
+        await _take(applier, principal, content_id, decided)
+        return DecisionMadeAnswer(decision_id=decided.decision_id, kind=decided.kind)
+
+    return routes
+
+
+async def _take(applier: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
+    """Keep, publish, apply and audit a decision in one transaction; a refusal leaves nothing behind."""
+    async with applier.scope(content_id, exclusive=True) as scope:
+        if not await publish_decision(scope.tx, decided):
+            await _must_be_the_same(scope.tx, decided)
+            return
+        refusal = await apply_decision(scope, decided, by_operations=True)
+        if refusal is not None:
+            raise Conflict(f"not possible now: {refusal}", reason=refusal)
+        about = decided.takedown_id or content_id
+        await audit.record(
+            scope.tx,
+            principal,
+            action=f"decision.{decided.kind}",
+            object_kind="takedown" if decided.takedown_id else "content",
+            object_id=about,
+        )
+
+
+async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
+    """(content, takedown or None) of what is decided. Raises Invalid (also where what is named does not belong together),
+    NotFound."""
+    content_id, takedown_id = await _named(tx, asked)
+    if asked.content_id not in (None, content_id):
+        raise Invalid("content_id is not the content of what is decided", pointer="#/content_id")
+    if asked.task_id is not None:
+        task = await tasks.task_of(tx, asked.task_id)
+        if task is None or not belongs(task, content_id, takedown_id):
+            raise Invalid("the task is of another takedown", pointer="#/task_id")
+    if asked.demand_id is not None:
+        of_demand = await takedowns.takedown_of_demand(tx, asked.demand_id)
+        of_content = None if of_demand is None else await takedowns.content_of(tx, of_demand)
+        if of_content != content_id or asked.takedown_id not in (None, of_demand):
+            raise Invalid("the demand is of another takedown", pointer="#/demand_id")
+    return content_id, takedown_id
+
+
+async def _named(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
+    takedown_id = asked.takedown_id
+    if asked.task_id is not None:
+        task = await tasks.task_of(tx, asked.task_id)
+        if task is None:
+            raise NotFound("no such task")
+        if task.kind is TaskKind.POSSIBLE_MINOR and asked.kind in CONTENT_DECISIONS and takedown_id is None:
+            return task.content_id, None  # the host's word was about the content
+        takedown_id = takedown_id or task.takedown_id
+    if takedown_id is None and asked.demand_id is not None:
+        takedown_id = await takedowns.takedown_of_demand(tx, asked.demand_id)
+        if takedown_id is None:
+            raise NotFound("no such demand")
+    if takedown_id is not None:
+        content_id = await takedowns.content_of(tx, takedown_id)
+        if content_id is None:
+            raise NotFound("no such takedown")
+        return content_id, takedown_id
+    if asked.content_id is None:
+        raise Invalid("one of task_id, takedown_id, demand_id, content_id is needed", pointer="#/takedown_id")
+    if asked.kind not in CONTENT_DECISIONS:
+        raise Invalid(f"{asked.kind} is about a takedown, not a whole content", pointer="#/content_id")
+    return asked.content_id, None
+
+
+async def _check_recipient(tx: Tx, asked: DecisionAsked) -> None:
+    if asked.kind is not DecisionKind.REROUTE:
+        return
+    if asked.recipient is None:
+        raise Invalid("a reroute names the organisation to ask", pointer="#/recipient")
+    if not await list_hosts(tx, organisation=asked.recipient):
+        raise Invalid("no organisation of the directory has this key", pointer="#/recipient")
+
+
+async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
+    """Raises KeyReused where the Idempotency-Key was used for another decision."""
+    cursor = await tx.execute(
+        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient FROM notifier.decisions"
+        " WHERE decision_id = %s",
+        (decided.decision_id,),
+    )
+    row = await cursor.fetchone()
+    same = decided.model_dump(
+        include={"kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"}
+    )
+    if row != same:
+        raise KeyReused("another decision was taken with it")
+
+
+def _decision_id(principal: Principal, idempotency_key: str | None) -> UUID:
+    if idempotency_key is None:
+        return uuid4()
+    return deterministic_id(("decision", principal.organisation_id, principal.person_id, idempotency_key))
+
+
+def _shown_task(principal: Principal, task: tasks.Task) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "kind": task.kind,
+        "scope": task.scope,
+        "takedown_id": task.takedown_id,
+        "content_id": queries.shown_content_id(principal, task.content_id),
+        "demand_id": task.demand_id,
+        "reason": task.reason,
+        "owner": task.owner,
+        "due_at": task.due_at,
+        "opened_at": task.opened_at,
+        "closed_at": task.closed_at,
+        "resolution": task.resolution,
+    }

@@ -1,0 +1,189 @@
+"""What operations staff, helplines and readers may see of takedowns. A reader sees no URL and no host name; a helpline sees
+content its organisation has a live claim on, under the content's alias for it, and nothing of others' claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.notifier.maintenance.metrics import OVERDUE_WHERE
+from services.notifier.store import takedowns as store
+from services.notifier.store.content import LIVE_CLAIMS
+from shared.access.auth import Principal, Role
+from shared.db.pool import Row, Tx
+from shared.http.paging import PageAsked, page_of
+from shared.http.problems import Forbidden
+from shared.ids import content_alias
+
+_IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t.takedown_id AND {OVERDUE_WHERE})"
+
+# Newest first.
+_TAKEDOWNS = f"""
+SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
+       t.held_for, t.removed_for, (SELECT due_at FROM notifier.due_checks c WHERE c.takedown_id = t.takedown_id) AS check_due_at,
+       {_IS_OVERDUE} AS overdue,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('demand_id', d.demand_id, 'recipient', d.recipient, 'rung', d.rung,
+                   'round', d.round, 'state', d.state, 'regime', d.regime, 'issued_at', d.issued_at,
+                   'delivered_at', d.delivered_at, 'deadline', d.deadline) ORDER BY d.issued_at, d.demand_id), '[]')
+        FROM notifier.demands d WHERE d.takedown_id = t.takedown_id) AS demands
+FROM notifier.takedowns t
+WHERE (%(takedown_id)s::uuid IS NULL OR t.takedown_id = %(takedown_id)s)
+  AND (%(content_id)s::uuid IS NULL OR t.content_id = %(content_id)s)
+  AND (%(host)s::text IS NULL OR t.host = %(host)s OR right(t.host, length(%(host)s) + 1) = '.' || %(host)s)
+  AND (%(state)s::text IS NULL OR t.state = %(state)s)
+  AND (%(overdue)s::bool IS NULL OR {_IS_OVERDUE} = %(overdue)s)
+  AND (%(claim_id)s::uuid IS NULL OR t.content_id = (SELECT content_id FROM notifier.claims c WHERE c.claim_id = %(claim_id)s
+        AND (%(organisation)s::text IS NULL OR c.organisation_id = %(organisation)s)))
+  AND (%(organisation)s::text IS NULL OR t.content_id IN (SELECT content_id FROM notifier.claims c
+        WHERE c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s)))
+  AND (%(after_at)s::timestamptz IS NULL OR (t.created_at, t.takedown_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY t.created_at DESC, t.takedown_id DESC LIMIT %(limit)s
+"""
+
+_CONTENTS_OF = "SELECT DISTINCT content_id FROM notifier.claims WHERE organisation_id = %s AND state = ANY(%s)"
+
+_CHECKS = """
+SELECT check_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage, address, status, final_url, content_type,
+       size_bytes, algorithm, distance
+FROM notifier.checks WHERE takedown_id = %s ORDER BY started_at DESC LIMIT 200
+"""
+_ATTEMPTS = """
+SELECT a.attempt_id, a.message_id, m.demand_id, m.kind, a.number, a.channel, a.started_at, a.ended_at, a.outcome, a.detail,
+       a.status, a.address
+FROM notifier.attempts a JOIN notifier.messages m USING (message_id)
+WHERE a.takedown_id = %s ORDER BY a.started_at DESC LIMIT 200
+"""
+_ANSWERS = """
+SELECT answer_id, demand_id, kind, reason, method, details, via, received_at
+FROM notifier.answers WHERE takedown_id = %s ORDER BY received_at
+"""
+_TASKS = """
+SELECT task_id, kind, reason, owner, due_at, opened_at, closed_at, resolution
+FROM notifier.tasks WHERE takedown_id = %s ORDER BY opened_at
+"""
+_TIME_LINE = (
+    "SELECT sequence, kind, state, round, at, facts FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence"
+)
+
+_OF_MATCH = (
+    "basis",
+    "seen_at",
+    "observed_by",
+    "assurance",
+    "algorithm",
+    "distance",
+    "orientation",
+    "quality",
+    "guards",
+)
+"""What is shown of what agreed: no fingerprint, not its digest either."""
+
+_PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details", "recipient"))
+"""What a reader is not shown, wherever it stands. A recipient's key in the directory is often the host's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which takedowns. `content_id` is the alias where a helpline asks."""
+
+    claim_id: UUID | None = None
+    content_id: UUID | None = None
+    host: str | None = None
+    state: str | None = None
+    overdue: bool | None = None
+
+
+def organisation_filter(principal: Principal) -> str | None:
+    """The organisation whose content alone may be seen; None: all."""
+    return principal.organisation_id if principal.role is Role.HELPLINE else None
+
+
+def shown_content_id(principal: Principal, content_id: UUID) -> str:
+    """A helpline sees its own alias; so it cannot learn of another's claim."""
+    if principal.role is Role.HELPLINE:
+        return str(content_alias(content_id, principal.organisation_id))
+    return str(content_id)
+
+
+async def content_behind(tx: Tx, principal: Principal, shown: UUID) -> UUID | None:
+    """The content a person means; None: nothing this person may see."""
+    if principal.role is not Role.HELPLINE:
+        return shown
+    rows = await (await tx.execute(_CONTENTS_OF, (principal.organisation_id, list(LIVE_CLAIMS)))).fetchall()
+    of_alias = {content_alias(row["content_id"], principal.organisation_id): row["content_id"] for row in rows}
+    return of_alias.get(shown)
+
+
+async def takedowns(tx: Tx, principal: Principal, asked: Asked, page: PageAsked) -> dict[str, Any]:
+    """`{items, next}`, newest first. Raises Forbidden where a reader, who is shown no host, asks for one."""
+    if asked.host is not None and principal.role is Role.READER:
+        raise Forbidden("a reader does not see where takedowns are")
+    content_id = None
+    if asked.content_id is not None:
+        content_id = await content_behind(tx, principal, asked.content_id)
+        if content_id is None:
+            return {"items": [], "next": None}
+    rows = await _select(tx, principal, asked, content_id=content_id, takedown_id=None, page=page)
+    items = [_item(principal, row) for row in rows]
+    return page_of(rows, items, page, lambda row: (row["created_at"], row["takedown_id"]))
+
+
+async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str, Any] | None:
+    """One takedown with its checks, attempts, answers, tasks and time line; None: nothing this person may see."""
+    rows = await _select(tx, principal, Asked(), content_id=None, takedown_id=takedown_id, page=PageAsked(limit=1))
+    if not rows:
+        return None
+    shown = _item(principal, rows[0])
+    for name, query in (
+        ("checks", _CHECKS),
+        ("attempts", _ATTEMPTS),
+        ("answers", _ANSWERS),
+        ("tasks", _TASKS),
+        ("time_line", _TIME_LINE),
+    ):
+        found = await (await tx.execute(query.encode(), (takedown_id,))).fetchall()
+        shown[name] = [_visible(principal, row) for row in found]
+    whole = await store.peek(tx, takedown_id)
+    shown["match"] = None if whole is None else {name: getattr(whole.match, name) for name in _OF_MATCH}
+    return shown
+
+
+async def _select(
+    tx: Tx, principal: Principal, asked: Asked, *, content_id: UUID | None, takedown_id: UUID | None, page: PageAsked
+) -> list[Row]:
+    cursor = await tx.execute(
+        _TAKEDOWNS.encode(),
+        {
+            "takedown_id": takedown_id,
+            "content_id": content_id,
+            "claim_id": asked.claim_id,
+            "host": asked.host.lower() if asked.host else None,
+            "state": asked.state,
+            "overdue": asked.overdue,
+            "organisation": organisation_filter(principal),
+            "live": list(LIVE_CLAIMS),
+            **page.parameters(),
+        },
+    )
+    return await cursor.fetchall()
+
+
+def _item(principal: Principal, row: Row) -> dict[str, Any]:
+    return _visible(principal, row | {"content_id": shown_content_id(principal, row["content_id"])})
+
+
+def _visible(principal: Principal, row: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = _without(_PRIVATE, row) if principal.role is Role.READER else dict(row)
+    return shown
+
+
+def _without(hidden: frozenset[str], value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {name: _without(hidden, one) for name, one in value.items() if name not in hidden}
+        case list():
+            return [_without(hidden, one) for one in value]
+        case _:
+            return value

@@ -1,0 +1,104 @@
+"""Decisions of people, applied: to one takedown, to every takedown that waits for a task, or to the content."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.notifier.application.unit_of_work import UnitOfWork
+from services.notifier.domain.events import DecisionMade
+from services.notifier.domain.model import TaskKind
+from services.notifier.domain.takedown import decision_refused
+from services.notifier.store import content, tasks
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+
+LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
+"""A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
+POSSIBLE_MINOR = "possible_minor"
+"""A suspension here for this reason is lifted by operations staff alone, or taken over by intake's own."""
+CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
+"""Decisions that may be about a content as a whole."""
+
+
+def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> bool:
+    """Whether a task is of this takedown; a content's task is of every takedown of that content."""
+    return task.content_id == content_id and (task.scope == "content" or takedown_id in (None, task.takedown_id))
+
+
+async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
+    """Apply a decision that is new. The scope is exclusive. Gives why nothing was changed (a word), or None.
+
+    With a task, it counts for every takedown that waits for that task, and the task is done. Suspension and resumption
+    without a takedown are the content's: they count here at once, and intake applies them when it reads them. `by_operations`:
+    taken here by operations staff, not read from intake's log.
+    """
+    task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
+    if task is not None and not belongs(task, scope.content_id, decided.takedown_id):
+        return "task_of_another_takedown"
+    if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
+        refusal = await _on_content(scope, decided, by_operations=by_operations)
+        if refusal is None and task is not None:
+            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+        return refusal
+    takedown_ids: tuple[UUID, ...] = ()
+    if task is not None:
+        takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)
+    if decided.takedown_id is not None and decided.takedown_id not in takedown_ids:
+        takedown_ids = (*takedown_ids, decided.takedown_id)
+    made = DecisionMade(
+        decision_id=decided.decision_id,
+        kind=decided.kind,
+        person_id=decided.person_id,
+        task_kind=None if task is None else task.kind,
+        demand_id=decided.demand_id or (task.demand_id if task else None),
+        recipient=decided.recipient,
+    )
+    refusal = await _on_takedowns(scope, takedown_ids, made)
+    if refusal is None:
+        if task is not None:
+            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+        await _let_go_on(scope, decided.kind)
+    return refusal
+
+
+async def _let_go_on(scope: UnitOfWork, kind: DecisionKind) -> None:
+    """What a dispute of the content held goes on when a person has settled the last one, by its task or by ending its takedown."""
+    if kind not in LIFTS_DISPUTE or not scope.content.new_demands_held:
+        return
+    if not await tasks.is_open(scope.tx, scope.content_id, TaskKind.DISPUTE):
+        await content.hold_new_demands(scope.tx, scope.content_id, None)
+        await scope.content_changed()
+
+
+async def _on_content(scope: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
+    # What comes from intake may have been decided before what was decided here was known there.
+    here = scope.content.suspended_here_for == POSSIBLE_MINOR
+    if here and not by_operations and not scope.content.suspended_by_intake:
+        return POSSIBLE_MINOR
+    if decided.kind is DecisionKind.SUSPEND:
+        reason = POSSIBLE_MINOR if here else decided.reason  # never weakened by a further one
+        await content.suspend_here(scope.tx, scope.content_id, reason, by_intake=not by_operations)
+    elif decided.kind is DecisionKind.RESUME:
+        await content.suspend_here(scope.tx, scope.content_id, None)
+    else:
+        return "needs_takedown"
+    await scope.content_changed()
+    return None
+
+
+async def _on_takedowns(scope: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade) -> str | None:
+    """The first refusal refuses all, before anything is written."""
+    loaded = []
+    for takedown_id in takedown_ids:
+        takedown = await scope.load(takedown_id)
+        if takedown is None or takedown.content_id != scope.content_id:
+            return "no_such_takedown"
+        loaded.append(takedown)
+        refusal = decision_refused(takedown, made)
+        if refusal is not None:
+            return refusal
+    for takedown in loaded:
+        # A rejection reaches others of the same picture: what was loaded first may be rejected already.
+        present = await scope.load(takedown.takedown_id)
+        if present is not None:
+            await scope.apply(present, made)
+    return None

@@ -1,0 +1,81 @@
+"""After a change of the directory the takedowns that wait for it look again. What is to be told is a row: who dies leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.domain.events import DirectoryChanged
+from services.notifier.store import takedowns
+from shared.errors import Transient
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+_ENDED_POLL_SECONDS = 0.05
+_ENDED_SECONDS = 10.0
+
+# `begun`: every transaction that may have read the directory as it was, and is not committed yet, has a lower number (a scope locks a
+# row before it reads the directory).
+_UNTOLD = """
+SELECT changes, pg_snapshot_xmax(pg_current_snapshot())::text AS begun FROM notifier.directory WHERE told < changes
+"""
+
+_ENDED = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8 AS ended"
+
+# Takedowns for which a change of the directory can change what happens next.
+_WAIT_FOR_DIRECTORY = """
+SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
+LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
+    AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
+WHERE t.state IN ('open', 'reappeared', 'unremoved')
+  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR t.wants_demand)
+"""
+
+_TOLD = "UPDATE notifier.directory SET told = greatest(told, %s)"
+
+
+class DirectoryWorker:
+    """`run` it as a task. Several may: looking once more does no harm."""
+
+    def __init__(self, applier: UnitOfWorkFactory) -> None:
+        self._applier = applier
+        self._database = applier.runtime.database
+
+    async def run(self) -> None:
+        with self._applier.runtime.wakeups.subscribe(takedowns.DIRECTORY_CHANNEL) as woken:
+            while True:
+                try:
+                    await self._tell()
+                except Transient as error:
+                    log.warning("directory.telling_interrupted", error=type(error).__name__)
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    await woken.wait(POLL_SECONDS)
+
+    async def _tell(self) -> None:
+        untold = await self._database.read_one(_UNTOLD)
+        if untold is None:
+            return
+        await self._decided_before_have_ended(untold["begun"])
+        async with self._database.transaction() as tx:
+            waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
+        for row in waiting:
+            async with self._applier.scope(row["content_id"], exclusive=False) as scope:
+                takedown = await scope.load(row["takedown_id"])
+                if takedown is not None:
+                    await scope.apply(takedown, DirectoryChanged())
+        async with self._database.transaction() as tx:
+            await tx.execute(_TOLD, (untold["changes"],))
+
+    async def _decided_before_have_ended(self, begun: str) -> None:
+        """What was being decided by the directory as it was is seen from then on, and told too."""
+        for _ in range(int(_ENDED_SECONDS / _ENDED_POLL_SECONDS)):
+            row = await self._database.read_one(_ENDED, (begun,))
+            if row is not None and row["ended"]:
+                return
+            await asyncio.sleep(_ENDED_POLL_SECONDS)
+        log.warning("directory.told_early")

@@ -1,0 +1,218 @@
+"""What a recipient answers to a demand, however it came: read, kept once, and handed to the takedown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
+from services.notifier.domain.model import Demand, DemandState, Takedown
+from services.notifier.notices import message as notice
+from services.notifier.notices import render
+from services.notifier.store import takedowns
+from shared.db.pool import Tx
+from shared.ids import deterministic_id
+from shared.service.runtime import Runtime
+
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+
+REACHES_FURTHER = frozenset((ResponseReason.POSSIBLE_MINOR, ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII))
+"""Answers about the content, not about this target alone."""
+
+
+class _Answer(BaseModel):
+    """`ticket_ref` and `text` are the recipient's own words: shown to operations staff, and erased with the target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ticket_ref: Short | None = None
+    text: Text | None = None
+
+
+class Acknowledgement(_Answer):
+    """The demand was received and is looked at."""
+
+
+class Removal(_Answer):
+    """Access was disabled. `geoblocked` is no removal. What is said here is checked."""
+
+    at: AwareDatetime
+    method: RemovalMethod
+    scope: Short = "url"
+    preserved: bool | None = None
+    preserved_until: AwareDatetime | None = None
+
+
+class Response(_Answer):
+    """Why the demand is not (or need not be) acted on."""
+
+    reason: ResponseReason
+    suggested_recipient: Short | None = None
+
+
+Answer = Acknowledgement | Removal | Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An answer as it was kept; a repeat gives the same."""
+
+    answer_id: UUID
+    demand_id: UUID
+    kind: AnswerKind
+    word: str | None
+    """A removal's method, a response's reason."""
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A demand as its recipient may see it. `item` None: it is retracted and its target erased."""
+
+    demand_id: UUID
+    state: DemandState
+    issued_at: datetime
+    delivered_at: datetime | None
+    deadline: datetime | None
+    """By law, from the first accepted delivery; None where no law sets one, or before it was delivered."""
+    item: notice.DemandItem | None
+    answers: tuple[Kept, ...]
+
+
+def kind_of(answer: Answer) -> AnswerKind:
+    match answer:
+        case Acknowledgement():
+            return AnswerKind.ACKNOWLEDGEMENT
+        case Removal():
+            return AnswerKind.REMOVAL
+        case Response():
+            return AnswerKind.RESPONSE
+
+
+async def receive(
+    applier: UnitOfWorkFactory, owner: takedowns.DemandOwner, answer: Answer, *, via: Literal["api", "page"]
+) -> Kept:
+    """Keep an answer and hand it to the takedown, in one transaction. The same answer again is the same one: nothing happens."""
+    reaches_further = isinstance(answer, Response) and answer.reason in REACHES_FURTHER
+    async with applier.scope(owner.content_id, exclusive=reaches_further, takedown_id=owner.takedown_id) as scope:
+        takedown = await scope.load(owner.takedown_id)
+        assert takedown is not None
+        demand = takedown.demand(owner.demand_id)
+        assert demand is not None
+        answer_id = _id_of(demand, answer, via, resumed=await _resumed(scope.tx, takedown))
+        kept = await _keep(scope.tx, takedown, demand, answer_id, answer, via)
+        if kept is not None:
+            event = HostAnswered(
+                answer_id=answer_id,
+                demand_id=owner.demand_id,
+                kind=kind_of(answer),
+                reason=answer.reason if isinstance(answer, Response) else None,
+                method=answer.method if isinstance(answer, Removal) else None,
+                suggests_recipient=isinstance(answer, Response) and bool(answer.suggested_recipient),
+            )
+            await scope.apply(takedown, event)
+            return kept
+        known = await _answers(scope.tx, owner.demand_id, answer_id)
+        return known[0]
+
+
+async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
+    """The demand as it stands. Nothing is changed."""
+    takedown = await takedowns.peek(tx, owner.takedown_id)
+    assert takedown is not None
+    demand = takedown.demand(owner.demand_id)
+    assert demand is not None
+    return Shown(
+        demand_id=demand.demand_id,
+        state=demand.state,
+        issued_at=demand.issued_at,
+        delivered_at=demand.delivered_at,
+        deadline=deadline_of(demand),
+        item=_item(takedown, demand, runtime),
+        answers=await _answers(tx, owner.demand_id, None),
+    )
+
+
+def deadline_of(demand: Demand) -> datetime | None:
+    """The law's, in real time: never the scaled one that we wait for."""
+    if demand.delivered_at is None or demand.respond_within_seconds is None:
+        return None
+    return demand.delivered_at + timedelta(seconds=demand.respond_within_seconds)
+
+
+def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.DemandItem | None:
+    if demand.state is DemandState.RETRACTED:
+        return None
+    try:
+        message = notice.build(
+            kind=demand.kind,
+            takedown=takedown,
+            demand=demand,
+            message_id=demand.demand_id,
+            at=demand.issued_at,
+            token="",
+            organisation=render.organisation_of(runtime.settings),
+            policy=runtime.policy,
+        )
+    except notice.NothingToSay:
+        return None
+    item = message.data.items[0]
+    return item if isinstance(item, notice.DemandItem) else None
+
+
+async def _resumed(tx: Tx, takedown: Takedown) -> str:
+    """What differs after each resumption of the takedown or of its content (which an ended takedown takes no note of)."""
+    cursor = await tx.execute(
+        "SELECT count(*) AS times FROM notifier.decisions WHERE kind = 'resume' AND content_id = %s",
+        (takedown.content_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return f"{takedown.resumed_at and takedown.resumed_at.isoformat()} {row['times']}"
+
+
+def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
+    """The same answer has the same id, until a check has called it false or what it stopped was resumed: then saying it again
+    is news.
+
+    The page puts the moment of the click into an answer: clicking twice is one answer.
+    """
+    said = answer.model_dump_json(exclude_none=True, exclude={"at"} if via == "page" else None)
+    return deterministic_id((str(demand.demand_id), kind_of(answer), str(demand.false_reports), resumed, said))
+
+
+async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, answer: Answer, via: str) -> Kept | None:
+    details = answer.model_dump(mode="json", exclude_none=True, exclude={"reason", "method"})
+    cursor = await tx.execute(
+        "INSERT INTO notifier.answers (answer_id, demand_id, takedown_id, kind, reason, method, details, via, received_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) ON CONFLICT DO NOTHING"
+        " RETURNING answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at",
+        (
+            answer_id,
+            demand.demand_id,
+            takedown.takedown_id,
+            kind_of(answer),
+            answer.reason if isinstance(answer, Response) else None,
+            answer.method if isinstance(answer, Removal) else None,
+            Jsonb(details) if takedown.target is not None and details else None,
+            via,
+        ),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Kept(**{**row, "kind": AnswerKind(row["kind"])})
+
+
+async def _answers(tx: Tx, demand_id: UUID, answer_id: UUID | None) -> tuple[Kept, ...]:
+    cursor = await tx.execute(
+        "SELECT answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at FROM notifier.answers"
+        " WHERE demand_id = %s AND (%s::uuid IS NULL OR answer_id = %s) ORDER BY received_at, answer_id",
+        (demand_id, answer_id, answer_id),
+    )
+    return tuple(Kept(**{**row, "kind": AnswerKind(row["kind"])}) for row in await cursor.fetchall())

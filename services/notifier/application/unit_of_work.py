@@ -1,0 +1,294 @@
+"""One event applied to takedowns: lock, decide, write, all in one transaction. Workers, consumers and routes all come here.
+
+A `Scope` is a transaction with the content's row locked. Shared is enough for one takedown; whatever can reach further
+(a withdrawal, a host's `possible_minor`, a rejection, the flood guard) asks for the exclusive lock from the start, since a
+shared lock that is raised later ends in a deadlock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from services.notifier.directory import store as directory
+from services.notifier.domain.effects import (
+    Effect,
+    HoldNewDemands,
+    Lifecycle,
+    PublishDecision,
+    RecordRejection,
+    ScheduleCheck,
+)
+from services.notifier.domain.events import (
+    ContentUpdated,
+    DecisionContext,
+    DecisionMade,
+    Event,
+    HostAnswered,
+    MatchReceived,
+    Requester,
+    Terms,
+)
+from services.notifier.domain.ladder import Routes
+from services.notifier.domain.model import Takedown
+from services.notifier.domain.takedown import decide
+from services.notifier.store import content as store_content
+from services.notifier.store import effects as store_effects
+from services.notifier.store import takedowns
+from services.notifier.store.content import KnownContent
+from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.topics import DECISIONS
+from shared.db.due_rows import soon
+from shared.db.pool import Tx
+from shared.ids import deterministic_id
+from shared.outbox import outbox
+from shared.service.runtime import OutboundRuntime
+
+log = structlog.get_logger(__name__)
+
+
+class UnitOfWorkFactory:
+    """Opens scopes. `sender` is what a demand says of us."""
+
+    def __init__(self, runtime: OutboundRuntime) -> None:
+        self.runtime = runtime
+        settings = runtime.settings
+        self.mail = settings.smtp_host is not None
+        self.sender = Requester(
+            name=settings.organisation_name,
+            contact=settings.organisation_contact,
+            reviewed_by=settings.reviewed_by,
+        )
+
+    @asynccontextmanager
+    async def scope(
+        self, content_id: UUID, *, exclusive: bool, takedown_id: UUID | None = None
+    ) -> AsyncIterator[UnitOfWork]:
+        """A transaction with the content locked, and the takedown that will be loaded first (if it is known already). What
+        happened in it is logged once it is committed."""
+        async with self.runtime.database.transaction() as tx:
+            locked = await _lock(tx, content_id, takedown_id, exclusive=exclusive)
+            scope = UnitOfWork(self, tx, content_id, locked, exclusive=exclusive)
+            yield scope
+            await scope.wake()
+        for happened_to, entry in scope.happened:
+            log.info(entry.kind, takedown_id=str(happened_to), sequence=entry.sequence, state=entry.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locked:
+    """What a scope begins with. `now`: the database's clock once the locks were had."""
+
+    content: KnownContent
+    terms: Terms | None
+    now: datetime
+    takedown: Takedown | None
+
+
+async def _lock(tx: Tx, content_id: UUID, takedown_id: UUID | None, *, exclusive: bool) -> _Locked:
+    """The locks in their order and what is read under them, in one go to the database and back."""
+    async with tx.pipeline():
+        content_cursor = await store_content.ask_lock(tx, content_id, exclusive=exclusive)
+        takedown_cursor = None if takedown_id is None else await takedowns.ask_load(tx, takedown_id)
+        terms_cursor = await store_content.ask_terms(tx, content_id)
+    content = await store_content.content_row(content_cursor)
+    if content is None:
+        await store_content.ensure(tx, content_id)
+        return await _lock(tx, content_id, takedown_id, exclusive=exclusive)
+    terms, now = await store_content.terms_and_now(terms_cursor)
+    takedown = None if takedown_cursor is None else await takedowns.loaded(takedown_cursor)
+    return _Locked(content=content, terms=terms, now=now, takedown=takedown)
+
+
+class UnitOfWork:
+    """One transaction on one content. `now` is one moment for all of it."""
+
+    def __init__(
+        self, applier: UnitOfWorkFactory, tx: Tx, content_id: UUID, locked: _Locked, *, exclusive: bool
+    ) -> None:
+        self.tx = tx
+        self.content_id = content_id
+        self.content = locked.content
+        self.terms = locked.terms
+        self.now = locked.now
+        self.happened: list[tuple[UUID, Lifecycle]] = []
+        self._applier = applier
+        self._exclusive = exclusive
+        self._first = locked.takedown
+        self._rejections: set[str] = set()
+        self._woken: set[str] = set()
+
+    @property
+    def runtime(self) -> OutboundRuntime:
+        return self._applier.runtime
+
+    async def reread(self) -> None:
+        """After the content's row or its claims were changed in this transaction."""
+        locked = await _lock(self.tx, self.content_id, None, exclusive=self._exclusive)
+        self.content, self.terms = locked.content, locked.terms
+
+    async def reread_terms(self) -> None:
+        """After the content's claims, or which of them count, were changed in this transaction."""
+        self.terms, _ = await store_content.terms_and_now(await store_content.ask_terms(self.tx, self.content_id))
+
+    async def load(self, takedown_id: UUID) -> Takedown | None:
+        """A takedown of this content as it is now, locked."""
+        first, self._first = self._first, None
+        if first is not None and first.takedown_id == takedown_id:
+            return first
+        return await takedowns.load(self.tx, takedown_id)
+
+    async def surroundings(self, takedown: Takedown, event: Event | None = None) -> DecisionContext:
+        """What else is true now, as the tables hold it."""
+        ref = event.match.fingerprint_ref if isinstance(event, MatchReceived) else None
+        return DecisionContext(
+            content=self.content.view,
+            terms=self.terms,
+            routes=await self._routes(takedown, event),
+            sender=self._applier.sender,
+            rejected=ref is not None and await store_content.is_rejected(self.tx, self.content_id, ref),
+            jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
+        )
+
+    async def _routes(self, takedown: Takedown, event: Event | None) -> Routes:
+        target = event.target if isinstance(event, MatchReceived) else takedown.target
+        hosts = [host for host in (target.host, target.page_host) if host] if target else []
+        organisations = {demand.recipient for demand in takedown.demands} | set(takedown.postures_cleared)
+        if takedown.reroute_to is not None:
+            organisations.add(takedown.reroute_to)
+        if isinstance(event, DecisionMade) and event.recipient is not None:
+            organisations.add(event.recipient)
+        known = await directory.routes_for(self.tx, hosts=hosts, organisations=organisations)
+        return Routes(organisations=tuple(one.organisation_view(mail=self._applier.mail) for one in known))
+
+    async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
+        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`)."""
+        around = await self.surroundings(takedown, event)
+        after, effects = decide(takedown, event, self.now, self.runtime.policy, around)
+        # Nothing that is written here is read here: it goes out in one go.
+        async with self.tx.pipeline():
+            await self._write(takedown, after, effects, new=new)
+        for effect in effects:
+            await self._reach_further(after, event, effect)
+        return after
+
+    async def _write(self, before: Takedown, after: Takedown, effects: Sequence[Effect], *, new: bool) -> None:
+        if new or after != before:
+            await takedowns.save(self.tx, self.runtime.keys, None if new else before, after)
+        if new or after.check_due_at != before.check_due_at or after.target != before.target:
+            reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
+            await takedowns.keep_due_check(self.tx, after, reason)
+            if after.check_due_at is None:
+                self._woken.add(takedowns.STOPPED_CHANNEL)
+            elif soon(after.check_due_at, self.now):
+                self._woken.add(takedowns.CHECKS_CHANNEL)
+        entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
+        if entries:
+            await store_effects.write_time_line(self.tx, after, entries)
+            self.happened += [(after.takedown_id, entry) for entry in entries]
+        await store_effects.write_all(self.tx, after, effects)
+        self._woken |= store_effects.channels_of(effects, self.now)
+
+    async def wake(self) -> None:
+        """Just before the commit: whoever has something to do now is woken by it."""
+        if self._woken:
+            await self.tx.execute(
+                "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (list(self._woken),)
+            )
+
+    async def apply_to_all(self, event: Event, *, but: UUID | None = None) -> None:
+        """Apply an event to every takedown of the content, in the order in which they are locked."""
+        assert self._exclusive, "several takedowns of a content are reached under its exclusive lock alone"
+        for takedown_id in await takedowns.takedowns_of(self.tx, self.content_id):
+            if takedown_id != but:
+                takedown = await self.load(takedown_id)
+                assert takedown is not None
+                await self.apply(takedown, event)
+
+    async def content_changed(self, *, but: UUID | None = None) -> None:
+        """The content's row was changed in this transaction: read it again and tell its takedowns."""
+        await self.reread()
+        await self.tell_content_changed(but=but)
+
+    async def tell_content_changed(self, *, but: UUID | None = None) -> None:
+        """Tell the takedowns what the content is now; it was read again after the change."""
+        await self.apply_to_all(ContentUpdated(), but=but)
+
+    async def _reach_further(self, takedown: Takedown, event: Event, effect: Effect) -> None:
+        match effect:
+            case PublishDecision():
+                await self._decide_for_host(takedown, event, effect)
+            case HoldNewDemands():
+                await store_content.hold_new_demands(self.tx, effect.content_id, effect.reason)
+                await self.reread()
+            case RecordRejection():
+                await self._reject(takedown, event, effect)
+            case _:
+                pass
+
+    async def _decide_for_host(self, takedown: Takedown, event: Event, effect: PublishDecision) -> None:
+        """A host's word suspends at once, here and by a decision for intake, until a person looks."""
+        # By the answer: the same word after a resumption is another decision, which intake has to hear of too.
+        answer = str(event.answer_id) if isinstance(event, HostAnswered) else ""
+        decided = DecisionTaken(
+            decision_id=deterministic_id((str(effect.demand_id), "decision", effect.kind, effect.reason, answer)),
+            kind=effect.kind,
+            content_id=effect.content_id,
+            takedown_id=None,
+            demand_id=effect.demand_id,
+            person_id=f"host:{effect.recipient}",
+            organisation_id=effect.recipient,
+            reason=effect.reason,
+            decided_at=self.now,
+        )
+        await publish_decision(self.tx, decided)
+        if effect.kind is DecisionKind.SUSPEND:
+            await store_content.suspend_here(self.tx, effect.content_id, effect.reason)
+            await self.content_changed(but=takedown.takedown_id)
+
+    async def _reject(self, takedown: Takedown, event: Event, effect: RecordRejection) -> None:
+        if effect.fingerprint_ref in self._rejections or not isinstance(event, DecisionMade):
+            return
+        self._rejections.add(effect.fingerprint_ref)
+        for takedown_id in await store_content.reject(self.tx, effect.content_id, effect.fingerprint_ref):
+            other = await self.load(takedown_id) if takedown_id != takedown.takedown_id else None
+            if other is not None:
+                await self.apply(other, event)
+
+
+async def publish_decision(tx: Tx, decided: DecisionTaken) -> bool:
+    """Keep a decision and queue it for `takedown.decisions`. False: it was taken already."""
+    if not await keep_decision(tx, decided):
+        return False
+    key = str(decided.takedown_id or decided.content_id)
+    await outbox.put(tx, takedowns.SCHEMA.name, DECISIONS, key=key, event=decided, event_id=decided.decision_id)
+    return True
+
+
+async def keep_decision(tx: Tx, decided: DecisionTaken) -> bool:
+    """The row by which a decision that comes back over the log is known. False: it is known."""
+    cursor = await tx.execute(
+        "INSERT INTO notifier.decisions (decision_id, kind, content_id, takedown_id, demand_id, task_id, person_id,"
+        " organisation_id, reason, recipient, decided_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING RETURNING decision_id",
+        (
+            decided.decision_id,
+            decided.kind,
+            decided.content_id,
+            decided.takedown_id,
+            decided.demand_id,
+            decided.task_id,
+            decided.person_id,
+            decided.organisation_id,
+            decided.reason,
+            decided.recipient,
+            decided.decided_at,
+        ),
+    )
+    return await cursor.fetchone() is not None

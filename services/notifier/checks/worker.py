@@ -1,0 +1,247 @@
+"""Checks: claim a due one, look (no lock held), hand what was seen to the takedown in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import structlog
+from psycopg.types.json import Jsonb
+
+from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.checks.checker import Checker, Looked, Wanted
+from services.notifier.domain.events import CheckCompleted
+from services.notifier.domain.model import Outcome, Takedown
+from services.notifier.store import content, takedowns
+from shared.contracts.content import RegisteredFingerprint
+from shared.db.due_rows import DueTable
+from shared.db.due_worker import DueWorker, NoLongerWanted
+from shared.db.pool import Tx
+from shared.process.metrics import CHECKS
+
+log = structlog.get_logger(__name__)
+
+SLOTS = 16
+
+# Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
+_WANTED = """
+SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
+       (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
+       (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
+       (SELECT coalesce(array_agg(value), '{}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
+           AS harmless
+FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
+LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
+WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn')
+"""
+
+_RECORD = """
+INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
+    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, elapsed_ms)
+VALUES (%(check_id)s, %(takedown_id)s, %(reason)s, %(started_at)s, clock_timestamp(), %(outcome)s, %(page_outcome)s,
+    %(detail)s, %(vantage)s, %(address)s, %(status)s, %(page_status)s, %(final_url)s, %(content_type)s, %(size_bytes)s,
+    %(algorithm)s, %(distance)s, (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
+"""
+
+# What was fetched at an asserted target, until a person adopts it; afterwards it is the reference and stays.
+_KEEP_SEEN = """
+INSERT INTO notifier.reference_fingerprints (takedown_id, fingerprints) VALUES (%s, %s)
+ON CONFLICT (takedown_id) DO UPDATE SET fingerprints = excluded.fingerprints
+WHERE reference_fingerprints.adopted_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueCheck:
+    takedown_id: UUID
+    content_id: UUID
+    host: str
+    reason: str
+    lease_id: UUID
+
+
+DUE_CHECKS = DueTable(
+    "notifier.due_checks",
+    key=("takedown_id",),
+    place="d.host",
+    beside="notifier.takedowns t",
+    on="t.takedown_id = d.takedown_id",
+    returning="d.host, d.reason, t.content_id",
+    job=lambda row: DueCheck(**row),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a look saw, and when it began."""
+
+    looked: Looked
+    started_at: datetime
+
+
+class CheckWorker:
+    """Looks at what is due to be looked at."""
+
+    def __init__(self, applier: UnitOfWorkFactory) -> None:
+        runtime = applier.runtime
+        self._applier = applier
+        self._database = runtime.database
+        self._vantage = runtime.settings.vantage
+        self._fingerprinter = runtime.fingerprinter
+        self._checker = Checker(
+            runtime.fetcher,
+            runtime.fingerprinter,
+            runtime.policy,
+            runtime.clock,
+            fingerprint_key=runtime.keys.fingerprint_ref,
+        )
+        self.due = DueWorker(
+            "checks",
+            runtime.database,
+            runtime.wakeups,
+            DUE_CHECKS,
+            member=runtime.settings.member,
+            channel=takedowns.CHECKS_CHANNEL,
+            slots=SLOTS,
+            per_place=runtime.policy.connections_per_host,
+            longest_seconds=self._checker.longest_seconds,
+            do=self._check_all,
+            unwanted=self._unwanted,
+            stopped_channel=takedowns.STOPPED_CHANNEL,
+        )
+
+    async def run(self) -> None:
+        preparing = asyncio.create_task(self._fingerprinter.prepare())
+        try:
+            await self.due.run()
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _unwanted(self, tx: Tx, looking: Collection[DueCheck]) -> Mapping[DueCheck, str]:
+        """A suspension stops fetches at once, those under way too: the check that is due is gone."""
+        cursor = await tx.execute(
+            "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)",
+            ([due.takedown_id for due in looking],),
+        )
+        going_on = {row["takedown_id"] for row in await cursor.fetchall()}
+        return {due: "called_off" for due in looking if due.takedown_id not in going_on}
+
+    async def _check_all(self, due: Sequence[DueCheck]) -> None:
+        for one in due:
+            await self.check(one)
+
+    async def check(self, due: DueCheck) -> None:
+        """One check, from what is wanted to the takedown's decision. Raises Transient; it is then due again."""
+        try:
+            seen = await self.due.while_wanted(due, self._read_and_look(due))
+        except NoLongerWanted:
+            log.info("check.broken_off", takedown_id=str(due.takedown_id))
+            return
+        if seen is None:
+            return
+        looked, started_at = seen.looked, seen.started_at
+        completed = self._completed(looked, check_id=uuid4(), started_at=started_at)
+        CHECKS.labels(completed.outcome).inc()
+        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
+            takedown = await scope.load(due.takedown_id)
+            assert takedown is not None
+            await DUE_CHECKS.release(scope.tx, (due.takedown_id,), due.lease_id)
+            await self._record(scope.tx, due, completed, looked, erased=takedown.target is None)
+            if takedown.match.basis == "person" and takedown.target is not None and looked.media.fingerprints:
+                await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
+            await scope.apply(takedown, completed)
+
+    async def _read_and_look(self, due: DueCheck) -> _Seen | None:
+        async with self._database.transaction() as tx:
+            found = await self._wanted(tx, due)
+            if found is None:  # erased or stopped in between
+                await DUE_CHECKS.release(tx, (due.takedown_id,), due.lease_id)
+                return None
+        wanted, started_at = found
+        return _Seen(looked=await self._checker.look(wanted), started_at=started_at)
+
+    async def _wanted(self, tx: Tx, due: DueCheck) -> tuple[Wanted, datetime] | None:
+        """What to look for, and the database's time as the look begins."""
+        row = await (await tx.execute(_WANTED, (due.takedown_id, due.lease_id))).fetchone()
+        if row is None or row["url"] is None:
+            return None
+        adopted = row["adopted_at"] is not None
+        wanted = Wanted(
+            takedown_id=due.takedown_id,
+            target_kind=row["target_kind"],
+            url=row["url"],
+            url_key=row["url_key"],
+            page_url=row["page_url"],
+            register=content.fingerprints_from(row["fingerprints"]),
+            reference=content.fingerprints_from(row["reference"]) if adopted else (),
+            adopted=adopted,
+            rejected=frozenset(row["rejected"]),
+            seen_before=row["seen_before"],
+            harmless=tuple(row["harmless"]),
+        )
+        return wanted, row["now"]
+
+    def _completed(self, looked: Looked, *, check_id: UUID, started_at: datetime) -> CheckCompleted:
+        media, page = looked.media, looked.page
+        # What a demand quotes is what showed the content: the page, where the medium's own URL no longer does.
+        on_page = page is not None and media.outcome is not Outcome.PRESENT and page.outcome is Outcome.PRESENT
+        observed = page.observed if page is not None and on_page else media.observed
+        agreement = media.agreement or (page.agreement if page else None)
+        return CheckCompleted(
+            check_id=check_id,
+            started_at=started_at,
+            outcome=media.outcome,
+            vantage=self._vantage,
+            reason=media.reason,
+            status=media.status,
+            answered=media.answered,
+            algorithm=None if agreement is None else agreement.algorithm.value,
+            distance=None if agreement is None else agreement.distance,
+            assurance=None if agreement is None else agreement.assurance,
+            guards=() if agreement is None else agreement.guards,
+            page_outcome=None if page is None else page.outcome,
+            page_status=None if page is None else page.status,
+            observed=observed,
+        )
+
+    async def _record(self, tx: Tx, due: DueCheck, completed: CheckCompleted, looked: Looked, *, erased: bool) -> None:
+        observed = None if erased else looked.media.observed
+        await tx.execute(
+            _RECORD,
+            {
+                "check_id": completed.check_id,
+                "takedown_id": due.takedown_id,
+                "reason": due.reason,
+                "started_at": completed.started_at,
+                "outcome": completed.outcome,
+                "page_outcome": completed.page_outcome,
+                "detail": completed.reason,
+                "vantage": completed.vantage,
+                "address": f"{observed.ip}:{observed.port}" if observed else None,
+                "status": completed.status,
+                "page_status": completed.page_status,
+                "final_url": observed and observed.final_url,
+                "content_type": observed and observed.content_type,
+                "size_bytes": observed and observed.size_bytes,
+                "algorithm": completed.algorithm,
+                "distance": completed.distance,
+            },
+        )
+
+
+def _reference(looked: Looked, takedown: Takedown) -> list[dict[str, object]]:
+    """The fetched fingerprints as they would stand in the register."""
+    return [
+        RegisteredFingerprint(
+            algorithm=one.algorithm.value,
+            value=one.hex,
+            quality=one.quality,
+            orientation=one.orientation,
+            assurance=takedown.match.assurance,
+        ).model_dump(mode="json", exclude_none=True)
+        for one in looked.media.fingerprints
+    ]

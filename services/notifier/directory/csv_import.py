@@ -1,0 +1,241 @@
+"""The directory's file: CSV (RFC 4180) with a header, checked whole, every error with its line and column. Pure.
+
+Columns: `organisation` (its key), `domains` (suffixes, separated by spaces), and optionally `name`, `rung`, `webhook_url`,
+`webhook_secrets` (one, or two at rotation), `email`, `next_rung` (another organisation's key), `posture`, `bound_by`,
+`country` (ISO 3166-1 alpha-2).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.notifier.channels.webhook import ACTIVE_SECRETS, BadSecret, parse_secret
+from services.notifier.domain.ladder import Posture
+from services.notifier.domain.model import Rung
+from shared.countries import COUNTRIES
+from shared.errors import Permanent
+from shared.urls import BadUrl, canonical
+
+RUNGS = tuple(Rung)
+POSTURES = tuple(Posture)
+REGIMES = ("uk_osa_20a",)
+"""What `bound_by` may name."""
+REQUIRED_COLUMNS = ("organisation", "domains")
+COLUMNS = (
+    *REQUIRED_COLUMNS,
+    "name",
+    "rung",
+    "webhook_url",
+    "webhook_secrets",
+    "email",
+    "next_rung",
+    "posture",
+    "bound_by",
+    "country",
+)
+MAX_ROWS = 100_000
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+"""RFC 5322, 3.4.1: a dot-atom on both sides; what is quoted or in another script is not taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineError:
+    """What is wrong in one line of the file (the header is line 1). `text` never holds a secret."""
+
+    line: int
+    column: str
+    text: str
+
+
+class BadDirectory(Permanent):
+    """The directory file is not usable; nothing was imported."""
+
+    def __init__(self, errors: Sequence[LineError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"line {error.line}, {error.column}: {error.text}" for error in errors[:10]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HostRow:
+    """One line of the file, checked. `domains` are suffixes: the longest listed one wins."""
+
+    line: int
+    organisation: str
+    name: str
+    domains: tuple[str, ...]
+    rung: str
+    webhook_url: str | None
+    webhook_secrets: tuple[str, ...]
+    email: str | None
+    next_rung: str | None
+    posture: str
+    bound_by: tuple[str, ...]
+    country: str | None
+
+
+def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRow, ...]:
+    """The rows of a directory file (RFC 4180, UTF-8, with a header). `known`: organisations already in the directory.
+
+    Raises BadDirectory with every error found, by line and column.
+    """
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    try:
+        header = reader.fieldnames or ()
+    except csv.Error as error:
+        raise BadDirectory([LineError(line=1, column="(line)", text=str(error))]) from None
+    errors = [LineError(line=1, column=name, text="is missing") for name in REQUIRED_COLUMNS if name not in header]
+    errors += [LineError(line=1, column=str(name), text="is no column") for name in header if name not in COLUMNS]
+    if errors:
+        raise BadDirectory(errors)
+    rows: list[HostRow] = []
+    try:
+        for record in reader:
+            if len(rows) >= MAX_ROWS:
+                errors.append(LineError(line=reader.line_num, column="organisation", text=f"over {MAX_ROWS} lines"))
+                break
+            row = _parse_row(reader.line_num, record, errors)
+            if row is not None:
+                rows.append(row)
+    except csv.Error as error:
+        errors.append(LineError(line=reader.line_num, column="(line)", text=str(error)))
+    errors += _contradictions(rows, known)
+    if errors:
+        raise BadDirectory(sorted(errors, key=lambda error: error.line))
+    return tuple(rows)
+
+
+def render_csv(rows: Iterable[Mapping[str, str]]) -> str:
+    """A directory file of these rows, cells by column, as `parse_csv` reads it. Raises ValueError for a column that there is not."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineError]) -> HostRow | None:
+    before = len(errors)
+
+    def bad(column: str, text: str) -> None:
+        errors.append(LineError(line=line, column=column, text=text))
+
+    def cell(column: str) -> str:
+        return (record.get(column) or "").strip()
+
+    if None in record:
+        bad("(line)", "has more cells than the header")
+    organisation = cell("organisation").lower()
+    if not _KEY.fullmatch(organisation):
+        bad("organisation", "is a key of a-z, 0-9, dot, dash and underscore, at most 63 long")
+    domains = tuple(dict.fromkeys(_domain(word) for word in cell("domains").split()))
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            bad("domains", "holds something that is no domain")
+    rung = cell("rung") or "site_operator"
+    posture = cell("posture") or "unknown"
+    bound_by = tuple(cell("bound_by").split())
+    country = cell("country").upper() or None
+    if rung not in RUNGS:
+        bad("rung", f"is one of {', '.join(RUNGS)}")
+    if posture not in POSTURES:
+        bad("posture", f"is one of {', '.join(POSTURES)}")
+    if any(regime not in REGIMES for regime in bound_by):
+        bad("bound_by", f"names regimes: {', '.join(REGIMES)}")
+    if country is not None and country not in COUNTRIES:
+        bad("country", "is a country code of two letters (ISO 3166-1), such as GB")
+    webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad)
+    email = cell("email") or None
+    if email is not None and not _EMAIL.fullmatch(email):
+        bad("email", "is no address")
+    if len(errors) > before:
+        return None
+    return HostRow(
+        line=line,
+        organisation=organisation,
+        name=cell("name") or organisation,
+        domains=domains,
+        rung=rung,
+        webhook_url=webhook_url,
+        webhook_secrets=secrets,
+        email=email,
+        next_rung=cell("next_rung").lower() or None,
+        posture=posture,
+        bound_by=bound_by,
+        country=country,
+    )
+
+
+def _webhook(url: str, secrets: tuple[str, ...], bad: Any) -> tuple[str | None, tuple[str, ...]]:
+    if not url:
+        if secrets:
+            bad("webhook_secrets", "are there without a webhook_url")
+        return None, ()
+    try:
+        canonical(url)
+    except BadUrl as error:
+        bad("webhook_url", error.title)
+    if not secrets:
+        bad("webhook_secrets", "is empty, a webhook needs one")
+    if len(secrets) > ACTIVE_SECRETS:
+        bad("webhook_secrets", f"holds more than {ACTIVE_SECRETS}")
+    for secret in secrets:
+        try:
+            parse_secret(secret)
+        except BadSecret as error:
+            bad("webhook_secrets", str(error))
+    return url, secrets
+
+
+def _domain(word: str) -> str:
+    bare = word.lower().strip(".")
+    if bare.isascii():
+        return bare
+    try:
+        return canonical(f"https://{bare}/").host
+    except BadUrl:
+        return word
+
+
+def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[LineError]:
+    """An organisation twice, a domain of two, a next rung nobody knows, a ladder in a circle."""
+    errors: list[LineError] = []
+    by_key: dict[str, HostRow] = {}
+    of_domain: dict[str, str] = {}
+    for row in rows:
+        if row.organisation in by_key:
+            errors.append(
+                LineError(line=row.line, column="organisation", text=f"is in line {by_key[row.organisation].line} too")
+            )
+        by_key.setdefault(row.organisation, row)
+        errors += [
+            LineError(line=row.line, column="domains", text=f"{domain} belongs to another line too")
+            for domain in row.domains
+            if of_domain.setdefault(domain, row.organisation) != row.organisation
+        ]
+    for row in rows:
+        if row.next_rung is None:
+            continue
+        if row.next_rung not in by_key and row.next_rung not in known:
+            errors.append(LineError(line=row.line, column="next_rung", text="is no organisation of this directory"))
+        elif _circles(row, by_key):
+            errors.append(LineError(line=row.line, column="next_rung", text="leads in a circle"))
+    return errors
+
+
+def _circles(row: HostRow, by_key: Mapping[str, HostRow]) -> bool:
+    seen = {row.organisation}
+    following = row.next_rung
+    while following is not None and following in by_key:
+        if following in seen:
+            return True
+        seen.add(following)
+        following = by_key[following].next_rung
+    return False

@@ -1,0 +1,244 @@
+"""One decision under way: the takedown as it becomes, and the effects so far. Lives within one call of `decide`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from services.notifier.domain.effects import (
+    CancelCheck,
+    CancelMessages,
+    CancelTimers,
+    CloseTask,
+    Effect,
+    Lifecycle,
+    OpenTask,
+    ScheduleCheck,
+    SendMessage,
+)
+from services.notifier.domain.events import DecisionContext
+from services.notifier.domain.model import (
+    Demand,
+    DemandState,
+    MessageKind,
+    OpenedTask,
+    Takedown,
+    TakedownState,
+    TaskKind,
+)
+from services.notifier.domain.transitions import DEMAND, TAKEDOWN
+from shared import ids
+from shared.policy import Policy
+
+ASKING = frozenset({TakedownState.OPEN, TakedownState.REAPPEARED, TakedownState.UNREMOVED})
+"""Seen by our own check, and demands are made (or everybody was asked)."""
+ENDED = frozenset({TakedownState.REJECTED, TakedownState.WITHDRAWN, TakedownState.DISMISSED})
+STOPPED = ENDED | {TakedownState.SUSPENDED}
+"""Nothing is checked here."""
+ANSWERABLE = frozenset(
+    {DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.REPORTED_REMOVED, DemandState.DISPUTED}
+)
+"""Delivered, and its clock runs."""
+UNFINISHED = ANSWERABLE | {DemandState.DUE, DemandState.EXPIRED}
+
+
+class IllegalStep(AssertionError):
+    """The code tried a step that the table of transitions does not have: a defect, never input."""
+
+
+class TakedownBuilder:
+    """Changes and effects, in order. Effects about the check are settled once, at the end (`finished`)."""
+
+    def __init__(self, takedown: Takedown, now: datetime, policy: Policy, around: DecisionContext) -> None:
+        self.before = takedown
+        self.takedown = takedown
+        self.now = now
+        self.policy = policy
+        self.around = around
+        self._effects: list[Effect] = []
+        self._check_reason = ""
+        self.check_ended = False
+        """A due check was used up by this event: its row must be set anew, or taken away."""
+
+    @property
+    def state(self) -> TakedownState:
+        return self.takedown.state
+
+    @property
+    def lasting_state(self) -> TakedownState:
+        """The state, or while suspended the one to resume to."""
+        suspended = self.state is TakedownState.SUSPENDED
+        return self.takedown.resume_to or self.state if suspended else self.state
+
+    @property
+    def settled(self) -> bool:
+        """Whether no demand is open any more: removed (also while suspended), or ended."""
+        return self.state in ENDED or self.lasting_state is TakedownState.REMOVED
+
+    def emit(self, effect: Effect) -> None:
+        self._effects.append(effect)
+
+    def change(self, **fields: Any) -> None:
+        self.takedown = replace(self.takedown, **fields)
+
+    def note(self, kind: str, **facts: str | int | bool) -> None:
+        """One lifecycle entry: ids, counts, words."""
+        self.change(sequence=self.takedown.sequence + 1)
+        self.emit(
+            Lifecycle(
+                sequence=self.takedown.sequence,
+                kind=kind,
+                state=self.takedown.state.value,
+                round=self.takedown.round,
+                at=self.now,
+                facts=facts,
+            )
+        )
+
+    def note_demand(self, kind: str, demand: Demand, **facts: str | int | bool) -> None:
+        """An entry about a demand. It says whose demand it is, so that a reader of the stream counts without a table beside it."""
+        self.note(
+            kind,
+            demand_id=str(demand.demand_id),
+            recipient=demand.recipient,
+            regime=demand.regime,
+            rung=demand.rung.value,
+            country=demand.country or "unknown",
+            **facts,
+        )
+
+    def move(self, to: TakedownState, **facts: str | int | bool) -> None:
+        """Step to another state, if the table has that step."""
+        if to not in TAKEDOWN[self.state]:
+            raise IllegalStep(f"{self.state} -> {to}")
+        self.change(state=to)
+        self.note(f"takedown.{to.value}", **facts)
+
+    # Demands
+
+    def demand(self, demand_id: UUID) -> Demand:
+        found = self.takedown.demand(demand_id)
+        if found is None:
+            raise IllegalStep("no such demand")
+        return found
+
+    def change_demand(self, demand_id: UUID, **fields: Any) -> Demand:
+        """Change a demand without a step of its state."""
+        changed = replace(self.demand(demand_id), **fields)
+        self.change(demands=tuple(changed if one.demand_id == demand_id else one for one in self.takedown.demands))
+        return changed
+
+    def move_demand(self, demand_id: UUID, to: DemandState, **facts: str | int | bool) -> Demand:
+        """Step a demand to another state, if the table has that step; to its own state is no step."""
+        demand = self.demand(demand_id)
+        if to is demand.state:
+            return demand
+        if to not in DEMAND[demand.state]:
+            raise IllegalStep(f"demand {demand.state} -> {to}")
+        changed = self.change_demand(demand_id, state=to)
+        self.note_demand(f"demand.{to.value}", changed, **facts)
+        return changed
+
+    def current_demands(self) -> tuple[Demand, ...]:
+        return tuple(one for one in self.takedown.demands if one.round == self.takedown.round)
+
+    def send(self, demand: Demand, kind: MessageKind, number: int = 0, due: datetime | None = None) -> None:
+        """Make a message due (now, by default)."""
+        self.emit(
+            SendMessage(
+                message_id=ids.message_id(demand.demand_id, kind.value, number),
+                demand_id=demand.demand_id,
+                kind=kind,
+                number=number,
+                due=due or self.now,
+            )
+        )
+
+    # Checks
+
+    def check(self, at: datetime, reason: str) -> None:
+        """A look is wanted no later than `at`. Where nothing is looked at, nothing is asked for."""
+        if self.state in STOPPED:
+            return
+        due = self.takedown.check_due_at
+        if due is None or at < due:
+            self.change(check_due_at=at, check_asked_at=self.now)
+            self._check_reason = reason
+        elif at <= self.now:
+            self.change(check_asked_at=self.now)
+
+    def no_check(self) -> None:
+        self.change(check_due_at=None, check_asked_at=None)
+
+    def stop(self) -> None:
+        """No check, no timer, no message that was not accepted yet."""
+        self.no_check()
+        self.emit(CancelTimers())
+        self.emit(CancelMessages())
+
+    # Tasks
+
+    def open_task(
+        self,
+        kind: TaskKind,
+        reason: str,
+        *,
+        within: timedelta | None = None,
+        owner: Literal["operations", "helpline"] = "operations",
+        scope: Literal["takedown", "content"] = "takedown",
+        demand_id: UUID | None = None,
+    ) -> None:
+        """Ask for a person, once for each kind at a time. `within` is unscaled.
+
+        What concerns the whole content takes the place of what concerns this takedown alone.
+        """
+        known = self.takedown.task(kind)
+        if known is not None and (known.scope == scope or scope == "takedown"):
+            return
+        self.close_task(kind, "superseded")
+        number = self.takedown.tasks_opened + 1
+        task_id = ids.deterministic_id((str(self.takedown.takedown_id), "task", kind.value, str(number)))
+        self.change(
+            tasks=(*self.takedown.tasks, OpenedTask(task_id=task_id, kind=kind, scope=scope)), tasks_opened=number
+        )
+        self.emit(
+            OpenTask(
+                task_id=task_id,
+                kind=kind,
+                reason=reason,
+                due=self.now + self.policy.scaled(self.policy.dispute_due if within is None else within),
+                owner=owner,
+                scope=scope,
+                demand_id=demand_id,
+            )
+        )
+        self.note("task.opened", task_id=str(task_id), task=kind.value, reason=reason)
+
+    def close_task(self, kind: TaskKind, resolution: str) -> None:
+        task = self.takedown.task(kind)
+        if task is None:
+            return
+        self.change(tasks=tuple(one for one in self.takedown.tasks if one.task_id != task.task_id))
+        self.emit(CloseTask(task_id=task.task_id, kind=kind, resolution=resolution))
+        self.note("task.closed", task_id=str(task.task_id), task=kind.value, resolution=resolution)
+
+    def close_tasks(self, resolution: str, *, keep: frozenset[TaskKind] = frozenset()) -> None:
+        """Close all but those to keep. A possible minor stays a person's, whatever becomes of the takedown."""
+        for task in self.takedown.tasks:
+            if task.kind not in keep and task.kind is not TaskKind.POSSIBLE_MINOR:
+                self.close_task(task.kind, resolution)
+
+    # The end
+
+    def finished(self) -> tuple[Takedown, tuple[Effect, ...]]:
+        """The takedown and its effects, with the one effect about the check."""
+        before, after = self.before.check_due_at, self.takedown.check_due_at
+        if after is not None and (after != before or self.check_ended):
+            self.emit(ScheduleCheck(at=after, reason=self._check_reason or "asked_meanwhile"))
+        elif after is None and (before is not None or self.check_ended):
+            self.emit(CancelCheck())
+        if self.takedown != self.before:
+            self.change(changed_at=self.now)
+        return self.takedown, tuple(self._effects)

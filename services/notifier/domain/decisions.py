@@ -1,0 +1,185 @@
+"""What a person's decision does, and when it cannot be taken."""
+
+from __future__ import annotations
+
+from services.notifier.domain.builder import ASKING, ENDED, TakedownBuilder
+from services.notifier.domain.demands import ask_when_seen, escalate, exhausted, next_choice, undeliverable
+from services.notifier.domain.effects import AdoptReference
+from services.notifier.domain.endings import dismiss, reject, reopen, resume, suspend, tell_again
+from services.notifier.domain.events import DecisionMade
+from services.notifier.domain.holds import look_again, task_of
+from services.notifier.domain.ladder import Posture, UnknownPosture
+from services.notifier.domain.model import DemandState, HoldReason, Takedown, TakedownState, TaskKind
+from shared.contracts.content import ContentState
+from shared.contracts.decisions import DecisionKind
+
+ASKABLE = ASKING | {TakedownState.VERIFYING}
+FOR_A_PERSON_ALONE = frozenset({HoldReason.FLOOD, HoldReason.REJECTED_BEFORE})
+"""Holds that no look of ours settles: another look would let a demand out that nobody released."""
+
+
+def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
+    """Why this decision cannot be taken on this takedown now, as a word; None: it can."""
+    state = takedown.state
+    if state is TakedownState.WITHDRAWN:
+        return "withdrawn"
+    match decision.kind:
+        case DecisionKind.RELEASE:
+            return _release_refusal(takedown, decision)
+        case DecisionKind.REJECT | DecisionKind.DISMISS:
+            return "already_ended" if state in ENDED else None
+        case DecisionKind.SUSPEND:
+            done = state in ENDED or "person" in takedown.suspended_by
+            return "already_stopped" if done else None
+        case DecisionKind.RESUME:
+            return None if "person" in takedown.suspended_by else "not_suspended"
+        case DecisionKind.RECHECK:
+            if state is TakedownState.HELD and takedown.held_for in FOR_A_PERSON_ALONE:
+                return "needs_release"
+            return "not_checked" if state in (TakedownState.SUSPENDED, TakedownState.REJECTED) else None
+        case DecisionKind.REROUTE:
+            if decision.recipient is None:
+                return "recipient_missing"
+            return None if state in ASKABLE else "nothing_to_ask"
+        case DecisionKind.ESCALATE:
+            return None if state in ASKABLE else "nothing_to_ask"
+        case DecisionKind.BOUNCED:
+            demand = takedown.demand(decision.demand_id) if decision.demand_id is not None else None
+            bounces = demand is not None and demand.delivered_at is not None and state not in ENDED
+            return None if bounces else "no_such_delivery"
+
+
+def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
+    if takedown.state is TakedownState.HELD:
+        own = takedown.match.asserted_by is not None and takedown.match.asserted_by == decision.person_id
+        return "own_assertion" if own and _release_adopts(takedown) else None
+    if decision.task_kind is None or takedown.task(decision.task_kind) is None:
+        return "not_held"
+    if takedown.state is TakedownState.SUSPENDED and decision.task_kind is task_of(takedown):
+        return "suspended"
+    return None
+
+
+def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
+    """A person decided; a decision that cannot be taken now is noted, and changes nothing else."""
+    refused = refusal(draft.takedown, event)
+    facts = {"decision_id": str(event.decision_id), "decision": event.kind.value}
+    if refused is not None:
+        draft.note("decision.refused", **facts, reason=refused)
+        return
+    draft.note("decision.made", **facts)
+    match event.kind:
+        case DecisionKind.RELEASE:
+            _release(draft, event)
+        case DecisionKind.REJECT:
+            reject(draft)
+        case DecisionKind.DISMISS:
+            dismiss(draft)
+        case DecisionKind.SUSPEND:
+            suspend(draft, "person", "person")
+        case DecisionKind.RESUME:
+            resume(draft, "person")
+        case DecisionKind.RECHECK:
+            _recheck(draft)
+        case DecisionKind.REROUTE:
+            draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "rerouted")
+            draft.close_task(TaskKind.UNKNOWN_HOST, "rerouted")
+            draft.close_task(TaskKind.UNKNOWN_POSTURE, "rerouted")
+            draft.change(reroute_to=event.recipient, wants_demand=True)
+            ask_when_seen(draft)
+        case DecisionKind.ESCALATE:
+            _escalate(draft)
+        case DecisionKind.BOUNCED:
+            _bounced(draft, event)
+
+
+def _release_adopts(takedown: Takedown) -> bool:
+    """Whether a release makes what we fetched the reference: then it takes another person than the one who asserted it."""
+    person = takedown.match.basis == "person"
+    return takedown.held_for is HoldReason.ASSERTED or (takedown.held_for is HoldReason.FIRST_CHECK and person)
+
+
+def _release(draft: TakedownBuilder, event: DecisionMade) -> None:
+    reason = draft.takedown.held_for
+    if draft.state is not TakedownState.HELD or reason is None:
+        _task_settled(draft, event.task_kind)
+        return
+    draft.change(cleared=tuple(dict.fromkeys((*draft.takedown.cleared, reason))))
+    if _release_adopts(draft.takedown):
+        draft.change(reference_adopted=True)
+        draft.emit(AdoptReference())
+    look_again(draft, "released")
+
+
+def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
+    """A person settled a task of a takedown that is not held."""
+    if kind is None:
+        return
+    draft.close_task(kind, "released")
+    if kind is TaskKind.UNKNOWN_POSTURE:
+        _clear_postures(draft)
+    elif kind is TaskKind.DISPUTE:
+        for demand in draft.current_demands():
+            if demand.state is DemandState.DISPUTED and draft.state is not TakedownState.REMOVED:
+                draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
+    if draft.state in ENDED:
+        tell_again(draft)
+    elif draft.state in ASKING and (draft.takedown.wants_demand or any(one.parked for one in draft.current_demands())):
+        draft.check(draft.now, "released")
+
+
+def _clear_postures(draft: TakedownBuilder) -> None:
+    """A person chose to ask these although nobody knows their posture."""
+    routes, takedown = draft.around.routes, draft.takedown
+    chosen = [one.recipient for one in takedown.demands]
+    waiting = _waiting_posture(draft)
+    if waiting is not None:
+        chosen.append(waiting)
+    unknown = [key for key in chosen if (found := routes.by_key(key)) and found.posture is Posture.UNKNOWN]
+    draft.change(postures_cleared=tuple(dict.fromkeys((*takedown.postures_cleared, *unknown))))
+
+
+def _waiting_posture(draft: TakedownBuilder) -> str | None:
+    """The organisation whose unknown posture holds the next demand up."""
+    takedown, terms = draft.takedown, draft.around.terms
+    if takedown.target is None or terms is None or not takedown.wants_demand:
+        return None
+    choice = next_choice(draft, takedown.target.host)
+    return choice.organisation.key if isinstance(choice, UnknownPosture) else None
+
+
+def _recheck(draft: TakedownBuilder) -> None:
+    if draft.state is TakedownState.DISMISSED:
+        if draft.around.content.state is ContentState.ACTIVE:
+            reopen(draft)
+    elif draft.state is TakedownState.HELD:
+        look_again(draft, "recheck")
+    else:
+        draft.check(draft.now, "recheck")
+
+
+def _escalate(draft: TakedownBuilder) -> None:
+    """Climb now: over the recipient that a choice waits for, or from the last one asked."""
+    if draft.takedown.wants_demand:
+        waiting = _waiting_posture(draft)
+        if waiting is not None:
+            draft.change(skipped=(*draft.takedown.skipped, waiting))
+            draft.close_task(TaskKind.UNKNOWN_POSTURE, "passed_over")
+        elif draft.takedown.task(TaskKind.UNKNOWN_HOST) is not None and draft.state in ASKING:
+            exhausted(draft)
+            return
+        ask_when_seen(draft)
+        return
+    waiting_demands = [one for one in draft.current_demands() if not one.escalated]
+    if waiting_demands:
+        escalate(draft, waiting_demands[-1], "decision")
+    else:
+        draft.change(wants_demand=True)
+        ask_when_seen(draft)
+
+
+def _bounced(draft: TakedownBuilder, event: DecisionMade) -> None:
+    demand = draft.takedown.demand(event.demand_id) if event.demand_id is not None else None
+    if demand is not None and demand.state not in (DemandState.CLOSED, DemandState.RETRACTED, DemandState.REFUSED):
+        draft.open_task(TaskKind.UNDELIVERABLE, "bounced", demand_id=demand.demand_id)
+        undeliverable(draft, demand, "bounced")

@@ -1,0 +1,317 @@
+"""Who is asked, when, and on what law: from a check that sees the content to a demand, and up the ladder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from services.notifier import regimes
+from services.notifier.domain import contact_rules, schedule
+from services.notifier.domain.builder import ANSWERABLE, ASKING, TakedownBuilder
+from services.notifier.domain.effects import CancelMessages, CancelTimers, ScheduleTimer
+from services.notifier.domain.events import TimerKind
+from services.notifier.domain.ladder import (
+    Ask,
+    Choice,
+    Exhausted,
+    Organisation,
+    Posture,
+    UnknownHost,
+    UnknownPosture,
+    next_recipient,
+)
+from services.notifier.domain.model import (
+    Demand,
+    DemandState,
+    MessageKind,
+    Outcome,
+    Rung,
+    TakedownState,
+    TaskKind,
+)
+from services.notifier.regimes import Element, Regime
+from shared import ids
+from shared.policy import Policy
+
+
+def seen_lately(draft: TakedownBuilder) -> bool:
+    """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
+
+    Not if it was before a resumption, or before a host's word that it is removed.
+    """
+    takedown = draft.takedown
+    seen = takedown.present_at
+    if seen is None or takedown.last_outcome is not Outcome.PRESENT:
+        return False
+    if takedown.resumed_at is not None and seen < takedown.resumed_at:
+        return False
+    if any(one.reported_at is not None and one.reported_at > seen for one in draft.current_demands()):
+        return False
+    # A look from the future: the clock was set back since.
+    return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
+
+
+def ask_when_seen(draft: TakedownBuilder) -> None:
+    """Ask the next rung: now if our last look is fresh, else after the look that this makes due."""
+    if draft.state not in ASKING:
+        return
+    if seen_lately(draft):
+        ask_next(draft)
+    else:
+        draft.check(draft.now, "before_demand")
+
+
+def ask_next(draft: TakedownBuilder) -> None:
+    """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look."""
+    takedown, around = draft.takedown, draft.around
+    if not takedown.wants_demand or takedown.target is None or around.terms is None:
+        return
+    if around.content.new_demands_held:
+        draft.note("demand.waits", reason="disputed")
+        return
+    not_before = around.terms.demands_not_before
+    if not_before is not None and not_before > draft.now:
+        draft.check(not_before, "not_before")
+        draft.note("demand.waits", reason="not_before")
+        return
+    if takedown.reroute_to is not None and _ask_named(draft, takedown.reroute_to):
+        return
+    choice = next_choice(draft, takedown.target.host)
+    if not isinstance(choice, UnknownHost) and choice.passed_over:
+        draft.open_task(TaskKind.UNDELIVERABLE, "no_channel")
+    match choice:
+        case UnknownHost():
+            draft.open_task(TaskKind.UNKNOWN_HOST, "not_in_directory")
+        case UnknownPosture():
+            draft.close_task(TaskKind.UNKNOWN_HOST, "in_directory")
+            draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses")
+        case Exhausted():
+            exhausted(draft)
+        case Ask():
+            draft.close_task(TaskKind.UNKNOWN_HOST, "in_directory")
+            draft.close_task(TaskKind.UNKNOWN_POSTURE, "settled")
+            _issue(draft, choice)
+
+
+def next_choice(draft: TakedownBuilder, host: str) -> Choice:
+    """Who would be asked next, by the ladder of the target's host."""
+    matter = contact_rules.matter_of(draft.takedown, draft.around)
+    return next_recipient(
+        draft.around.routes,
+        host,
+        refusal_of=lambda organisation: contact_rules.refusal(organisation, matter),
+        asked={one.recipient for one in draft.current_demands()},
+        skipped=draft.takedown.skipped,
+    )
+
+
+def exhausted(draft: TakedownBuilder) -> None:
+    """Nobody is left: a person hears of it, and it is still checked."""
+    draft.change(wants_demand=False)
+    draft.close_task(TaskKind.UNKNOWN_HOST, "ladder_exhausted")
+    draft.close_task(TaskKind.UNKNOWN_POSTURE, "ladder_exhausted")
+    if draft.state is not TakedownState.UNREMOVED:
+        draft.move(TakedownState.UNREMOVED)
+    draft.open_task(TaskKind.LADDER_EXHAUSTED, "nobody_left_to_ask")
+
+
+def _ask_named(draft: TakedownBuilder, key: str) -> bool:
+    """Ask the organisation a person named. False: it must not be asked, and the ladder goes on.
+
+    Its posture may be unknown: naming it is a person's choice. Hostile and `do_not_contact` stay out.
+    """
+    draft.change(reroute_to=None)
+    organisation = draft.around.routes.by_key(key)
+    matter = contact_rules.matter_of(draft.takedown, draft.around, chosen=(key,))
+    refused = contact_rules.refusal(organisation, matter)
+    current = draft.current_demands()
+    if organisation is None or refused is not None or key in {one.recipient for one in current}:
+        draft.note("reroute.refused", reason="already_asked" if refused is None else refused.value)
+        return False
+    if organisation.posture is Posture.UNKNOWN:
+        draft.change(postures_cleared=(*draft.takedown.postures_cleared, key))
+    rung = current[-1].rung if current else Rung.SITE_OPERATOR
+    _issue(draft, Ask(organisation=organisation, rung=rung, domain=(*organisation.domains, "")[0]))
+    return True
+
+
+def _issue(draft: TakedownBuilder, ask: Ask) -> None:
+    """Make the demand: its regime and printed times are fixed now; its clock starts at the first accepted delivery."""
+    takedown, policy, now = draft.takedown, draft.policy, draft.now
+    recipient = ask.organisation
+    regime = _law_for(draft, recipient)
+    if regime is None:
+        draft.open_task(TaskKind.UNDELIVERABLE, "required_elements_missing")
+        draft.note("demand.waits", reason="required_elements_missing")
+        return
+    # What was taken back was never removed: it is not "back".
+    told_before = any(
+        one.recipient == recipient.key and one.attempted_at is not None and one.state is not DemandState.RETRACTED
+        for one in takedown.demands
+    )
+    demand = Demand(
+        demand_id=ids.demand_id(takedown.takedown_id, ask.rung.value, recipient.key, takedown.round),
+        rung=ask.rung,
+        recipient=recipient.key,
+        recipient_domain=ask.domain,
+        country=recipient.country,
+        round=takedown.round,
+        state=DemandState.DUE,
+        kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
+        issued_at=now,
+        **_printed(draft, regime),
+        observed=takedown.observed,
+        give_up_at=now + policy.scaled(policy.undelivered_escalates_after),
+    )
+    draft.change(demands=(*takedown.demands, demand), wants_demand=False, reroute_to=None)
+    if draft.state is TakedownState.UNREMOVED:
+        draft.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
+        draft.move(TakedownState.OPEN)
+    draft.note_demand("demand.reappeared" if told_before else "demand.issued", demand)
+    draft.send(demand, demand.kind)
+    _undelivered_timer(draft, demand)
+
+
+def _law_for(draft: TakedownBuilder, recipient: Organisation) -> Regime | None:
+    return regimes.choose(
+        bound_by=recipient.bound_by,
+        reviewed_by=draft.around.sender.reviewed_by,
+        today=draft.now.date(),
+        elements=_elements(draft),
+    )
+
+
+def _printed(draft: TakedownBuilder, regime: Regime) -> dict[str, Any]:
+    """What a demand issued now says of its law and its time."""
+    clock = regime.clock or draft.policy.voluntary_response
+    return {
+        "regime": regime.id,
+        "regime_version": regime.version,
+        "respond_within_seconds": int(clock.total_seconds()) if regime.binding else None,
+        "requested_by": None if regime.binding else draft.now + clock,
+    }
+
+
+def law_holds(draft: TakedownBuilder, demand: Demand) -> bool:
+    """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on."""
+    recipient = draft.around.routes.by_key(demand.recipient)
+    regime = None if recipient is None else _law_for(draft, recipient)
+    return not regimes.REGIMES[demand.regime].binding or (regime is not None and regime.id == demand.regime)
+
+
+def _elements(draft: TakedownBuilder) -> frozenset[Element]:
+    """What a demand made now would hold. Statement and basis are part of every message (`notices/message.py`)."""
+    takedown, sender = draft.takedown, draft.around.sender
+    there = {
+        Element.LOCATION: takedown.target is not None,
+        Element.OBSERVATION: takedown.observed is not None,
+        Element.REQUESTER: bool(sender.name.strip()),
+        Element.CONTACT: bool(sender.contact.strip()),
+        Element.STATEMENT: True,
+        Element.ESTABLISHED: True,
+    }
+    return frozenset(element for element, present in there.items() if present)
+
+
+# Up the ladder
+
+
+def escalate(draft: TakedownBuilder, demand: Demand, why: str) -> None:
+    """The next rung is wanted because of this demand; it stays answerable itself. Once for each demand."""
+    if demand.escalated or demand.round != draft.takedown.round:
+        return
+    draft.change_demand(demand.demand_id, escalated=True, parked=False, reminder_wanted=None)
+    draft.emit(CancelTimers(demand_id=demand.demand_id))
+    if draft.settled:
+        return
+    draft.change(wants_demand=True)
+    draft.note_demand("demand.escalated", demand, reason=why)
+    ask_when_seen(draft)
+
+
+def undeliverable(draft: TakedownBuilder, demand: Demand, why: str) -> None:
+    """This recipient cannot be reached: not a missed deadline."""
+    draft.emit(CancelMessages(demand_id=demand.demand_id))
+    if demand.state is not DemandState.UNDELIVERABLE:
+        draft.move_demand(demand.demand_id, DemandState.UNDELIVERABLE, reason=why)
+    demand = draft.change_demand(demand.demand_id, refusal=why, parked=False)
+    escalate(draft, demand, why)
+
+
+def expire_overdue(draft: TakedownBuilder) -> None:
+    """Escalate what passed its deadline, however late we notice; the lateness is recorded."""
+    for demand in draft.current_demands():
+        if demand.escalated or demand.state not in ANSWERABLE or demand.deadline is None:
+            continue
+        if demand.deadline <= draft.now:
+            late = int((draft.now - demand.deadline).total_seconds())
+            moved = draft.move_demand(demand.demand_id, DemandState.EXPIRED, late_seconds=late)
+            escalate(draft, moved, "deadline")
+
+
+# Timers
+
+
+def start_clock(draft: TakedownBuilder, demand: Demand, clock: timedelta) -> Demand:
+    """The recipient has it: from now on its clock runs."""
+    demand = draft.change_demand(demand.demand_id, deadline=draft.now + draft.policy.scaled(clock), parked=False)
+    if draft.state is not TakedownState.SUSPENDED and demand.round == draft.takedown.round:
+        draft.emit(CancelTimers(demand_id=demand.demand_id))
+        set_timers(draft, demand)
+    return demand
+
+
+def clock_of(demand: Demand, policy: Policy) -> timedelta:
+    """The recipient's time, unscaled."""
+    if demand.respond_within_seconds is None:
+        return policy.voluntary_response
+    return timedelta(seconds=demand.respond_within_seconds)
+
+
+def set_timers(draft: TakedownBuilder, demand: Demand) -> None:
+    """The timers this demand still needs."""
+    if demand.escalated:
+        return
+    if demand.state is DemandState.DUE:
+        _undelivered_timer(draft, demand)
+    if demand.state not in ANSWERABLE or demand.deadline is None or demand.delivered_at is None:
+        return
+    for number, at in schedule.reminders(
+        delivered_at=demand.delivered_at, deadline=demand.deadline, policy=draft.policy
+    ):
+        if number > demand.reminders and at > draft.now:
+            draft.emit(ScheduleTimer(kind=TimerKind.REMINDER, demand_id=demand.demand_id, number=number, at=at))
+    draft.emit(
+        ScheduleTimer(kind=TimerKind.DEADLINE, demand_id=demand.demand_id, number=0, at=max(demand.deadline, draft.now))
+    )
+
+
+def _undelivered_timer(draft: TakedownBuilder, demand: Demand) -> None:
+    if demand.give_up_at is not None:
+        draft.emit(
+            ScheduleTimer(
+                kind=TimerKind.UNDELIVERED, demand_id=demand.demand_id, number=0, at=max(demand.give_up_at, draft.now)
+            )
+        )
+
+
+def unpark(draft: TakedownBuilder) -> None:
+    """Messages that waited for a look are due again; a demand that was never tried gets its whole time to arrive."""
+    policy = draft.policy
+    for parked in draft.current_demands():
+        if not parked.parked or parked.state is not DemandState.DUE:
+            continue
+        fields: dict[str, Any] = {"parked": False}
+        if parked.attempted_at is None:
+            # Nobody has read it yet, so what it says may still change: a message's body is fixed by its first attempt.
+            recipient = draft.around.routes.by_key(parked.recipient)
+            regime = None if recipient is None else _law_for(draft, recipient)
+            fields |= {
+                "give_up_at": draft.now + policy.scaled(policy.undelivered_escalates_after),
+                "observed": draft.takedown.observed,
+                "issued_at": draft.now,
+                **_printed(draft, regime or regimes.VOLUNTARY),
+            }
+        demand = draft.change_demand(parked.demand_id, **fields)
+        draft.send(demand, demand.kind)
+        _undelivered_timer(draft, demand)

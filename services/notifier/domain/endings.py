@@ -1,0 +1,212 @@
+"""Rule 7: what a person undoes. Suspension and its end, withdrawal, rejection, dismissal, and who hears of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+from uuid import UUID
+
+from services.notifier.domain import contact_rules
+from services.notifier.domain.builder import ENDED, UNFINISHED, TakedownBuilder
+from services.notifier.domain.check_results import may_be_written_to
+from services.notifier.domain.demands import set_timers
+from services.notifier.domain.effects import CancelTimers, EndMessage, EraseTarget, RecordRejection
+from services.notifier.domain.holds import hold, look_again, start
+from services.notifier.domain.model import (
+    Demand,
+    DemandState,
+    HoldReason,
+    MessageKind,
+    Refusal,
+    RetractionReason,
+    TakedownState,
+)
+from shared import ids
+from shared.contracts.claims import WithdrawalReason
+
+IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CONTENT.value})
+
+
+def suspend(draft: TakedownBuilder, by: Literal["content", "person"], reason: str) -> None:
+    """Nothing is fetched, checked or sent from now on; where to resume is remembered."""
+    takedown = draft.takedown
+    if takedown.state in ENDED or by in takedown.suspended_by:
+        return
+    draft.change(suspended_by=(*takedown.suspended_by, by))
+    if takedown.state is TakedownState.SUSPENDED:
+        draft.note("takedown.suspended", by=by, reason=reason)
+        return
+    draft.change(resume_to=takedown.state)
+    draft.no_check()
+    draft.emit(CancelTimers())
+    for demand in takedown.demands:
+        if demand.state is DemandState.DUE:
+            draft.change_demand(demand.demand_id, parked=True)
+    draft.move(TakedownState.SUSPENDED, by=by, reason=reason)
+
+
+def resume(draft: TakedownBuilder, by: Literal["content", "person"]) -> None:
+    """One suspension ends; with the last, a look is due before anything is sent."""
+    left = tuple(one for one in draft.takedown.suspended_by if one != by)
+    back = draft.takedown.resume_to
+    if draft.state is not TakedownState.SUSPENDED or by not in draft.takedown.suspended_by:
+        return
+    draft.change(suspended_by=left)
+    if left or back is None:
+        draft.note("takedown.still_suspended", by=",".join(left))
+        return
+    draft.change(resume_to=None, resumed_at=draft.now)
+    draft.move(back, reason="resumed")
+    tell_again(draft)
+    if back is TakedownState.DISCOVERED:
+        start(draft)
+        return
+    if back is TakedownState.HELD:
+        if draft.takedown.held_for is HoldReason.ASSERTED:
+            draft.check(draft.now, "resumption")
+        return
+    draft.check(draft.now, "resumption")
+    for demand in draft.takedown.demands:
+        if demand.round == draft.takedown.round and not demand.parked:
+            set_timers(draft, demand)
+        if back is TakedownState.REMOVED and demand.state is DemandState.CLOSED and _asked(demand):
+            # What was under way when it was suspended; an accepted message is not sent twice.
+            draft.send(demand, MessageKind.CLOSED)
+
+
+def withdraw(draft: TakedownBuilder, reason: str | None) -> None:
+    """The content is no longer pursued: retract, then erase the target and all that was kept of it."""
+    if draft.state is TakedownState.WITHDRAWN:
+        return
+    already_ended = draft.state in ENDED
+    words = RetractionReason.SENT_IN_ERROR if reason in IN_ERROR else RetractionReason.NO_FURTHER_ACTION
+    if already_ended and draft.takedown.retraction is RetractionReason.SENT_IN_ERROR:
+        words = RetractionReason.SENT_IN_ERROR
+    draft.close_tasks("withdrawn")
+    if not already_ended:
+        draft.stop()
+    draft.change(suspended_by=(), resume_to=None, held_for=None, wants_demand=False, reroute_to=None)
+    draft.move(TakedownState.WITHDRAWN, reason=reason or "unknown")
+    tell_again(draft)
+    _retract(draft, words)
+    draft.emit(EraseTarget())
+    takedown = draft.takedown
+    matter = contact_rules.matter_of(takedown, draft.around)
+    draft.change(
+        target=None,
+        observed=None,
+        match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
+        demands=tuple(_erased(one, matter) for one in takedown.demands),
+    )
+
+
+def _erased(demand: Demand, matter: contact_rules.Matter) -> Demand:
+    """Without what names the target; what the claims say of its recipient by the target's host is kept as a yes or no."""
+    named = contact_rules.refusal_of_recipient(demand, matter) is Refusal.DO_NOT_CONTACT
+    return replace(demand, observed=None, do_not_contact=named)
+
+
+def reject(draft: TakedownBuilder) -> None:
+    """The match is wrong: everybody asked hears "sent in error", and this picture makes no takedown of this content again."""
+    _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
+    if draft.takedown.match.fingerprint_ref is not None:
+        draft.emit(
+            RecordRejection(content_id=draft.takedown.content_id, fingerprint_ref=draft.takedown.match.fingerprint_ref)
+        )
+
+
+def reject_silently(draft: TakedownBuilder) -> None:
+    """A person rejected this picture for this content at another URL: nobody was asked here, nothing is said."""
+    _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
+
+
+def dismiss(draft: TakedownBuilder) -> None:
+    """A person ends it for another reason: those with an open demand hear that no further action is asked."""
+    _end(draft, TakedownState.DISMISSED, RetractionReason.NO_FURTHER_ACTION)
+
+
+def _end(draft: TakedownBuilder, to: TakedownState, words: RetractionReason) -> None:
+    draft.close_tasks(to.value)
+    draft.stop()
+    draft.change(
+        suspended_by=(),
+        resume_to=None,
+        held_for=None,
+        wants_demand=False,
+        reroute_to=None,
+        gone_since=None,
+        gone_reason=None,
+        verifying_from=None,
+    )
+    draft.move(to)
+    _retract(draft, words)
+
+
+def reopen(draft: TakedownBuilder) -> None:
+    """A person asks for another look at what was dismissed: a new round, for the old demands were taken back."""
+    if draft.takedown.demands:
+        draft.change(round=draft.takedown.round + 1, skipped=())
+    draft.change(retraction=None)
+    look_again(draft, "reopened")
+
+
+def held_after_rejection(draft: TakedownBuilder) -> None:
+    """Another picture at a target whose match was rejected: a person looks first."""
+    if draft.takedown.demands:
+        draft.change(round=draft.takedown.round + 1, skipped=())
+    draft.change(retraction=None)
+    hold(draft, HoldReason.REJECTED_BEFORE)
+
+
+# Who hears of it
+
+
+def _asked(demand: Demand) -> bool:
+    """Whether the recipient (perhaps) knows of the demand."""
+    return demand.delivered_at is not None or demand.attempted_at is not None
+
+
+def _retract(draft: TakedownBuilder, words: RetractionReason) -> None:
+    """Take every demand back that these words concern. One taken back before is told again only if it was an error after all."""
+    draft.change(retraction=words)
+    in_error = words is RetractionReason.SENT_IN_ERROR
+    for demand in draft.takedown.demands:
+        if demand.state is DemandState.RETRACTED:
+            concerned = in_error and demand.retraction is not RetractionReason.SENT_IN_ERROR
+        else:
+            concerned = demand.state in UNFINISHED or (in_error and _asked(demand))
+        if concerned:
+            take_back(draft, demand)
+
+
+def take_back(draft: TakedownBuilder, demand: Demand) -> None:
+    """Retract one demand with the words of the takedown's end; its recipient is told, if it was asked and may be written to."""
+    words = draft.takedown.retraction or RetractionReason.NO_FURTHER_ACTION
+    draft.move_demand(demand.demand_id, DemandState.RETRACTED)
+    if demand.retraction is not words:
+        if demand.retractions:  # not sent yet: the words that follow say it all
+            draft.emit(EndMessage(message_id=_retraction_id(demand), reason="superseded"))
+        draft.change_demand(demand.demand_id, retraction=words, retractions=demand.retractions + 1)
+    taken_back = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
+    if told_at_the_end(draft, taken_back):
+        _send_retraction(draft, taken_back)
+
+
+def _send_retraction(draft: TakedownBuilder, demand: Demand) -> None:
+    draft.send(demand, MessageKind.RETRACTED, max(0, demand.retractions - 1))
+
+
+def _retraction_id(demand: Demand) -> UUID:
+    return ids.message_id(demand.demand_id, MessageKind.RETRACTED.value, max(0, demand.retractions - 1))
+
+
+def told_at_the_end(draft: TakedownBuilder, demand: Demand) -> bool:
+    """Whether this recipient hears of the retraction: it was asked, and it is not one that must hear nothing."""
+    return _asked(demand) and may_be_written_to(draft, demand)
+
+
+def tell_again(draft: TakedownBuilder) -> None:
+    """Retractions that were refused before an attempt are due again; an accepted one is not sent twice."""
+    for demand in draft.takedown.demands:
+        if demand.state is DemandState.RETRACTED and told_at_the_end(draft, demand):
+            _send_retraction(draft, demand)

@@ -1,0 +1,240 @@
+"""What can happen to a takedown, and what else is true at that moment.
+
+The events say what happened; `Surroundings` says what the tables hold then (content, claims' terms, directory), read in the
+same transaction, so that every decision is made on the present state and `decide` stays pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.notifier.domain.ladder import Routes
+from services.notifier.domain.model import MatchFacts, MessageKind, Observed, Outcome, Target, TaskKind
+from services.notifier.domain.model import Refusal as Refusal
+from shared.contracts.content import Algorithm, Assurance, ContentState
+from shared.contracts.decisions import DecisionKind
+from shared.contracts.matches import Guard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentView:
+    """The notifier's row of the content. `state` None: not heard of yet (a match can overtake its content).
+
+    `state` is the effective one: a suspension decided here counts before intake has applied it. `withdrawn_for` is
+    `subject_request`, `not_ncii`, `wrong_content`, …. `new_demands_held`: a host claimed consent or disputes the content, and
+    no person has looked yet.
+    """
+
+    state: ContentState | None = None
+    suspended_for: str | None = None
+    withdrawn_for: str | None = None
+    new_demands_held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a demand may rest on, over the content's live claims: the union of domains, the latest moment, the union."""
+
+    do_not_contact: tuple[str, ...] = ()
+    demands_not_before: datetime | None = None
+    subject_jurisdictions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requester:
+    """Who we are, as a demand states it. `reviewed_by`: who reviewed the regimes' texts (a setting), None: nobody."""
+
+    name: str
+    contact: str
+    reviewed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionContext:
+    """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
+    match) was rejected by a person. `jitter` is a fresh random fraction in [0, 1)."""
+
+    content: ContentView
+    terms: Terms | None
+    routes: Routes
+    sender: Requester
+    rejected: bool = False
+    jitter: float = 0.5
+
+
+class AttemptEnded(StrEnum):
+    ACCEPTED = "accepted"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    """410, a disabled endpoint, an SMTP 5xx: this recipient cannot be reached this way."""
+    UNKNOWN = "unknown"
+    """The lease ended without an outcome: sent again with the same id."""
+
+
+class AnswerKind(StrEnum):
+    ACKNOWLEDGEMENT = "acknowledgement"
+    REMOVAL = "removal"
+    RESPONSE = "response"
+
+
+class ResponseReason(StrEnum):
+    WRONG_RECIPIENT = "wrong_recipient"
+    NOT_HOSTED_HERE = "not_hosted_here"
+    ALREADY_REMOVED = "already_removed"
+    INSUFFICIENT_INFORMATION = "insufficient_information"
+    NOT_AUTHORISED = "not_authorised"
+    NOT_NCII = "not_ncii"
+    CONSENT_CLAIMED = "consent_claimed"
+    POSSIBLE_MINOR = "possible_minor"
+    LEGAL = "legal"
+
+
+class RemovalMethod(StrEnum):
+    DELETED = "deleted"
+    DISABLED = "disabled"
+    GEOBLOCKED = "geoblocked"
+    BY_UPLOADER = "by_uploader"
+
+
+class TimerKind(StrEnum):
+    REMINDER = "reminder"
+    DEADLINE = "deadline"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchReceived:
+    match: MatchFacts
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentUpdated:
+    """The content's row changed (known, active, suspended, withdrawn, dispute lifted): see `Surroundings.content`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsChanged:
+    """The claims' terms changed: see `Surroundings.terms`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryChanged:
+    """The directory's entries for this target changed: see `Surroundings.routes`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCompleted:
+    """One look at the target.
+
+    `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing media),
+    `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance`, `guards`
+    are of the best agreement and its register entry. `answered` is False where nothing answered at all (no such domain, no
+    connection). `reason` is a word (`soft_404`, `no_such_domain`, `timeout`, …), never a URL.
+    """
+
+    check_id: UUID
+    started_at: datetime
+    outcome: Outcome
+    vantage: str
+    reason: str | None = None
+    status: int | None = None
+    answered: bool = True
+    algorithm: Algorithm | None = None
+    distance: int | None = None
+    assurance: Assurance | None = None
+    guards: tuple[Guard, ...] = ()
+    page_outcome: Outcome | None = None
+    page_status: int | None = None
+    observed: Observed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCompleted:
+    """One delivery of a message ended. `attempt` counts from 1 within the message. `detail` is a word (`410`, `disabled`, …).
+
+    Afterwards the message is parked (not due), until an effect (`SendMessage`) names it again.
+    """
+
+    attempt_id: UUID
+    message_id: UUID
+    demand_id: UUID
+    kind: MessageKind
+    number: int
+    attempt: int
+    started_at: datetime
+    outcome: AttemptEnded
+    retry_after_seconds: float | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRefused:
+    """A due message was not attempted, as `may_send` said. The row is parked until an effect names it again."""
+
+    message_id: UUID
+    demand_id: UUID
+    kind: MessageKind
+    number: int
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAnswered:
+    """A recipient's answer to a demand, by its token. `reason` with `response` alone, `method` with `removal` alone."""
+
+    answer_id: UUID
+    demand_id: UUID
+    kind: AnswerKind
+    reason: ResponseReason | None = None
+    method: RemovalMethod | None = None
+    suggests_recipient: bool = False
+    """The host names somebody else: a person looks, nothing is sent there by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """A timer of a demand is due. `number` tells reminders apart (1, 2, …)."""
+
+    kind: TimerKind
+    demand_id: UUID
+    number: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMade:
+    """A person decided. `task_kind` is the task it resolves, `recipient` the directory key of a `reroute`, `demand_id` that of
+    a `bounced`."""
+
+    decision_id: UUID
+    kind: DecisionKind
+    person_id: str
+    task_kind: TaskKind | None = None
+    demand_id: UUID | None = None
+    recipient: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloodHeld:
+    """The flood guard holds this takedown: too many hosts in an hour for one content at a distance > 10."""
+
+    hosts: int = field(default=0)
+
+
+Event = (
+    MatchReceived
+    | ContentUpdated
+    | TermsChanged
+    | DirectoryChanged
+    | CheckCompleted
+    | AttemptCompleted
+    | OutboundRefused
+    | HostAnswered
+    | TimerFired
+    | DecisionMade
+    | FloodHeld
+)

@@ -1,0 +1,111 @@
+"""Rules 1 and 4 and the flood guard: what has to wait for a person, and what lets it go on."""
+
+from __future__ import annotations
+
+from services.notifier.domain import schedule
+from services.notifier.domain.builder import TakedownBuilder
+from services.notifier.domain.events import CheckCompleted
+from services.notifier.domain.model import HoldReason, MatchFacts, Takedown, TakedownState, TaskKind
+from shared.agreement import Grade, grade
+from shared.contracts.content import ContentState
+from shared.contracts.matches import Guard
+from shared.policy import Policy
+
+_TASKS = {
+    HoldReason.FIRST_CHECK: TaskKind.FIRST_CHECK,
+    HoldReason.ASSERTED: TaskKind.FIRST_CHECK,
+    HoldReason.REJECTED_BEFORE: TaskKind.FIRST_CHECK,
+    HoldReason.LOW_ASSURANCE: TaskKind.LOW_ASSURANCE,
+    HoldReason.FLOOD: TaskKind.FLOOD,
+}
+"""The task of each hold. A dispute has its own already, where the host's answer came in."""
+
+
+def task_of(takedown: Takedown) -> TaskKind | None:
+    """The task that the takedown's hold waits for."""
+    return _TASKS.get(takedown.held_for) if takedown.held_for is not None else None
+
+
+def match_is_sure(match: MatchFacts, policy: Policy) -> bool:
+    """Rule 4: whether a machine may go on from this match."""
+    return match.distance is not None and grade(match.assurance, match.distance, match.guards, policy) is Grade.SURE
+
+
+def _is_derived(match: MatchFacts) -> bool:
+    return Guard.DERIVED_ORIENTATION in match.guards
+
+
+def check_is_sure(draft: TakedownBuilder, event: CheckCompleted) -> bool:
+    """The same of what our own check saw: a person's word (`reference_adopted`) stands for what has no distance."""
+    takedown = draft.takedown
+    if event.distance is None:
+        return takedown.reference_adopted
+    assurance = event.assurance or takedown.match.assurance
+    return grade(assurance, event.distance, event.guards, draft.policy) is Grade.SURE
+
+
+def hold(draft: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
+    """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
+    draft.change(held_for=reason, wants_demand=False, gone_since=None, gone_reason=None, verifying_from=None)
+    if reason is not HoldReason.ASSERTED:
+        draft.no_check()
+    if draft.state is not TakedownState.HELD:
+        draft.move(TakedownState.HELD, reason=reason.value, **facts)
+    if reason is HoldReason.ASSERTED:
+        look_later(draft)
+    task = _TASKS.get(reason)
+    if task is not None:
+        draft.open_task(task, reason.value, scope="content" if task is TaskKind.FLOOD else "takedown")
+
+
+def look_later(draft: TakedownBuilder) -> None:
+    """The next look without an occasion."""
+    draft.check(
+        schedule.routine(
+            every=draft.policy.open_check_every, now=draft.now, jitter=draft.around.jitter, policy=draft.policy
+        ),
+        "routine",
+    )
+
+
+def unhold(draft: TakedownBuilder, resolution: str) -> None:
+    """What it was held for is settled; the state is the caller's to change."""
+    reason = draft.takedown.held_for
+    draft.change(held_for=None)
+    if reason in _TASKS:
+        draft.close_task(_TASKS[reason], resolution)
+
+
+def look_again(draft: TakedownBuilder, reason: str) -> None:
+    """Back to the beginning: a first look with fresh patience."""
+    if draft.state is TakedownState.HELD:
+        unhold(draft, reason)
+    if draft.state is not TakedownState.DISCOVERED:
+        draft.move(TakedownState.DISCOVERED, reason=reason)
+    draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
+    draft.check(draft.now, reason)
+
+
+def start(draft: TakedownBuilder) -> None:
+    """A discovered takedown whose content is active and whose claims are known gets its first look, or is held.
+
+    A match that overtakes its content or its claim waits here.
+    """
+    takedown, around = draft.takedown, draft.around
+    if draft.state is not TakedownState.DISCOVERED or takedown.check_due_at is not None:
+        return
+    if around.content.state is not ContentState.ACTIVE or around.terms is None:
+        return
+    if takedown.match.basis == "person" and HoldReason.ASSERTED not in takedown.cleared:
+        hold(draft, HoldReason.ASSERTED)
+        draft.check(draft.now, "first_look")
+    elif (
+        takedown.match.basis == "fingerprint"
+        and not _is_derived(takedown.match)  # our own look, at the true pixels, says whether it is sure
+        and HoldReason.LOW_ASSURANCE not in takedown.cleared
+        and not match_is_sure(takedown.match, draft.policy)
+    ):
+        hold(draft, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
+    else:
+        draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
+        draft.check(draft.now, "first_look")

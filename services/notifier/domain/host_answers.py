@@ -1,0 +1,129 @@
+"""What a recipient's answer means. None of them ends a takedown."""
+
+from __future__ import annotations
+
+from services.notifier.domain.builder import TakedownBuilder
+from services.notifier.domain.demands import clock_of, escalate, start_clock
+from services.notifier.domain.effects import CancelTimers, EndMessage, HoldNewDemands, PublishDecision
+from services.notifier.domain.endings import suspend
+from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
+from services.notifier.domain.model import Demand, DemandState, TakedownState, TaskKind
+from services.notifier.domain.transitions import DEMAND
+from shared import ids
+from shared.contracts.decisions import DecisionKind
+from shared.policy import HOUR
+
+DECLINES = frozenset(
+    {
+        ResponseReason.WRONG_RECIPIENT,
+        ResponseReason.NOT_HOSTED_HERE,
+        ResponseReason.NOT_AUTHORISED,
+        ResponseReason.LEGAL,
+    }
+)
+DISPUTES_CONTENT = frozenset({ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII})
+
+
+def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
+    """A recipient answered by its demand's token."""
+    demand = draft.takedown.demand(event.demand_id)
+    if demand is None or draft.state is TakedownState.WITHDRAWN:
+        return
+    facts: dict[str, str | int | bool] = {"answer_id": str(event.answer_id)}
+    if event.reason is not None:
+        facts["reason"] = event.reason.value
+    if event.method is not None:
+        facts["method"] = event.method.value
+    draft.note_demand(f"host.{event.kind.value}", demand, **facts)
+    if event.suggests_recipient:
+        draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
+    settled = draft.settled
+    if not settled:
+        demand = _received(draft, demand)
+    if event.reason is ResponseReason.POSSIBLE_MINOR:
+        _possible_minor(draft, demand)
+    elif event.reason in DISPUTES_CONTENT:
+        _content_disputed(draft, demand, event.reason, settled=settled)
+    elif not settled:
+        _about_the_demand(draft, demand, event)
+
+
+def _about_the_demand(draft: TakedownBuilder, demand: Demand, event: HostAnswered) -> None:
+    if event.kind is AnswerKind.ACKNOWLEDGEMENT:
+        _step(draft, demand, DemandState.ACKNOWLEDGED)
+    elif event.kind is AnswerKind.REMOVAL and event.method is RemovalMethod.GEOBLOCKED:
+        # Still there for everybody else: an answer, not a removal.
+        _step(draft, demand, DemandState.ACKNOWLEDGED)
+    elif event.kind is AnswerKind.REMOVAL or event.reason is ResponseReason.ALREADY_REMOVED:
+        _reported_removed(draft, demand)
+    elif event.reason in DECLINES and event.reason is not None:
+        if _step(draft, demand, DemandState.REFUSED):
+            refused = draft.change_demand(demand.demand_id, refusal=event.reason.value)
+            draft.emit(CancelTimers(demand_id=demand.demand_id))
+            escalate(draft, refused, event.reason.value)
+    elif event.reason is ResponseReason.INSUFFICIENT_INFORMATION:
+        _step(draft, demand, DemandState.DISPUTED)
+        draft.open_task(TaskKind.DISPUTE, event.reason.value, demand_id=demand.demand_id)
+
+
+def _step(draft: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
+    """Step the demand if its state allows; an answer that comes too late, or twice, changes nothing."""
+    if to not in DEMAND[demand.state]:
+        return False
+    draft.move_demand(demand.demand_id, to)
+    return True
+
+
+def _received(draft: TakedownBuilder, demand: Demand) -> Demand:
+    """An answer proves that the demand arrived, also where no attempt was seen to succeed: the clock runs from now."""
+    if demand.delivered_at is not None or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
+        return demand
+    draft.emit(EndMessage(message_id=ids.message_id(demand.demand_id, demand.kind.value), reason="answered"))
+    draft.change_demand(
+        demand.demand_id, delivered_at=draft.now, attempted_at=demand.attempted_at or draft.now, refusal=None
+    )
+    demand = draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="answered")
+    return start_clock(draft, demand, clock_of(demand, draft.policy))
+
+
+def _reported_removed(draft: TakedownBuilder, demand: Demand) -> None:
+    """The host's word: looked at now. From one that was wrong before, not more often than an inconclusive look is repeated."""
+    known = demand.state is DemandState.REPORTED_REMOVED
+    if not known and not _step(draft, demand, DemandState.REPORTED_REMOVED):
+        return
+    if not known:
+        draft.change_demand(demand.demand_id, reported_at=draft.now)
+    wait = draft.policy.scaled(draft.policy.check_inconclusive_retry)
+    draft.check(draft.now + wait if demand.false_reports else draft.now, "host_reported")
+
+
+def _content_disputed(draft: TakedownBuilder, demand: Demand, reason: ResponseReason, *, settled: bool) -> None:
+    """No demand of this content that was not issued yet goes out until a person looked; the issued ones go on."""
+    if not settled:
+        _step(draft, demand, DemandState.DISPUTED)
+    draft.emit(HoldNewDemands(content_id=draft.takedown.content_id, demand_id=demand.demand_id, reason=reason.value))
+    draft.open_task(TaskKind.DISPUTE, reason.value, owner="helpline", scope="content", demand_id=demand.demand_id)
+
+
+def _possible_minor(draft: TakedownBuilder, demand: Demand) -> None:
+    """Rule 2: fetches, checks and demands stop at once, for the whole content."""
+    if not draft.settled:
+        _step(draft, demand, DemandState.DISPUTED)
+    draft.emit(
+        PublishDecision(
+            kind=DecisionKind.SUSPEND,
+            content_id=draft.takedown.content_id,
+            reason="possible_minor",
+            demand_id=demand.demand_id,
+            recipient=demand.recipient,
+        )
+    )
+    draft.open_task(
+        TaskKind.POSSIBLE_MINOR,
+        "possible_minor",
+        within=HOUR,
+        owner="helpline",
+        scope="content",
+        demand_id=demand.demand_id,
+    )
+    suspend(draft, "content", "possible_minor")

@@ -1,0 +1,197 @@
+"""Which state may follow which. `decide` refuses any other step, so the picture in `docs/takedown-states.md` is the code's own.
+
+python -m services.notifier.domain.transitions > docs/takedown-states.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from services.notifier.domain.model import DemandState as D
+from services.notifier.domain.model import TakedownState as T
+
+S = TypeVar("S", bound=StrEnum)
+
+TAKEDOWN: Mapping[T, Mapping[T, str]] = {
+    T.DISCOVERED: {
+        T.HELD: "a person is needed first (assurance, mismatch, 24 h without a look, flood, dispute)",
+        T.OPEN: "our check saw it",
+        T.VERIFYING: "our check did not find it, once",
+        T.REMOVED: "410 at the first look: not_found",
+        T.REJECTED: "a person, or a rejection of the same picture",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.HELD: {
+        T.DISCOVERED: "released, or to be looked at again",
+        T.OPEN: "our check matched the register",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.OPEN: {
+        T.HELD: "the flood guard, before any demand",
+        T.VERIFYING: "our check saw it gone or replaced, once",
+        T.REMOVED: "410, or nothing answers for 14 days",
+        T.UNREMOVED: "the ladder is exhausted",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.VERIFYING: {
+        T.HELD: "other media at the first look",
+        T.OPEN: "our check sees it again",
+        T.REAPPEARED: "our check sees it again",
+        T.UNREMOVED: "our check sees it again",
+        T.REMOVED: "gone again, an hour or more later",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.REMOVED: {
+        T.REAPPEARED: "our check sees it again: a new round",
+        T.OPEN: "our check sees it for the first time (it was not_found)",
+        T.HELD: "seen, but a person is needed first",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.REAPPEARED: {
+        T.VERIFYING: "our check saw it gone or replaced, once",
+        T.REMOVED: "410, or nothing answers for 14 days",
+        T.UNREMOVED: "the ladder is exhausted",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.UNREMOVED: {
+        T.OPEN: "somebody more can be asked",
+        T.VERIFYING: "our check saw it gone or replaced, once",
+        T.REMOVED: "410, or nothing answers for 14 days",
+        T.REJECTED: "a person",
+        T.SUSPENDED: "suspension",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.REJECTED: {
+        T.HELD: "a match of another picture at the same target",
+        T.WITHDRAWN: "withdrawal",
+    },
+    T.SUSPENDED: {
+        **dict.fromkeys((T.DISCOVERED, T.HELD, T.OPEN, T.VERIFYING, T.REMOVED, T.REAPPEARED, T.UNREMOVED), "resumed"),
+        T.REJECTED: "a person",
+        T.WITHDRAWN: "withdrawal",
+        T.DISMISSED: "a person",
+    },
+    T.DISMISSED: {
+        T.DISCOVERED: "a person asks for another look",
+        T.WITHDRAWN: "withdrawal",
+    },
+    T.WITHDRAWN: {},
+}
+
+_LIVE: Mapping[D, str] = {
+    D.ACKNOWLEDGED: "the host acknowledges",
+    D.REPORTED_REMOVED: "the host says removed",
+    D.DISPUTED: "the host disputes, or asks for more",
+    D.REFUSED: "the host declines",
+    D.UNDELIVERABLE: "410, disabled, bounced, 6 h without delivery, or no longer to be contacted",
+    D.RETRACTED: "withdrawn, rejected or dismissed",
+    D.CLOSED: "removal confirmed",
+}
+
+
+def _from(*without: D, **more: str) -> dict[D, str]:
+    """The common steps of a demand under way, without these, with those."""
+    common = {to: why for to, why in _LIVE.items() if to not in without}
+    return common | {D(key): why for key, why in more.items()}
+
+
+DEMAND: Mapping[D, Mapping[D, str]] = {
+    D.DUE: _from(D.DUE, delivered="first accepted delivery"),
+    D.DELIVERED: _from(D.DELIVERED, expired="the deadline passed"),
+    D.ACKNOWLEDGED: _from(D.ACKNOWLEDGED, expired="the deadline passed"),
+    D.REPORTED_REMOVED: _from(
+        D.REPORTED_REMOVED,
+        D.ACKNOWLEDGED,
+        expired="the deadline passed",
+        delivered="our check still sees it (still_present)",
+    ),
+    D.DISPUTED: _from(D.DISPUTED, D.ACKNOWLEDGED, expired="the deadline passed", delivered="a person settled it"),
+    D.EXPIRED: _from(D.EXPIRED, D.ACKNOWLEDGED),
+    D.REFUSED: {
+        D.REPORTED_REMOVED: "the host says removed after all",
+        D.RETRACTED: "sent in error",
+        D.CLOSED: "removal confirmed",
+    },
+    D.UNDELIVERABLE: {
+        D.DELIVERED: "an attempt under way was accepted after all",
+        D.ACKNOWLEDGED: "the host answers after all",
+        D.REPORTED_REMOVED: "the host says removed after all",
+        D.DISPUTED: "the host answers after all",
+        D.REFUSED: "the host answers after all",
+        D.RETRACTED: "sent in error",
+        D.CLOSED: "removal confirmed",
+    },
+    D.CLOSED: {D.RETRACTED: "sent in error"},
+    D.RETRACTED: {},
+}
+
+
+def document() -> str:
+    """The Markdown page with both pictures."""
+    return "\n".join(
+        [
+            "# States of a takedown and of a demand",
+            "",
+            "Drawn from the code: `python -m services.notifier.domain.transitions > docs/takedown-states.md`; a test compares the two.",
+            "No other step is possible: the code that decides refuses it. Every state but `withdrawn` ends in `withdrawn` when the",
+            "content is withdrawn. Nothing a recipient does leads to `removed`: only our own checks do.",
+            "",
+            "## Takedown",
+            "",
+            *_mermaid(TAKEDOWN, start=T.DISCOVERED, quiet=(T.SUSPENDED, T.WITHDRAWN, T.REJECTED, T.DISMISSED)),
+            "",
+            "Left out of the picture for clearness, from the same table:",
+            "",
+            *_list(TAKEDOWN, (T.SUSPENDED, T.WITHDRAWN, T.REJECTED, T.DISMISSED)),
+            "",
+            "## Demand",
+            "",
+            *_mermaid(DEMAND, start=D.DUE, quiet=(D.RETRACTED, D.CLOSED)),
+            "",
+            "Left out of the picture for clearness, from the same table:",
+            "",
+            *_list(DEMAND, (D.RETRACTED, D.CLOSED)),
+            "",
+        ]
+    )
+
+
+def _mermaid(table: Mapping[S, Mapping[S, str]], *, start: S, quiet: tuple[S, ...]) -> list[str]:
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
+    for state, following in table.items():
+        if state in quiet:
+            continue
+        lines += [f"    {state} --> {to}: {why}" for to, why in following.items() if to not in quiet]
+    return [*lines, "```"]
+
+
+def _list(table: Mapping[S, Mapping[S, str]], quiet: tuple[S, ...]) -> list[str]:
+    lines = ["| from | to | when |", "|---|---|---|"]
+    for state, following in table.items():
+        lines += [f"| {state} | {to} | {why} |" for to, why in following.items() if state in quiet or to in quiet]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,1 +1,0 @@
-"""The parts of the state machine behind `services.notifier.takedown`. Pure."""

@@ -1,0 +1,246 @@
+"""What a demand says. Pure: the body of a message, as data and as plain text.
+
+Rule 5: it is safe in the uploader's hands. It holds no case reference, content id, location of the person, detail of how the
+content was recognised, staff name or fingerprint of the register. `forwardable` may be passed on as it is: it holds neither a
+capability nor a contact. Rule 8: it asks to disable access and to preserve, not to send copies, not to tell the uploader.
+
+Numbers printed here are the real ones, never scaled by `Policy.clock_scale`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.notifier.domain.model import Demand, MessageKind, Observed, RetractionReason, Takedown
+from services.notifier.notices import wording as text
+from services.notifier.regimes import REGIMES
+from shared.errors import Permanent
+from shared.policy import Policy
+
+PRESERVED_ITEMS = ("content", "upload_records", "account_records", "access_logs")
+
+
+class NothingToSay(Permanent):
+    """This message cannot be made: its target is erased, or its kind is not one of a demand."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DemandingOrganisation(_Part):
+    """Who asks."""
+
+    name: str
+    contact: str
+
+
+class ObservedAt(_Part):
+    """What our own check saw, and where: the address dialled, never where we looked from."""
+
+    at: AwareDatetime
+    ip: str | None = None
+    port: int | None = None
+    final_url: str | None = None
+    status: int | None = None
+    content_type: str | None = None
+    size_bytes: int | None = None
+
+
+class Preserve(_Part):
+    """Keep what is disabled, where nobody but those who must can see it."""
+
+    requested: bool = True
+    days: int
+    items: tuple[str, ...] = PRESERVED_ITEMS
+    restricted: bool = True
+
+
+class DemandItem(_Part):
+    """One removal demand. Either `regime` and `respond_within_seconds` (a law), or `requested_by` (none)."""
+
+    demand_id: UUID
+    url: str
+    page_url: str | None = None
+    token: str
+    regime: str | None = None
+    requested_by: AwareDatetime | None = None
+    respond_within_seconds: int | None = None
+    issued_at: AwareDatetime
+    observed: ObservedAt | None = None
+    action: Literal["disable_access"] = "disable_access"
+    preserve: Preserve
+    statement: str
+    forwardable: str
+    established_by: Literal["fingerprint", "person"]
+
+
+class EndItem(_Part):
+    """A demand that no longer asks for anything: no URL, no capability."""
+
+    demand_id: UUID
+    issued_at: AwareDatetime
+    statement: str
+
+
+class Data(_Part):
+    message_id: UUID
+    """Equal to `webhook-id`, kept over all attempts."""
+    organisation: DemandingOrganisation
+    items: tuple[DemandItem | EndItem, ...] = Field(max_length=1)
+
+
+class Message(_Part):
+    """What is sent. `timestamp` is when the message was made, not when it is attempted."""
+
+    type: MessageKind
+    timestamp: AwareDatetime
+    data: Data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """The same as plain text. `text` ends with a newline; `subject` is one line without a URL."""
+
+    subject: str
+    text: str
+
+
+def build(
+    *,
+    kind: MessageKind,
+    takedown: Takedown,
+    demand: Demand,
+    message_id: UUID,
+    at: datetime,
+    token: str,
+    organisation: DemandingOrganisation,
+    policy: Policy,
+) -> Message:
+    """The message of this kind for this demand; `at` is when the message was made. Raises NothingToSay."""
+    item: DemandItem | EndItem
+    if kind in (MessageKind.RETRACTED, MessageKind.CLOSED):
+        item = EndItem(
+            demand_id=demand.demand_id, issued_at=demand.issued_at, statement=_last_words(kind, takedown, demand)
+        )
+    elif kind is MessageKind.HOST_TEST:
+        raise NothingToSay("A test has no demand.")
+    else:
+        item = _demand_item(kind, takedown, demand, token, policy)
+    return Message(type=kind, timestamp=at, data=Data(message_id=message_id, organisation=organisation, items=(item,)))
+
+
+def host_test(*, message_id: UUID, at: datetime, organisation: DemandingOrganisation) -> Message:
+    """A message that asks for nothing: does it arrive, is its signature accepted."""
+    return Message(
+        type=MessageKind.HOST_TEST,
+        timestamp=at,
+        data=Data(message_id=message_id, organisation=organisation, items=()),
+    )
+
+
+def body(message: Message) -> bytes:
+    """The JSON to sign and send, UTF-8, without what is unknown. The same message gives the same bytes."""
+    return message.model_dump_json(exclude_none=True).encode()
+
+
+def mail(message: Message, *, link: str) -> Mail:
+    """The message as an e-mail. Its URLs are no links (`hxxps`); `link`, the capability to answer, is one."""
+    sender = message.data.organisation
+    if not message.data.items:
+        return Mail(subject=text.one_line(f"Test message from {sender.name}"), text=text.test(sender.name))
+    item = message.data.items[0]
+    subject = text.one_line(f"{text.SUBJECTS[message.type]} (reference {item.demand_id})")
+    if isinstance(item, EndItem):
+        return Mail(
+            subject=subject,
+            text=text.end(
+                name=sender.name,
+                contact=sender.contact,
+                reference=str(item.demand_id),
+                issued_at=item.issued_at,
+                statement=item.statement,
+            ),
+        )
+    regime = REGIMES[item.regime].section if item.regime is not None else None
+    seen = item.observed
+    return Mail(
+        subject=subject,
+        text=text.demand(
+            opening=text.OPENINGS[message.type],
+            name=sender.name,
+            contact=sender.contact,
+            reference=str(item.demand_id),
+            issued_at=item.issued_at,
+            url=item.url,
+            page_url=item.page_url,
+            seen=text.sighting(
+                at=seen.at,
+                address=seen.ip,
+                port=seen.port,
+                final_url=seen.final_url,
+                status=seen.status,
+                content_type=seen.content_type,
+                size_bytes=seen.size_bytes,
+            )
+            if seen is not None
+            else None,
+            regime=regime,
+            respond_within_seconds=item.respond_within_seconds,
+            requested_by=item.requested_by,
+            preserve_days=item.preserve.days,
+            statement=item.statement,
+            forwardable=item.forwardable,
+            link=link,
+        ),
+    )
+
+
+def _demand_item(kind: MessageKind, takedown: Takedown, demand: Demand, token: str, policy: Policy) -> DemandItem:
+    target = takedown.target
+    if target is None:
+        raise NothingToSay("The target is erased.")
+    regime = REGIMES[demand.regime]
+    first = kind in (MessageKind.ISSUED, MessageKind.REAPPEARED)
+    return DemandItem(
+        demand_id=demand.demand_id,
+        url=target.url,
+        page_url=target.page_url,
+        token=token,
+        regime=regime.id if regime.binding else None,
+        requested_by=demand.requested_by,
+        respond_within_seconds=demand.respond_within_seconds,
+        issued_at=demand.issued_at,
+        observed=_observed(demand.observed if first else takedown.observed or demand.observed),
+        preserve=Preserve(days=policy.preserve_days),
+        statement=regime.statement,
+        forwardable=text.forwardable(target.url),
+        established_by=takedown.match.basis,
+    )
+
+
+def _observed(seen: Observed | None) -> ObservedAt | None:
+    if seen is None:
+        return None
+    return ObservedAt(
+        at=seen.at,
+        ip=seen.ip,
+        port=seen.port,
+        final_url=seen.final_url,
+        status=seen.status,
+        content_type=seen.content_type,
+        size_bytes=seen.size_bytes,
+    )
+
+
+def _last_words(kind: MessageKind, takedown: Takedown, demand: Demand) -> str:
+    if kind is MessageKind.CLOSED:
+        return text.CLOSED
+    if (demand.retraction or takedown.retraction) is RetractionReason.SENT_IN_ERROR:
+        return text.SENT_IN_ERROR
+    return text.NO_FURTHER_ACTION

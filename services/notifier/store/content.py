@@ -1,0 +1,223 @@
+"""What the notifier knows of content and claims: one row per content for ever, the claims' terms, matches that came too early,
+what a person rejected."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.notifier.domain.events import ContentView, Terms
+from services.notifier.store.takedowns import Answer
+from shared.contracts.claims import ClaimChanged, ClaimState
+from shared.contracts.content import ContentChanged, ContentState, RegisteredFingerprint
+from shared.contracts.matches import MatchFound
+from shared.db.pool import Tx
+
+LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
+"""States in which a claim's terms hold."""
+
+_ENSURE = "INSERT INTO notifier.content (content_id) VALUES (%s) ON CONFLICT DO NOTHING"
+_LOCK = """
+SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
+FROM notifier.content WHERE content_id = %s FOR {strength}
+"""
+
+# A suspension decided here ends when `content` itself has said suspended; a possible minor's only when it says so for that
+# reason, since a suspension for another, from before intake knew, may end by itself.
+_APPLY = """
+UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspended_for = %(suspended_for)s,
+    withdrawn_for = %(withdrawn_for)s, fingerprints = %(fingerprints)s::jsonb, changed_at = now(),
+    suspended_here_for = CASE
+        WHEN %(state)s = 'withdrawn' THEN NULL
+        WHEN %(state)s = 'suspended' AND (suspended_here_for <> 'possible_minor' OR %(suspended_for)s = 'possible_minor') THEN NULL
+        ELSE suspended_here_for END,
+    new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
+WHERE content_id = %(content_id)s
+RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
+"""
+
+_APPLY_CLAIM = """
+INSERT INTO notifier.claims AS c (claim_id, content_id, revision, state, organisation_id, subject_jurisdictions,
+    do_not_contact, demands_not_before, withdrawal_reason, changed_at)
+VALUES (%(claim_id)s, %(content_id)s, %(revision)s, %(state)s, %(organisation_id)s, %(subject_jurisdictions)s,
+    %(do_not_contact)s, %(demands_not_before)s, %(withdrawal_reason)s, %(changed_at)s)
+ON CONFLICT (claim_id) DO UPDATE SET content_id = excluded.content_id, revision = excluded.revision, state = excluded.state,
+    subject_jurisdictions = excluded.subject_jurisdictions,
+    -- Kept past the withdrawal: who must not be contacted must not be sent a retraction either.
+    do_not_contact = CASE WHEN excluded.state = 'withdrawn' THEN c.do_not_contact ELSE excluded.do_not_contact END,
+    demands_not_before = excluded.demands_not_before, withdrawal_reason = excluded.withdrawal_reason,
+    changed_at = excluded.changed_at
+WHERE c.revision < excluded.revision
+RETURNING claim_id
+"""
+
+# Over a content's live claims (of withdrawn content: over all of them): the union of domains and jurisdictions, the latest moment.
+_TERMS = """
+WITH live AS (
+    SELECT do_not_contact, subject_jurisdictions, demands_not_before FROM notifier.claims c
+    WHERE content_id = %(content_id)s AND (state = ANY(%(live)s) OR state = 'withdrawn' AND EXISTS (
+        SELECT 1 FROM notifier.content k WHERE k.content_id = c.content_id AND k.state = 'withdrawn'))
+)
+SELECT count(*) AS claims, max(demands_not_before) AS demands_not_before, clock_timestamp() AS now,
+       coalesce((SELECT array_agg(DISTINCT d ORDER BY d) FROM live, unnest(do_not_contact) d), '{}') AS do_not_contact,
+       coalesce((SELECT array_agg(DISTINCT j ORDER BY j) FROM live, unnest(subject_jurisdictions) j), '{}')
+           AS subject_jurisdictions
+FROM live
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownContent:
+    """The row of a content, locked. `state` None: not heard of yet."""
+
+    revision: int
+    state: ContentState | None
+    suspended_for: str | None
+    withdrawn_for: str | None
+    suspended_here_for: str | None
+    suspended_by_intake: bool
+    new_demands_held: str | None
+
+    @property
+    def view(self) -> ContentView:
+        """What the pure code sees: a suspension decided here counts before intake has applied it."""
+        suspended_here = self.suspended_here_for is not None and self.state is ContentState.ACTIVE
+        return ContentView(
+            state=ContentState.SUSPENDED if suspended_here else self.state,
+            suspended_for=self.suspended_here_for if suspended_here else self.suspended_for,
+            withdrawn_for=self.withdrawn_for,
+            new_demands_held=self.new_demands_held is not None,
+        )
+
+
+async def ask_lock(tx: Tx, content_id: UUID, *, exclusive: bool) -> Answer:
+    """Ask for the row of a content, locked: shared for what happens to one of its takedowns, exclusive for what happens to it (or
+    to several of its takedowns)."""
+    return await tx.execute(_LOCK.format(strength="UPDATE" if exclusive else "SHARE").encode(), (content_id,))
+
+
+async def content_row(answer: Answer) -> KnownContent | None:
+    """The row that was asked for; None: the content was never heard of (see `ensure`)."""
+    row = await answer.fetchone()
+    if row is None:
+        return None
+    return KnownContent(**{**row, "state": None if row["state"] is None else ContentState(row["state"])})
+
+
+async def ensure(tx: Tx, content_id: UUID) -> None:
+    """Make the row of a content that was never heard of, so that it can be locked."""
+    await tx.execute(_ENSURE, (content_id,))
+
+
+async def apply_content(tx: Tx, event: ContentChanged) -> KnownContent:
+    """Write a content's new state; the caller holds the exclusive lock and has looked at the revision. Gives what it is now."""
+    fingerprints = () if event.state is ContentState.WITHDRAWN else event.fingerprints
+    cursor = await tx.execute(
+        _APPLY,
+        {
+            "content_id": event.content_id,
+            "revision": event.revision,
+            "state": event.state,
+            "suspended_for": event.suspended_for,
+            "withdrawn_for": event.withdrawn_for,
+            "fingerprints": json.dumps([one.model_dump(mode="json", exclude_none=True) for one in fingerprints]),
+        },
+    )
+    row = await content_row(cursor)
+    assert row is not None, "it is locked"
+    return row
+
+
+async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intake: bool = False) -> None:
+    """Suspend the content here until `content` says so (None: lift it). Only where `content` says active: else it does already."""
+    await tx.execute(
+        "UPDATE notifier.content SET suspended_here_for = %s, suspended_by_intake = %s WHERE content_id = %s AND state = 'active'",
+        (reason, by_intake, content_id),
+    )
+
+
+async def hold_new_demands(tx: Tx, content_id: UUID, reason: str | None) -> None:
+    """Hold the content's demands that were not issued yet (None: let them go)."""
+    await tx.execute("UPDATE notifier.content SET new_demands_held = %s WHERE content_id = %s", (reason, content_id))
+
+
+async def fingerprints_of(tx: Tx, content_id: UUID) -> tuple[RegisteredFingerprint, ...]:
+    """The content's fingerprints; none once withdrawn."""
+    cursor = await tx.execute("SELECT fingerprints FROM notifier.content WHERE content_id = %s", (content_id,))
+    row = await cursor.fetchone()
+    return () if row is None else fingerprints_from(row["fingerprints"])
+
+
+def fingerprints_from(data: list[dict[str, Any]]) -> tuple[RegisteredFingerprint, ...]:
+    return tuple(RegisteredFingerprint.model_validate(one) for one in data)
+
+
+async def apply_claim(tx: Tx, event: ClaimChanged) -> bool:
+    """Write a claim; False: a newer revision is already here."""
+    row = {**event.model_dump(), "do_not_contact": list(event.do_not_contact)}
+    row["subject_jurisdictions"] = list(event.subject_jurisdictions)
+    return await (await tx.execute(_APPLY_CLAIM, row)).fetchone() is not None
+
+
+async def ask_terms(tx: Tx, content_id: UUID) -> Answer:
+    """Ask for the terms of a content, and the database's clock."""
+    return await tx.execute(_TERMS, {"content_id": content_id, "live": list(LIVE_CLAIMS)})
+
+
+async def terms_and_now(answer: Answer) -> tuple[Terms | None, datetime]:
+    """What a demand (of withdrawn content: a retraction) may rest on, and the time. None: no confirmed claim is known yet."""
+    row = await answer.fetchone()
+    assert row is not None
+    if row["claims"] == 0:
+        return None, row["now"]
+    terms = Terms(
+        do_not_contact=tuple(row["do_not_contact"]),
+        demands_not_before=row["demands_not_before"],
+        subject_jurisdictions=tuple(row["subject_jurisdictions"]),
+    )
+    return terms, row["now"]
+
+
+async def park_match(tx: Tx, event_id: str, event: MatchFound) -> None:
+    """Keep a match that overtook its content or claim."""
+    await tx.execute(
+        "INSERT INTO notifier.waiting_matches (event_id, content_id, data) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (event_id, event.content_id, event.model_dump_json().encode()),
+    )
+
+
+async def take_waiting(tx: Tx, content_id: UUID) -> tuple[tuple[str, MatchFound], ...]:
+    """The waiting matches of a content (with their event ids), oldest first; they wait no longer."""
+    cursor = await tx.execute(
+        "WITH gone AS (DELETE FROM notifier.waiting_matches WHERE content_id = %s RETURNING event_id, data, arrived_at)"
+        " SELECT event_id, data FROM gone ORDER BY arrived_at, event_id",
+        (content_id,),
+    )
+    return tuple(
+        (row["event_id"], MatchFound.model_validate_json(bytes(row["data"]))) for row in await cursor.fetchall()
+    )
+
+
+async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> bool:
+    """True when a person rejected what this fingerprint agrees to, at whatever URL."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM notifier.rejections WHERE content_id = %s AND fingerprint_ref = %s",
+        (content_id, fingerprint_ref),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def reject(tx: Tx, content_id: UUID, fingerprint_ref: str) -> tuple[UUID, ...]:
+    """Keep a pair as rejected; gives the takedowns it made. The content is locked exclusively."""
+    await tx.execute(
+        "INSERT INTO notifier.rejections (content_id, fingerprint_ref) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (content_id, fingerprint_ref),
+    )
+    cursor = await tx.execute(
+        "SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s AND fingerprint_ref = %s ORDER BY takedown_id",
+        (content_id, fingerprint_ref),
+    )
+    return tuple(row["takedown_id"] for row in await cursor.fetchall())

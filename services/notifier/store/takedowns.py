@@ -1,0 +1,234 @@
+"""The takedown's own row and what is shown of it beside: demands, their tokens, the check that is due.
+
+Locks are taken in one order: content, then takedown. Everything here runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from psycopg import AsyncCursor
+
+from services.notifier.domain.model import Takedown, from_json, to_json
+from shared.access.keyring import KeyRing, token_hash
+from shared.contracts.targets import TargetChanged
+from shared.db.migrations import Schema
+from shared.db.pool import Row, Tx
+
+SCHEMA = Schema(name="notifier", folder=Path(__file__).parent / "migrations")
+
+CHECKS_CHANNEL = "notifier_checks"
+STOPPED_CHANNEL = "notifier_stopped"
+"""A takedown is looked at no more (suspended, withdrawn, held, ended): a look under way is broken off."""
+MESSAGES_CHANNEL = "notifier_messages"
+TIMERS_CHANNEL = "notifier_timers"
+DIRECTORY_CHANNEL = "notifier_directory"
+
+Answer = AsyncCursor[Row]
+"""What a statement gives, once the pipeline it was sent in has come back."""
+
+_LOAD = "SELECT data::text AS data FROM notifier.takedowns WHERE takedown_id = %s FOR UPDATE"
+
+_CONTENT_OF = "SELECT content_id FROM notifier.takedowns WHERE takedown_id = %s"
+
+_OF_CONTENT = """
+SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s ORDER BY takedown_id
+"""
+
+_SAVE = """
+INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, host, url, url_key,
+    key_version, page_url, distance, fingerprint_ref, match_basis, last_outcome, held_for, holds_released, removed_for, removed_at,
+    wants_demand, data, created_at, changed_at)
+VALUES (%(takedown_id)s, %(content_id)s, %(target_kind)s, %(state)s, %(round)s, %(sequence)s, %(host)s, %(url)s,
+    %(url_key)s, %(key_version)s, %(page_url)s, %(distance)s, %(fingerprint_ref)s, %(match_basis)s, %(last_outcome)s, %(held_for)s,
+    %(holds_released)s, %(removed_for)s, %(removed_at)s, %(wants_demand)s, %(data)s::jsonb, %(created_at)s, %(changed_at)s)
+ON CONFLICT (takedown_id) DO UPDATE SET
+    state = excluded.state, round = excluded.round, sequence = excluded.sequence, host = excluded.host,
+    url = excluded.url, url_key = excluded.url_key, page_url = excluded.page_url, distance = excluded.distance,
+    fingerprint_ref = excluded.fingerprint_ref, match_basis = excluded.match_basis, last_outcome = excluded.last_outcome,
+    held_for = excluded.held_for, holds_released = excluded.holds_released, removed_for = excluded.removed_for,
+    removed_at = excluded.removed_at, wants_demand = excluded.wants_demand, data = excluded.data, changed_at = excluded.changed_at
+"""
+
+_SAVE_DEMAND = """
+INSERT INTO notifier.demands (demand_id, takedown_id, token_hash, recipient, rung, round, state, regime, country,
+    issued_at, delivered_at, deadline)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (demand_id) DO UPDATE SET
+    state = excluded.state, issued_at = excluded.issued_at, delivered_at = excluded.delivered_at,
+    deadline = excluded.deadline, regime = excluded.regime
+"""
+
+# The due check follows the takedown's own word. A look under way keeps its lease: what it sees is judged by its start.
+_DUE_CHECK = """
+INSERT INTO notifier.due_checks (takedown_id, due_at, reason, host) VALUES (%s, %s, %s, %s)
+ON CONFLICT (takedown_id) DO UPDATE SET due_at = excluded.due_at,
+    reason = CASE WHEN due_checks.due_at = excluded.due_at THEN due_checks.reason ELSE excluded.reason END
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandOwner:
+    """Whose demand a token opens."""
+
+    demand_id: UUID
+    takedown_id: UUID
+    content_id: UUID
+    recipient: str
+
+
+async def database_now(tx: Tx) -> datetime:
+    """The database's clock, now (not the transaction's start)."""
+    row = await (await tx.execute("SELECT clock_timestamp() AS now")).fetchone()
+    assert row is not None
+    moment: datetime = row["now"]
+    return moment
+
+
+async def load(tx: Tx, takedown_id: UUID) -> Takedown | None:
+    """The takedown, its row locked. The content's row must be locked already."""
+    return await loaded(await ask_load(tx, takedown_id))
+
+
+async def ask_load(tx: Tx, takedown_id: UUID) -> Answer:
+    """The first half of `load`, for a pipeline."""
+    return await tx.execute(_LOAD, (takedown_id,))
+
+
+async def loaded(answer: Answer) -> Takedown | None:
+    """The second half of `load`."""
+    row = await answer.fetchone()
+    return None if row is None else from_json(row["data"])
+
+
+async def peek(tx: Tx, takedown_id: UUID) -> Takedown | None:
+    """The takedown as it stands, without a lock: to be shown, never to be decided on."""
+    cursor = await tx.execute(
+        "SELECT data::text AS data FROM notifier.takedowns WHERE takedown_id = %s", (takedown_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else from_json(row["data"])
+
+
+async def content_of(tx: Tx, takedown_id: UUID) -> UUID | None:
+    """The content of a takedown, without a lock: it never changes."""
+    row = await (await tx.execute(_CONTENT_OF, (takedown_id,))).fetchone()
+    return None if row is None else row["content_id"]
+
+
+async def takedown_of_demand(tx: Tx, demand_id: UUID) -> UUID | None:
+    """Whose demand this is."""
+    cursor = await tx.execute("SELECT takedown_id FROM notifier.demands WHERE demand_id = %s", (demand_id,))
+    row = await cursor.fetchone()
+    return None if row is None else row["takedown_id"]
+
+
+async def takedowns_of(tx: Tx, content_id: UUID) -> tuple[UUID, ...]:
+    """Every takedown of a content, in the order in which they are locked."""
+    return tuple(row["takedown_id"] for row in await (await tx.execute(_OF_CONTENT, (content_id,))).fetchall())
+
+
+async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) -> None:
+    """Write the takedown and the demands that changed."""
+    target = after.target
+    await tx.execute(
+        _SAVE,
+        {
+            "takedown_id": after.takedown_id,
+            "content_id": after.content_id,
+            "target_kind": after.target_kind,
+            "state": after.state,
+            "round": after.round,
+            "sequence": after.sequence,
+            "host": target and target.host,
+            "url": target and target.url,
+            "url_key": target and target.url_key,
+            "key_version": target.key_version if target else 1,
+            "page_url": target and target.page_url,
+            "distance": after.match.distance,
+            "fingerprint_ref": after.match.fingerprint_ref,
+            "match_basis": after.match.basis,
+            "last_outcome": after.last_outcome,
+            "held_for": after.held_for,
+            "holds_released": list(after.cleared),
+            "removed_for": after.removed_for,
+            "removed_at": after.removed_at,
+            "wants_demand": after.wants_demand,
+            "data": to_json(after).decode(),
+            "created_at": after.created_at,
+            "changed_at": after.changed_at,
+        },
+    )
+    known = {demand.demand_id: demand for demand in before.demands} if before else {}
+    for demand in after.demands:
+        if known.get(demand.demand_id) != demand:
+            await tx.execute(
+                _SAVE_DEMAND,
+                (
+                    demand.demand_id,
+                    after.takedown_id,
+                    token_hash(keys.token_of(demand.demand_id)),
+                    demand.recipient,
+                    demand.rung,
+                    demand.round,
+                    demand.state,
+                    demand.regime,
+                    demand.country,
+                    demand.issued_at,
+                    demand.delivered_at,
+                    demand.deadline,
+                ),
+            )
+
+
+async def keep_due_check(tx: Tx, takedown: Takedown, reason: str | None) -> None:
+    """Bring the row of the one due check to what the takedown says."""
+    if takedown.check_due_at is None or takedown.target is None:
+        await tx.execute("DELETE FROM notifier.due_checks WHERE takedown_id = %s", (takedown.takedown_id,))
+        return
+    await tx.execute(
+        _DUE_CHECK, (takedown.takedown_id, takedown.check_due_at, reason or "scheduled", takedown.target.host)
+    )
+
+
+async def owner_of_token(tx: Tx, token: str) -> DemandOwner | None:
+    """The demand whose token this is; looked up by the token's SHA-256."""
+    cursor = await tx.execute(
+        "SELECT d.demand_id, d.takedown_id, t.content_id, d.recipient FROM notifier.demands d"
+        " JOIN notifier.takedowns t USING (takedown_id) WHERE d.token_hash = %s",
+        (token_hash(token),),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else DemandOwner(**row)
+
+
+async def current_target(tx: Tx, key: str) -> TargetChanged | None:
+    """What `takedown.targets` says of a takedown now, its row locked; None: erased, to be tombstoned."""
+    row: Row | None = await (
+        await tx.execute(
+            "SELECT takedown_id, content_id, target_kind, url, url_key, key_version, page_url, changed_at"
+            " FROM notifier.takedowns WHERE takedown_id = %s FOR SHARE",
+            (UUID(key),),
+        )
+    ).fetchone()
+    return None if row is None or row["url"] is None else TargetChanged.model_validate(row)
+
+
+async def erase(tx: Tx, takedown_id: UUID) -> None:
+    """Forget every URL, fingerprint and free text of this takedown; ids, states, words and times stay."""
+    for statement in _ERASE:
+        await tx.execute(statement, (takedown_id,))
+
+
+_ERASE: Sequence[str] = (
+    "UPDATE notifier.checks SET final_url = NULL, address = NULL, content_type = NULL, size_bytes = NULL"
+    " WHERE takedown_id = %s",
+    "UPDATE notifier.attempts SET address = NULL WHERE takedown_id = %s",
+    "UPDATE notifier.answers SET details = NULL WHERE takedown_id = %s",
+    "DELETE FROM notifier.reference_fingerprints WHERE takedown_id = %s",
+    "DELETE FROM notifier.due_checks WHERE takedown_id = %s",
+)

@@ -1,0 +1,153 @@
+"""Tasks: what needs a person. A task of a whole content is one task, however many takedowns ask for it: the first is shown,
+the others join it and are resolved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.notifier.domain.effects import OpenTask
+from services.notifier.domain.model import Takedown, TaskKind
+from shared.db.pool import Tx
+from shared.http.paging import PageAsked
+
+# `joined_to`: the open task of this kind that the content already has, if the task is the content's.
+_OPEN = """
+INSERT INTO notifier.tasks (task_id, kind, scope, takedown_id, content_id, demand_id, joined_to, reason, owner, due_at, opened_at)
+SELECT %(task_id)s, %(kind)s, %(scope)s, %(takedown_id)s, %(content_id)s, %(demand_id)s,
+       (SELECT task_id FROM notifier.tasks WHERE %(scope)s = 'content' AND scope = 'content' AND joined_to IS NULL
+        AND content_id = %(content_id)s AND kind = %(kind)s AND closed_at IS NULL ORDER BY opened_at LIMIT 1),
+       %(reason)s, %(owner)s, %(due_at)s, clock_timestamp()
+ON CONFLICT (task_id) DO NOTHING
+"""
+
+_CLOSE = """
+UPDATE notifier.tasks SET closed_at = clock_timestamp(), resolution = %s
+WHERE task_id = %s AND closed_at IS NULL RETURNING scope, joined_to
+"""
+
+# When the shown task of a content is closed and others wait behind it, the oldest of them is shown: under its lock, for another
+# takedown may be closing it, and what waits behind a closed task is seen by nobody.
+_SUCCEED = """
+WITH next AS (
+    SELECT task_id FROM notifier.tasks WHERE joined_to = %(task_id)s AND closed_at IS NULL ORDER BY opened_at, task_id LIMIT 1
+    FOR UPDATE
+)
+UPDATE notifier.tasks t SET joined_to = CASE WHEN t.task_id = next.task_id THEN NULL ELSE next.task_id END
+FROM next WHERE t.joined_to = %(task_id)s AND t.closed_at IS NULL
+"""
+
+_GET = """
+SELECT task_id, kind, scope, takedown_id, content_id, demand_id, reason, owner, due_at, opened_at, closed_at, resolution
+FROM notifier.tasks WHERE task_id = %s
+"""
+
+_TOGETHER = """
+SELECT takedown_id FROM notifier.tasks
+WHERE (task_id = %(task_id)s OR joined_to = %(task_id)s) AND closed_at IS NULL ORDER BY takedown_id
+"""
+
+_LIST = """
+SELECT t.task_id, t.kind, t.scope, t.takedown_id, t.content_id, t.demand_id, t.reason, t.owner, t.due_at, t.opened_at,
+       t.closed_at, t.resolution
+FROM notifier.tasks t
+WHERE t.joined_to IS NULL
+  AND (%(kind)s::text IS NULL OR t.kind = %(kind)s)
+  AND (%(open)s::bool IS NULL OR (t.closed_at IS NULL) = %(open)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (t.opened_at, t.task_id) > (%(after_at)s, %(after_id)s::uuid))
+  AND (%(organisation)s::text IS NULL OR t.content_id IN (
+        SELECT content_id FROM notifier.claims WHERE organisation_id = %(organisation)s AND state = ANY(%(live)s)))
+ORDER BY t.opened_at, t.task_id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task. `scope` content: it stands for every takedown of the content that waits for it."""
+
+    task_id: UUID
+    kind: TaskKind
+    scope: str
+    takedown_id: UUID
+    content_id: UUID
+    demand_id: UUID | None
+    reason: str
+    owner: str
+    due_at: datetime
+    opened_at: datetime
+    closed_at: datetime | None
+    resolution: str | None
+
+
+async def open_task(tx: Tx, takedown: Takedown, effect: OpenTask) -> None:
+    await tx.execute(
+        _OPEN,
+        {
+            "task_id": effect.task_id,
+            "kind": effect.kind,
+            "scope": effect.scope,
+            "takedown_id": takedown.takedown_id,
+            "content_id": takedown.content_id,
+            "demand_id": effect.demand_id,
+            "reason": effect.reason,
+            "owner": effect.owner,
+            "due_at": effect.due,
+        },
+    )
+
+
+async def close_task(tx: Tx, task_id: UUID, resolution: str) -> None:
+    """Close a task. Closing one that is closed does nothing."""
+    closed = await (await tx.execute(_CLOSE, (resolution, task_id))).fetchone()
+    if closed is not None and closed["scope"] == "content" and closed["joined_to"] is None:
+        await tx.execute(_SUCCEED, {"task_id": task_id})
+
+
+async def task_of(tx: Tx, task_id: UUID) -> Task | None:
+    row = await (await tx.execute(_GET, (task_id,))).fetchone()
+    return None if row is None else _task(row)
+
+
+async def is_open(tx: Tx, content_id: UUID, kind: TaskKind) -> bool:
+    """Whether a task of this kind about the whole content waits for a person."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM notifier.tasks WHERE content_id = %s AND kind = %s AND scope = 'content' AND closed_at IS NULL LIMIT 1",
+        (content_id, kind),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def takedowns_of_task(tx: Tx, task_id: UUID) -> tuple[UUID, ...]:
+    """The takedowns that wait for this task, in the order in which they are locked."""
+    rows = await (await tx.execute(_TOGETHER, {"task_id": task_id})).fetchall()
+    return tuple(dict.fromkeys(row["takedown_id"] for row in rows))
+
+
+async def list_tasks(
+    tx: Tx,
+    *,
+    kind: str | None,
+    open_: bool | None,
+    organisation: str | None,
+    live: list[str],
+    page: PageAsked,
+) -> tuple[Task, ...]:
+    """Tasks, oldest first; one more than the page holds where there are more. `organisation`: only of content it has a live claim on."""
+    cursor = await tx.execute(
+        _LIST,
+        {
+            "kind": kind,
+            "open": open_,
+            "organisation": organisation,
+            "live": live,
+            **page.parameters(),
+        },
+    )
+    return tuple(_task(row) for row in await cursor.fetchall())
+
+
+def _task(row: Mapping[str, Any]) -> Task:
+    return Task(**{**row, "kind": TaskKind(row["kind"])})

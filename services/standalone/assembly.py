@@ -1,0 +1,263 @@
+"""Builds what services are given (`Runtime`) from the settings: database, log, keys, guarded clients, fingerprinter."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Protocol, cast
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+
+import shared.db
+from shared.access.keyring import KeyRing, read_root_key
+from shared.clock import system_clock
+from shared.contracts.topics import TOPICS
+from shared.db.embedded.server import EmbeddedPostgres, conninfo_if_running
+from shared.db.migrations import Schema, migrate, pending
+from shared.db.pool import Database, DatabaseUnavailable
+from shared.db.wakeups import Wakeups
+from shared.errors import BadSettings, NotPrepared
+from shared.log.port import EventLog
+from shared.log.postgres.log import SCHEMA as EVENTLOG
+from shared.log.postgres.log import PostgresLog
+from shared.outbound.guard import AddressGuard
+from shared.process.settings import Settings
+from shared.service.runtime import OutboundRuntime, Runtime, Service
+
+log = structlog.get_logger(__name__)
+
+DATABASE_PATIENCE_SECONDS = 30.0
+"""A service that starts beside its database waits so long for it."""
+NAMES = ("intake", "matcher", "notifier")
+"""Every service, in the order they are started."""
+PORTS = {"serve": 8400, "intake": 8401, "matcher": 8402, "notifier": 8403}
+
+SERVICES = Path(__file__).resolve().parents[1]
+ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
+
+
+class _ServiceModule(Protocol):
+    def create(self, runtime: Runtime) -> Service: ...
+
+
+def create_services(runtime: Runtime, names: Sequence[str] = NAMES) -> list[Service]:
+    """The named services; all but the matcher are given an `OutboundRuntime`.
+
+    Each is imported when it is asked for: one service's process does not load the others.
+    """
+    modules = [importlib.import_module(f"services.{name}.service") for name in names]
+    return [cast(_ServiceModule, module).create(runtime) for module in modules]
+
+
+def schemas_of(settings: Settings) -> list[Schema]:
+    """The schemas this deployment has; the log's own only where the log is PostgreSQL."""
+    owned = [Schema(name=name, folder=SERVICES / name / "migrations") for name in ("intake", "notifier")]
+    return [ACCESS, *([EVENTLOG] if settings.log == "postgres" else []), *owned]
+
+
+# The database
+
+
+def postgres_dir(settings: Settings) -> Path:
+    """Where the embedded PostgreSQL lives."""
+    return settings.data_dir / "postgres"
+
+
+@asynccontextmanager
+async def embedded_postgres(settings: Settings) -> AsyncIterator[EmbeddedPostgres]:
+    """The embedded PostgreSQL, for as long as the block runs. Raises EmbeddedPostgresError."""
+    _make_data_dir(settings)
+    server = EmbeddedPostgres(postgres_dir(settings))
+    starting = asyncio.ensure_future(asyncio.to_thread(server.start))
+    try:
+        # Shielded: a start that was cancelled half-way would leave a server that nobody stops before the process ends.
+        await asyncio.shield(starting)
+        yield server
+    finally:
+        if not starting.done():
+            await asyncio.wait([starting])
+        await asyncio.shield(asyncio.to_thread(server.stop))
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"TAKEDOWN_DATA_DIR: {settings.data_dir}: {error.strerror}") from None
+
+
+@contextmanager
+def _one_command_at_a_time(settings: Settings) -> Iterator[None]:
+    """Commands that may have to start the server take turns, so that none finds another's about to stop."""
+    _make_data_dir(settings)
+    descriptor = os.open(settings.data_dir / "command.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def database_for_command(settings: Settings) -> AsyncIterator[Database]:
+    """The database for one command: the configured one, the one a running `serve` has, else started for the call."""
+    async with AsyncExitStack() as stack:
+        conninfo = settings.database
+        if conninfo is None:
+            stack.enter_context(_one_command_at_a_time(settings))
+            conninfo = conninfo_if_running(postgres_dir(settings))
+        if conninfo is None:
+            conninfo = (await stack.enter_async_context(embedded_postgres(settings))).conninfo
+        await _reach(conninfo, patience_seconds=0)
+        yield await stack.enter_async_context(Database(conninfo, max_connections=4))
+
+
+async def _reach(conninfo: str, *, patience_seconds: float) -> None:
+    """A connection can be had, at once or within the patience. Raises DatabaseUnavailable, which says why; BadSettings."""
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:  # its text may quote a password
+        raise BadSettings("TAKEDOWN_DATABASE: not a connection string or URI as libpq knows them") from None
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            await (await AsyncConnection.connect(conninfo, connect_timeout=10)).close()
+            return
+        except psycopg.OperationalError as error:
+            if time.monotonic() >= deadline:
+                raise DatabaseUnavailable(" ".join(str(error).split())) from None
+        log.warning("database.awaited")
+        await asyncio.sleep(1)
+
+
+def conninfo_for_service(settings: Settings) -> str:
+    """For a service on its own: the configured database, or that of a running `serve`. Raises BadSettings."""
+    conninfo = settings.database or conninfo_if_running(postgres_dir(settings))
+    if conninfo is None:
+        raise BadSettings("TAKEDOWN_DATABASE is not set; a service on its own does not start an embedded PostgreSQL")
+    return conninfo
+
+
+# The log
+
+
+def open_log(settings: Settings, database: Database, wakeups: Wakeups) -> EventLog:
+    """The log adapter of the settings; nothing is connected yet. Raises BadSettings."""
+    if settings.log == "postgres":
+        return PostgresLog(database, wakeups)
+    if settings.kafka_bootstrap_servers is None:
+        raise BadSettings("TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS is needed where TAKEDOWN_LOG is kafka")
+    from shared.log.kafka.log import KafkaLog  # loaded only where the log is Kafka
+
+    return KafkaLog(settings.kafka_bootstrap_servers)
+
+
+async def prepare_postgres_log(database: Database, wakeups: Wakeups) -> PostgresLog:
+    """The log's tables made where missing, and the log on them. For benchmarks and tests."""
+    await migrate(database, [EVENTLOG])
+    return PostgresLog(database, wakeups)
+
+
+async def prepare(settings: Settings, database: Database, event_log: EventLog) -> list[str]:
+    """Migrate and ensure topics, as `serve` and the demo do; returns the migrations applied."""
+    applied = await migrate(database, schemas_of(settings))
+    await event_log.ensure_topics(TOPICS)
+    return applied
+
+
+async def require_prepared(settings: Settings, database: Database | None, event_log: EventLog) -> None:
+    """Raises NotPrepared while a migration or topic is missing. `database` None: the service has none."""
+    missing = await pending(database, schemas_of(settings)) if database is not None else []
+    if missing:
+        raise NotPrepared(f"Not applied: {', '.join(missing)}.")
+    topics = await event_log.missing_topics(TOPICS)
+    if topics:
+        raise NotPrepared(f"Missing: {', '.join(topics)}.")
+
+
+# The rest
+
+
+def build_guard(settings: Settings) -> AddressGuard:
+    """The address guard of the settings. Raises BadSettings."""
+    return AddressGuard.of(
+        settings.outbound_allow, settings.static_hosts, allow_static_hosts=settings.allow_static_hosts
+    )
+
+
+def build_runtime(settings: Settings, database: Database, *, create_root_key: bool) -> Runtime:
+    """A Runtime over `database` (opened or not); nothing is connected or started. Raises BadSettings."""
+    wakeups = Wakeups(database)
+    return Runtime(
+        settings=settings,
+        policy=settings.policy,
+        database=database,
+        wakeups=wakeups,
+        log=open_log(settings, database, wakeups),
+        keys=KeyRing.from_root(read_root_key(settings.root_key, settings.data_dir, create=create_root_key)),
+        clock=system_clock,
+    )
+
+
+def with_outbound(runtime: Runtime) -> OutboundRuntime:
+    """The same with clients and decoders, of which none is connected or started. Raises BadSettings."""
+    # Loaded where they are needed: a matcher starts without them.
+    from shared.media.fingerprinter import DEFAULT_LIMITS, Fingerprinter
+    from shared.outbound.fetch import Fetcher
+
+    settings, policy = runtime.settings, runtime.policy
+    guard = build_guard(settings)
+    limits = replace(DEFAULT_LIMITS, max_pixels=policy.fetch_max_pixels)
+    return OutboundRuntime(
+        **{one.name: getattr(runtime, one.name) for one in fields(runtime)},
+        fetcher=Fetcher(guard, user_agent=settings.fetch_user_agent, connections_per_host=policy.connections_per_host),
+        webhooks=Fetcher(
+            guard, user_agent=settings.webhook_user_agent, connections_per_host=policy.connections_per_host
+        ),
+        fingerprinter=Fingerprinter(workers=2, limits=limits),
+    )
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_key: bool) -> AsyncIterator[Runtime]:
+    """A Runtime with its database open; all of it is closed afterwards.
+
+    `conninfo` None: no database is opened (a matcher on Kafka has none). Raises BadSettings, DatabaseUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(conninfo or "")
+        runtime = build_runtime(settings, database, create_root_key=create_root_key)
+        if conninfo is not None:
+            await _reach(conninfo, patience_seconds=DATABASE_PATIENCE_SECONDS)
+            await stack.enter_async_context(database)
+        stack.push_async_callback(runtime.log.close)
+        yield runtime
+
+
+@asynccontextmanager
+async def open_outbound(runtime: Runtime) -> AsyncIterator[OutboundRuntime]:
+    """The runtime of services that look at targets or post demands. Raises BadSettings."""
+    async with AsyncExitStack() as stack:
+        outbound = with_outbound(runtime)
+        stack.push_async_callback(outbound.fingerprinter.aclose)
+        stack.push_async_callback(outbound.webhooks.aclose)
+        stack.push_async_callback(outbound.fetcher.aclose)
+        yield outbound

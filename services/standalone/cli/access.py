@@ -1,0 +1,146 @@
+"""`keys`, on the database directly: whoever may start the services may make keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+import typer
+
+from services.standalone.terminal.output import (
+    AsJson,
+    remark,
+    run,
+    say,
+    say_json,
+    say_table,
+    settings_of_client,
+)
+from shared.errors import Permanent
+
+if TYPE_CHECKING:
+    from shared.access.auth import Key
+
+# What touches the database is imported when it is called: other commands start sooner.
+
+keys = typer.Typer(help="Keys of people and programs: create, list, revoke.", no_args_is_help=True)
+
+
+def _opaque_id(text: str) -> str:
+    from shared.access.auth import parse_opaque_id
+
+    try:
+        return parse_opaque_id(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+class NoSuchKey(Permanent):
+    """There is no such key."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create(
+    role: Annotated[Literal["helpline", "crawler", "operations", "reader"], typer.Option(help="What it may do.")],
+    person: Annotated[
+        str, typer.Option(help="An opaque id of the person, never a name or address.", callback=_opaque_id)
+    ],
+    organisation: Annotated[str, typer.Option(help="An id of the person's organisation.", callback=_opaque_id)],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is shown once, here."""
+
+    from services.intake.claims.actors import COMMAND_LINE
+    from services.standalone import assembly
+    from shared.access import audit
+    from shared.access.auth import Role, create_key
+    from shared.db.migrations import migrate
+
+    async def make() -> tuple[Key, str]:
+        async with assembly.database_for_command(settings_of_client()) as database:
+            await migrate(database, [assembly.ACCESS])
+            async with database.transaction() as tx:
+                made = await create_key(
+                    tx, person_id=person, organisation_id=organisation, role=Role(role), label=label
+                )
+                await audit.record(tx, COMMAND_LINE, action="key.created", object_kind="key", object_id=made[0].key_id)
+                return made
+
+    key, secret = run(make())
+    if as_json:
+        say_json({**asdict(key), "key": secret})
+    else:
+        say(secret)
+        remark(f"  key id {key.key_id}; it is not shown again. Use it as TAKEDOWN_KEY, or as a bearer token.")
+
+
+@keys.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List all keys, without their secrets."""
+
+    from services.standalone import assembly
+    from shared.access.auth import list_keys
+    from shared.db.migrations import migrate
+
+    async def read() -> list[Key]:
+        async with assembly.database_for_command(settings_of_client()) as database:
+            await migrate(database, [assembly.ACCESS])
+            async with database.transaction() as tx:
+                return await list_keys(tx)
+
+    found = run(read())
+    if as_json:
+        for key in found:
+            say_json(asdict(key))
+        return
+    say_table(
+        ("key id", "role", "person", "organisation", "label", "created", "revoked"),
+        [
+            (key.key_id, key.role, key.person_id, key.organisation_id, key.label, key.created_at, key.revoked_at)
+            for key in found
+        ],
+        empty="There is no key.",
+    )
+
+
+@keys.command("revoke")
+def revoke(
+    key_id: Annotated[UUID, typer.Argument(help="As `keys list` shows it.")],
+    suspend_content: Annotated[
+        bool, typer.Option("--suspend-content", help="Also suspend the content that rests on this key alone.")
+    ] = False,
+) -> None:
+    """Revoke a key, at once."""
+
+    from services.intake.claims.actors import COMMAND_LINE
+    from services.intake.claims.keys import revoke_key_and_suspend
+    from services.standalone import assembly
+    from shared.access import audit
+    from shared.access.auth import list_keys, revoke_key
+    from shared.db.migrations import migrate
+
+    async def end() -> tuple[Key | None, int]:
+        settings = settings_of_client()
+        async with assembly.database_for_command(settings) as database:
+            await migrate(database, assembly.schemas_of(settings))
+            if suspend_content:
+                async with database.transaction() as tx:
+                    known = {key.key_id: key for key in await list_keys(tx)}
+                stopped = await revoke_key_and_suspend(database, key_id) if key_id in known else ()
+                return known.get(key_id), len(stopped)
+            async with database.transaction() as tx:
+                revoked = await revoke_key(tx, key_id)
+                if revoked is not None:
+                    await audit.record(tx, COMMAND_LINE, action="key.revoked", object_kind="key", object_id=key_id)
+                return revoked, 0
+
+    key, count = run(end())
+    if key is None:
+        raise NoSuchKey(str(key_id))
+    say(f"{key_id} is revoked." + (f" Contents suspended: {count}." if suspend_content else ""))

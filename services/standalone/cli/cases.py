@@ -1,0 +1,139 @@
+"""`case`, `content`, `tasks`: what staff ask and decide, over the services' APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import typer
+
+from services.standalone.terminal.output import (
+    AsJson,
+    intake,
+    notifier,
+    run,
+    say,
+    say_json,
+    say_table,
+    settings_of_client,
+)
+from shared.contracts.decisions import DecisionKind
+from shared.errors import Permanent
+
+content = typer.Typer(help="Suspend and resume content.", no_args_is_help=True)
+tasks = typer.Typer(help="What needs a person: list, resolve.", no_args_is_help=True)
+
+TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed")
+
+
+class NoSuchCase(Permanent):
+    """No claim of your organisation has this case reference."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(case)
+    app.add_typer(content, name="content")
+    app.add_typer(tasks, name="tasks")
+
+
+def case(case_ref: Annotated[str, typer.Argument(metavar="REF")], as_json: AsJson = False) -> None:
+    """What became of a case: its claims, and the takedowns of their content."""
+    found = run(_case(case_ref))
+    if not found:
+        raise NoSuchCase()
+    for claim, takedowns in found:
+        if as_json:
+            say_json({**claim, "takedowns": takedowns})
+            continue
+        say(f"claim {claim['claim_id']}: {claim['state']}, content {claim['content_id']}")
+        say_table(TAKEDOWN_COLUMNS, [takedown_row(one) for one in takedowns], empty="  No copy was found so far.")
+
+
+async def _case(case_ref: str) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    settings = settings_of_client()
+    async with intake(settings) as claims_api, notifier(settings) as takedowns_api:
+        claims = [claim async for claim in claims_api.items("/v1/claims", case_ref=case_ref)]
+        return [
+            (claim, [one async for one in takedowns_api.items("/v1/takedowns", claim_id=claim["claim_id"])])
+            for claim in claims
+        ]
+
+
+def takedown_row(takedown: Mapping[str, Any]) -> tuple[object, ...]:
+    """A takedown as a row of TAKEDOWN_COLUMNS."""
+    return (
+        *(takedown.get("takedown_id"), takedown.get("state"), takedown.get("host")),
+        *(takedown.get("url"), takedown.get("changed_at")),
+    )
+
+
+@content.command("suspend")
+def suspend(
+    content_id: Annotated[UUID, typer.Argument(help="As your organisation knows it.")],
+    reason: Annotated[
+        Literal["person", "possible_minor"],
+        typer.Option(help="Why. Of `possible_minor` operations staff alone resume."),
+    ] = "person",
+) -> None:
+    """Stop fetches, checks and demands of this content at once. It can be undone."""
+    _switch(content_id, "suspension", {"reason": reason})
+    say(f"{content_id} is suspended.")
+
+
+@content.command("resume")
+def resume(content_id: Annotated[UUID, typer.Argument(help="As your organisation knows it.")]) -> None:
+    """Take this content up again."""
+    _switch(content_id, "resumption", {})
+    say(f"{content_id} is resumed.")
+
+
+def _switch(content_id: UUID, what: str, body: dict[str, str]) -> None:
+    async def send() -> None:
+        async with intake(settings_of_client()) as api:
+            await api.post(f"/v1/content/{content_id}/{what}", body)
+
+    run(send())
+
+
+@tasks.command("list")
+def list_(kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None, as_json: AsJson = False) -> None:
+    """List open tasks, oldest first."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with notifier(settings_of_client()) as api:
+            return [item async for item in api.items("/v1/tasks", kind=kind)]
+
+    found = run(read())
+    if as_json:
+        for task in found:
+            say_json(task)
+        return
+    say_table(
+        ("task", "kind", "reason", "takedown", "owner", "due"),
+        [
+            tuple(task.get(name) for name in ("task_id", "kind", "reason", "takedown_id", "owner", "due_at"))
+            for task in found
+        ],
+        empty="Nothing waits for a person.",
+    )
+
+
+@tasks.command("resolve")
+def resolve(
+    task_id: Annotated[UUID, typer.Argument(help="As `tasks list` shows it.")],
+    kind: Annotated[DecisionKind, typer.Argument(help="What you decide; `reject` and `dismiss` end the takedown.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record. No URL, no name.")],
+    recipient: Annotated[str | None, typer.Option(help="For `reroute`: whom to ask, by directory key.")] = None,
+) -> None:
+    """Decide a task."""
+    body: dict[str, str] = {"task_id": str(task_id), "kind": kind.value, "reason": reason}
+    if recipient is not None:
+        body["recipient"] = recipient
+
+    async def send() -> None:
+        async with notifier(settings_of_client()) as api:
+            await api.post("/v1/decisions", body)
+
+    run(send())
+    say(f"{task_id}: {kind.value}")

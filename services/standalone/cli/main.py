@@ -1,0 +1,83 @@
+"""The program `takedown`. Exit codes: 0; 1 failed; 2 bad usage or settings; 130 interrupted. A failure is one line on stderr, never a
+traceback."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from services.standalone.cli import access, cases, hosts, log, negative_list
+from services.standalone.cli import run as commands_run
+from services.standalone.terminal.output import complain, say
+from shared.errors import BadSettings, NotPrepared, TakedownError
+
+FAILED = 1
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="takedown",
+    help="From a confirmed fingerprint to a confirmed removal. Settings are TAKEDOWN_* variables, or a TOML file named by"
+    " TAKEDOWN_CONFIG. Exit codes: 0; 1 failed; 2 bad usage or settings; 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # no other command needs it
+
+        say(version("takedown"))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+commands_run.add_to(app)
+cases.add_to(app)
+hosts.add_to(app)
+access.add_to(app)
+negative_list.add_to(app)
+log.add_to(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="takedown", standalone_mode=False)
+    except typer.TyperException as error:
+        text = error.format_message()
+        if text:  # a group without a command has shown its help instead
+            complain(f"{text} (see takedown --help)")
+        return error.exit_code
+    except (BadSettings, NotPrepared) as error:
+        complain(str(error))
+        return BAD_USAGE
+    except TakedownError as error:
+        complain(str(error))
+        return FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    # A command's imports make many objects and no garbage: collecting as often as by default is a tenth of a start.
+    gc.set_threshold(50_000, 20, 20)
+    sys.exit(run(sys.argv[1:]))

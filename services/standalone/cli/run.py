@@ -1,0 +1,102 @@
+"""`serve`, `intake`, `matcher`, `notifier`, `demo`, `watch`, `openapi`: what runs for long, and the API's description."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from services.standalone.terminal.output import run, say, settings_of_client, settings_of_command
+from shared.process.settings import Settings
+
+# What a command runs is imported when it is called: the others start sooner.
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(serve)
+    app.command()(intake)
+    app.command()(matcher)
+    app.command()(notifier)
+    app.command()(demo)
+    app.command()(watch)
+    app.command()(openapi)
+
+
+def serve() -> None:
+    """Run every service in this process, on an embedded PostgreSQL unless TAKEDOWN_DATABASE names one."""
+    from services.standalone.serve import serve as serve_all
+
+    run(serve_all(settings_of_command()))
+
+
+def intake() -> None:
+    """Run intake alone: claims, sightings, reports."""
+    _serve_one("intake")
+
+
+def matcher() -> None:
+    """Run the matcher alone."""
+    _serve_one("matcher")
+
+
+def notifier() -> None:
+    """Run the notifier alone: checks, demands, answers of hosts."""
+    _serve_one("notifier")
+
+
+def _serve_one(name: str) -> None:
+    from services.standalone.serve import serve_one
+
+    run(serve_one(name, settings_of_command()))
+
+
+def demo(
+    log: Annotated[Literal["postgres", "kafka"], typer.Option(help="The event log to run on.")] = "postgres",
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the table, also on a terminal.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Keep the log lines here.")] = None,
+) -> None:
+    """Watch the whole path on a small internet on loopback; exits 0 when every scenario ends as expected."""
+    from services.standalone.demo.run import run_demo
+
+    code = run(run_demo(log=log, stay=sys.stdout.isatty() and not exit_, log_file=log_file))
+    raise typer.Exit(code)
+
+
+def watch(
+    interval_seconds: Annotated[float, typer.Option(min=0.2, help="How often to look.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+) -> None:
+    """A live table of takedowns and open tasks."""
+    from services.standalone.terminal.watch import watch as watch_all
+
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        run(watch_all(settings_of_client(), interval_seconds=interval_seconds, once=once))
+
+
+def openapi(
+    service: Annotated[Literal["all", "intake", "notifier"], typer.Argument(help="Whose API.")] = "all",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of the terminal.")] = None,
+) -> None:
+    """Print the OpenAPI description of the HTTP API."""
+    text = run(_description(settings_of_client(), service))
+    if output is None:
+        say(text)
+    else:
+        output.write_text(text + "\n")
+
+
+async def _description(settings: Settings, service: str) -> str:
+    from services.standalone import assembly
+    from shared.db.pool import Database
+    from shared.service.app import create_app
+
+    names = assembly.NAMES if service == "all" else (service,)
+    # Nothing is opened, and no key is needed: any will do for routes that nobody calls.
+    settings = settings.model_copy(update={"root_key": "00" * 32, "log": "postgres"})
+    runtime = assembly.with_outbound(assembly.build_runtime(settings, Database(""), create_root_key=False))
+    app = create_app(runtime, assembly.create_services(runtime, names))
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False)

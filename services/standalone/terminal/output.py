@@ -1,0 +1,135 @@
+"""What all commands share: one line for an error, tables, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import BadSettings
+from shared.process import logs
+from shared.process.settings import Settings, load
+
+if TYPE_CHECKING:
+    from shared.http.api_client import ApiClient
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs: one object, or one a line.")]
+
+
+def settings_of_command() -> Settings:
+    """The settings, with logging set up by them. Raises BadSettings."""
+    settings = load()
+    logs.configure(format_=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def settings_of_client() -> Settings:
+    """For a command that is a client or a one-off: what it prints is for a person, so log lines start at warnings."""
+    settings = load()
+    logs.configure(format_=settings.log_format, level="warning" if settings.log_level == "info" else settings.log_level)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what went wrong is said in our one line
+    return settings
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return uvloop.run(coroutine)
+
+
+def intake(settings: Settings) -> ApiClient:
+    """Intake's API with the caller's key. Raises BadSettings."""
+    return _client(settings.intake_url, settings)
+
+
+def notifier(settings: Settings) -> ApiClient:
+    """The notifier's API with the caller's key. Raises BadSettings."""
+    return _client(settings.notifier_url, settings)
+
+
+def _client(base_url: str, settings: Settings) -> ApiClient:
+    from shared.http.api_client import ApiClient  # an HTTP client is no part of a service's start
+
+    if settings.key is None:
+        raise BadSettings("TAKEDOWN_KEY is not set; `takedown keys create` makes a key")
+    return ApiClient(base_url, settings.key)
+
+
+def say(text: str) -> None:
+    """One line of result."""
+    typer.echo(text)
+
+
+def remark(text: str) -> None:
+    """A line beside the result, on stderr: a script that takes the result does not get it."""
+    typer.echo(text, err=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON object on one line."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table; `empty` is said where it has no rows. Not cut to the width of a pipe."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    if not table.row_count:
+        typer.echo(empty)
+        return
+    console().print(table)
+
+
+def console() -> Console:
+    """Where tables are drawn. A pipe has no width to be cut to."""
+    return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+"""As the services' answers write it: always UTC."""
+
+
+def cell(value: object) -> str:
+    """A value as a person reads it; a moment is UTC."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return value[:19].replace("T", " ")
+    if isinstance(value, list | tuple | set | frozenset):
+        return " ".join(cell(one) for one in value) or "-"
+    return str(value)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def complain(text: str) -> None:
+    """The one line on stderr that a failing command prints."""
+    typer.echo(f"takedown: {one_line(text)}", err=True)
+
+
+Command = Callable[..., None]

@@ -1,0 +1,69 @@
+"""The API's description (OpenAPI 3.1) with what FastAPI cannot know: errors are problems (RFC 9457), and what opens which path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from shared.http.problems import MEDIA_TYPE
+
+_TEXT = {"type": "string"}
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "Problem Details (RFC 9457). Values are never echoed.",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {**_TEXT, "description": "`urn:takedown:problem:…`, or `about:blank`."},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {**_TEXT, "description": "JSON Pointer into the body, as a fragment; `#` is all of it."},
+                    "parameter": {**_TEXT, "description": "The name of a parameter of query, path or header."},
+                    "detail": _TEXT,
+                },
+            },
+        },
+    },
+}
+_ANSWER = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A person's or a program's key (`tdk_…`)."},
+    "demand": {"type": "http", "scheme": "bearer", "description": "The token of the demand."},
+}
+_OPENED_BY = {"/v1/": "key", "/host/v1/": "demand"}
+
+
+class App(FastAPI):
+    """FastAPI whose description is true of our errors and keys."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = described(super().openapi())
+        return self.openapi_schema
+
+
+def described(description: dict[str, Any]) -> dict[str, Any]:
+    """The same description, completed in place."""
+    components = description.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM
+    components["securitySchemes"] = _SCHEMES
+    for path, operations in description["paths"].items():
+        opened_by = next((scheme for start, scheme in _OPENED_BY.items() if path.startswith(start)), None)
+        for operation in operations.values():
+            responses = operation["responses"]
+            if "422" in responses:
+                responses["422"] = {"description": "A field is not acceptable, or the request is refused.", **_ANSWER}
+            responses["default"] = {"description": "Any other error.", **_ANSWER}
+            if opened_by is not None:
+                operation["security"] = [{opened_by: []}]
+    return description

@@ -1,0 +1,96 @@
+"""What a picture is known by, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.media.fingerprints import Algorithm, Fingerprint, Orientation, degenerate_because
+
+Hashes = Mapping[Orientation, tuple[bytes, int]]
+"""PDQ and quality of a picture turned so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFingerprints:
+    """What a picture is known by: exact hashes of the file's bytes, and PDQ of its true pixels in all eight orientations.
+
+    `views`: for each way a viewer may see it (as it is first; then over a white and a black page where it is transparent, and its
+    further frames) orientation → (32 bytes, quality). `partial`: the file was cut short and hashed as far as it went.
+    `complete` False: a viewer may see more than was hashed. `reduced`: decoded at a smaller scale, PDQ may be some bits off.
+    `format`: Pillow's name of it (by content).
+    """
+
+    views: tuple[Hashes, ...]
+    md5: bytes
+    sha1: bytes
+    sha256: bytes
+    width: int
+    height: int
+    format: str
+    partial: bool = False
+    complete: bool = True
+    reduced: bool = False
+
+    @property
+    def pdq(self) -> bytes:
+        """Of the picture as it is; all zero for one too small to have any."""
+        return self.views[0][Orientation.IDENTITY][0]
+
+    @property
+    def quality(self) -> int:
+        return self.views[0][Orientation.IDENTITY][1]
+
+    @property
+    def all_seen(self) -> bool:
+        """What does not agree with this is not there: nothing a viewer may see was left out."""
+        return self.complete and not self.partial
+
+    def fingerprints(self, at_most: int | None = None) -> tuple[Fingerprint, ...]:
+        """Each PDQ value once, then MD5, SHA-1, SHA-256. A degenerate PDQ (an empty picture's) is left out.
+
+        `at_most` (11 or more): the picture as it is in all orientations, then as many of the other views, spread evenly, as it
+        is and mirrored.
+        """
+        if at_most is None:
+            return (*_each_once(one for view in self.by_view() for one in view), *self.exact())
+        first = _each_once(self.by_view()[0])
+        places = max(0, at_most - len(self.exact()) - len(first)) // len(_OF_OTHER_VIEWS)
+        others = [
+            one for view in _evenly(self.by_view()[1:], places) for one in view if one.orientation in _OF_OTHER_VIEWS
+        ]
+        return (*_each_once((*first, *others)), *self.exact())
+
+    def by_view(self) -> tuple[tuple[Fingerprint, ...], ...]:
+        """The PDQ values of each view, degenerate ones left out."""
+        return tuple(
+            tuple(
+                Fingerprint(algorithm=Algorithm.PDQ, value=view[turned][0], quality=view[turned][1], orientation=turned)
+                for turned in Orientation
+                if degenerate_because(Algorithm.PDQ, view[turned][0]) is None
+            )
+            for view in self.views
+        )
+
+    def exact(self) -> tuple[Fingerprint, ...]:
+        """MD5, SHA-1 and SHA-256 of the file."""
+        return (
+            Fingerprint(algorithm=Algorithm.MD5, value=self.md5),
+            Fingerprint(algorithm=Algorithm.SHA1, value=self.sha1),
+            Fingerprint(algorithm=Algorithm.SHA256, value=self.sha256),
+        )
+
+
+_OF_OTHER_VIEWS = (Orientation.IDENTITY, Orientation.MIRROR)
+
+
+def _each_once(fingerprints: Iterable[Fingerprint]) -> tuple[Fingerprint, ...]:
+    """Of equal values the first: a symmetric picture is the same turned."""
+    found: dict[bytes, Fingerprint] = {}
+    for one in fingerprints:
+        found.setdefault(one.value, one)
+    return tuple(found.values())
+
+
+def _evenly(views: Sequence[tuple[Fingerprint, ...]], count: int) -> Sequence[tuple[Fingerprint, ...]]:
+    return views if len(views) <= count else [views[place * len(views) // count] for place in range(count)]

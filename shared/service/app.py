@@ -1,0 +1,168 @@
+"""One FastAPI app for one or several services: problems, body limit, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Collection, Sequence
+
+import structlog
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.contracts.topics import CONTENT
+from shared.errors import TakedownError
+from shared.http import problems
+from shared.http.ndjson import LinesRoute, is_lines
+from shared.http.openapi import App
+from shared.log.port import EventLog, TopicPartition
+from shared.service.runtime import Runtime, Service
+
+log = structlog.get_logger()
+
+LOG_REACHED_WITHIN_SECONDS = 2.0
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 422 for a NUL character, which PostgreSQL's text
+    has no place for.
+
+    A body is read whole before the app sees it, for the app would take an error while reading for its own. Only where a path
+    takes lines (`streamed`) a body of that media type goes through as it comes: its route limits and refuses line by line.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str] = ()) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self.streamed = streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if scope["path"] in self.streamed and is_lines(scope):
+            if _has_nul(scope, b"", b""):
+                await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+                return
+            await self.app(scope, receive, send)
+            return
+        announced = headers.get(b"content-length", b"0")
+        too_large = problems.BodyTooLarge(f"at most {self.max_bytes} bytes")
+        if not announced.isdigit() or int(announced) > self.max_bytes:
+            await _refuse(too_large, scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client went away
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.max_bytes:
+                await _refuse(too_large, scope, receive, send)
+                return
+        if _has_nul(scope, headers.get(b"content-type", b""), bytes(body)):
+            await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replayed() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replayed, send)
+
+
+class UnexpectedErrors:
+    """ASGI middleware, the outermost: 500 for an error nobody foresaw. Its text may quote a URL or a hash and is never logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001 - the outcome is answered and logged; the server would log the text
+            log.error("request.failed", error=type(error).__name__, place=_place(error))
+            if scope["type"] == "http" and not started:
+                await problems.problem_response(500, "Something went wrong here.")(scope, receive, send)
+
+
+def _place(error: BaseException) -> str:
+    """Where in our code it was raised: `module:line`."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(("services.", "shared.")) or not place:
+            place = f"{module}:{line}"
+    return place
+
+
+def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
+    """In path, query or body, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        return True
+    if problems.has_nul(body):
+        return True
+    return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
+
+
+async def _refuse(error: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail)
+    await response(scope, receive, send)
+
+
+def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "Takedown") -> FastAPI:
+    """The HTTP face of `services`."""
+    app = App(title=title, version="1", docs_url=None, redoc_url=None)
+    app.state.database = runtime.database
+    problems.install(app)
+    streamed: set[str] = set()
+    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)
+    app.add_middleware(UnexpectedErrors)  # added last: outside the others
+
+    @app.get("/health/live", include_in_schema=False)
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready", include_in_schema=False)
+    async def ready() -> JSONResponse:
+        reasons = {service.name: list(service.not_ready()) for service in services}
+        if not await runtime.database.reached():
+            reasons["database"] = ["the database is not reached"]
+        if not await _reached(runtime.log):
+            reasons["log"] = ["the event log is not reached"]
+        waiting = {name: why for name, why in reasons.items() if why}
+        if waiting:
+            return JSONResponse({"status": "not ready", "reasons": waiting}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    for service in services:
+        for router in service.routers():
+            app.include_router(router)
+            streamed.update(route.path for route in router.routes if isinstance(route, LinesRoute))
+    return app
+
+
+async def _reached(event_log: EventLog) -> bool:
+    """Whether the event log answers in time; one without our topics does not."""
+    try:
+        async with asyncio.timeout(LOG_REACHED_WITHIN_SECONDS):
+            await event_log.end(TopicPartition(topic=CONTENT.name, partition=0))
+    except (TakedownError, TimeoutError):
+        return False
+    return True

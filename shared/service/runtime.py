@@ -1,0 +1,65 @@
+"""What a service is given, and what it gives back. `standalone` runs several in one process; the command line runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from fastapi import APIRouter
+
+from shared.access.keyring import KeyRing
+from shared.clock import Clock
+from shared.db.pool import Database
+from shared.db.wakeups import Wakeups
+from shared.log.port import EventLog
+from shared.policy import Policy
+from shared.process.settings import Settings
+
+if TYPE_CHECKING:
+    # A process that looks at nothing loads no HTTP client and no decoder: they are a sixth of what its start takes.
+    from shared.media.fingerprinter import Fingerprinter
+    from shared.outbound.fetch import Fetcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What every service is given. It leads nowhere but to the database and the log."""
+
+    settings: Settings
+    policy: Policy
+    database: Database
+    wakeups: Wakeups
+    log: EventLog
+    keys: KeyRing
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundRuntime(Runtime):
+    """And what a service is given that looks at targets or posts demands.
+
+    `fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent.
+    """
+
+    fetcher: Fetcher
+    webhooks: Fetcher
+    fingerprinter: Fingerprinter
+
+
+class Service(Protocol):
+    """One service. Each `services/<name>/service.py` has `create(runtime: Runtime) -> Service`, or `OutboundRuntime`."""
+
+    name: str
+
+    def routers(self) -> Sequence[APIRouter]:
+        """Its HTTP routes. They find the service's own state through closures, not through the app."""
+        ...
+
+    async def run(self) -> None:
+        """Run its workers until cancelled; a worker that dies of an unexpected error ends `run` with that error."""
+        ...
+
+    def not_ready(self) -> Sequence[str]:
+        """Why it is not ready; empty when it is."""
+        ...

@@ -1,0 +1,118 @@
+"""What a host says of the content holds its other demands, until a person has looked at that; not at something else."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from shared.access.auth import Role
+from shared.contracts.content import ContentState
+from shared.contracts.decisions import DecisionKind
+from tests.integration.notifier.test_api import Client, bearer, demanded, faces
+from tests.notifier_world import World, open_world, picture
+
+
+async def says(world: World, item: dict[str, str], reason: str) -> None:
+    async with bearer(world, item["token"]) as host:
+        answer = await host.post(f"/host/v1/demands/{item['demand_id']}/response", {"reason": reason})
+        assert answer[0] == 200
+
+
+async def held_elsewhere(world: World, content_id: UUID) -> UUID:
+    """Another copy, seen while the content is disputed: held, and nobody was asked."""
+    second = await world.match(content_id, world.hosts["other"].show("/x.png", picture(1)))
+    await world.until_state(second, "held")
+    assert world.hosts["other"].received == []
+    return second
+
+
+async def disputes(operations: Client) -> list[dict[str, str]]:
+    _, page = await operations.get("/v1/tasks", kind="dispute")
+    items: list[dict[str, str]] = page["items"]
+    return items
+
+
+async def test_an_answered_question_does_not_let_go_what_a_dispute_holds(fresh_database: str) -> None:
+    """Two copies at one host: of one it asks for more, of the other it says that the person agreed."""
+    async with open_world(fresh_database, "site", "other") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, _, first = await demanded(world)
+        site = world.hosts["site"]
+        url = site.show("/m/2.png", picture(1))
+        await world.match(content_id, url)
+        await world.until(lambda: any(one.item["url"] == url for one in site.received))
+        second = next(one.item for one in site.received if one.item["url"] == url)
+        await says(world, first, "insufficient_information")
+        await says(world, second, "consent_claimed")
+        held = await held_elsewhere(world, content_id)
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            by_reason = {one["reason"]: one for one in await disputes(operations)}
+            assert set(by_reason) == {"insufficient_information", "consent_claimed"}
+            release = {"kind": "release", "reason": "answered by mail"}
+            question, dispute = (by_reason[one]["task_id"] for one in ("insufficient_information", "consent_claimed"))
+            assert (await operations.post("/v1/decisions", release | {"task_id": question}))[0] == 201
+            assert await world.value("SELECT new_demands_held FROM notifier.content") == "consent_claimed"
+            assert await world.state(held) == "held"
+            assert (await operations.post("/v1/decisions", release | {"task_id": dispute}))[0] == 201
+        await world.until(lambda: world.hosts["other"].received, what="the demand goes on")
+
+
+@pytest.mark.parametrize("kind", ["dismiss", "reject"])
+async def test_the_end_of_the_disputed_takedown_is_a_persons_word_too(fresh_database: str, kind: str) -> None:
+    """Its task ends with it: what stayed held would be nobody's."""
+    async with open_world(fresh_database, "site", "other") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, item = await demanded(world)
+        await says(world, item, "consent_claimed")
+        await held_elsewhere(world, content_id)
+        async with faces(world, Role.OPERATIONS) as (operations,):
+            decision = {"kind": kind, "takedown_id": str(takedown), "reason": "of this one it is true"}
+            assert (await operations.post("/v1/decisions", decision))[0] == 201
+            assert await disputes(operations) == []
+        await world.until(lambda: world.hosts["other"].received, what="the demand goes on")
+
+
+async def test_rule_2_an_older_suspension_that_ends_does_not_end_possible_minor(fresh_database: str) -> None:
+    """Intake had suspended and resumed for another reason before it heard of the host's word; that comes here late."""
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, item = await demanded(world)
+        await says(world, item, "possible_minor")
+        body = picture(1)
+
+        async def revision(number: int, state: ContentState, reason: str | None = None) -> None:
+            await world.content(body, content_id=content_id, revision=number, state=state, suspended_for=reason)
+
+            async def read() -> bool:
+                return bool(await world.value("SELECT revision = %s FROM notifier.content", number))
+
+            await world.until(read)
+
+        await revision(2, ContentState.SUSPENDED, "person")
+        await revision(3, ContentState.ACTIVE)
+        assert await world.state(takedown) == "suspended"
+        await revision(4, ContentState.SUSPENDED, "possible_minor")
+        await revision(5, ContentState.ACTIVE)
+        await world.until_state(takedown, "open")
+
+
+async def test_rule_7_what_intake_suspended_and_resumed_while_we_were_away_goes_on(fresh_database: str) -> None:
+    """Its content, compacted, is read before its decisions: both are over by then."""
+    async with open_world(fresh_database, "site") as world:
+        await world.know_hosts()
+        await world.outbound()
+        content_id, takedown, _ = await demanded(world)
+        await world.content(picture(1), content_id=content_id, revision=3)
+        for kind in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+            await world.intake_decides(content_id, kind, "possible_minor")
+
+        async def read() -> bool:
+            return bool(await world.value("SELECT count(*) = 2 FROM notifier.decisions"))
+
+        await world.until(read)
+        assert "takedown.suspended" in await world.history(takedown)
+        assert await world.state(takedown) == "open"

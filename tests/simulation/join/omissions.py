@@ -1,0 +1,416 @@
+"""Ways to leave out one rule of the join. The product has no switches: a test replaces one small method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from services.matcher.consumer import assignment as takeover_module
+from services.matcher.consumer import publisher as sending_module
+from services.matcher.consumer import session as session_module
+from services.matcher.consumer.assignment import PartitionAssignment
+from services.matcher.consumer.commits import OffsetPair, resume_from
+from services.matcher.consumer.decoding import decode_sightings
+from services.matcher.consumer.partitions import THE_CONTENT
+from services.matcher.consumer.publisher import MatchPublisher
+from services.matcher.consumer.session import MatcherSession
+from services.matcher.consumer.worker import Matcher
+from services.matcher.history.history import History
+from services.matcher.index.fingerprint_index import FingerprintTable
+from services.matcher.join.matching import one_for_each
+from services.matcher.register.contents import BURIED
+from services.matcher.register.register import Register
+from services.matcher.sightings.batch import SeenBatch
+from services.matcher.sightings.sighting import StoredSighting
+from shared.contracts.content import ContentState
+from shared.errors import Poison
+from shared.media.fingerprints import Fingerprint
+from shared.policy import Policy
+
+Patch = Callable[[object, str, Any], None]
+
+
+async def nothing(*_: object) -> None:
+    """A step left out."""
+
+
+# Add before you look, and durable before committed
+
+
+def look_at_register_before_adding(patch: Patch) -> None:
+    admit, look_up, waiting = MatcherSession.admit, MatcherSession.look_up, "waiting"
+
+    async def only_decode(self: Any, owned: Any, records: Any, position: int) -> Any:
+        decoded = []
+        for record in records:
+            try:
+                decoded.append(decode_sightings(record))
+            except Poison:
+                continue
+        self.__dict__.setdefault(waiting, []).append((owned, records, position))
+        return [one for one in decoded if isinstance(one, SeenBatch)]
+
+    async def look_up_then_add(self: Any, sightings: Any) -> Any:
+        found = await look_up(self, sightings)
+        for owned, records, position in self.__dict__.pop(waiting, []):
+            await admit(self, owned, records, position)
+        return found
+
+    patch(MatcherSession, "admit", only_decode)
+    patch(MatcherSession, "look_up", look_up_then_add)
+
+
+def look_at_history_before_adding(patch: Patch) -> None:
+    scan = MatcherSession.scan
+
+    class Delayed(FingerprintTable):
+        """What is searched, told of new entries only after they were scanned."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[tuple[int, Fingerprint]] = []
+
+        def add(self, numbered: Iterable[tuple[int, Fingerprint]]) -> None:
+            self.waiting.extend(numbered)
+
+        def catch_up(self) -> None:
+            super().add(self.waiting)
+            self.waiting = []
+
+        def remove(self, number: int, fingerprint: Fingerprint) -> None:
+            self.catch_up()
+            super().remove(number, fingerprint)
+
+    init = Register.__init__
+
+    def delayed(self: Any, **given: Any) -> None:
+        init(self, **given)
+        self._table = Delayed()
+
+    async def scan_then_add(self: Any, entries: Any, over: Any) -> None:
+        await scan(self, entries, over)
+        self._register._table.catch_up()
+
+    patch(Register, "__init__", delayed)
+    patch(MatcherSession, "scan", scan_then_add)
+
+
+def commit_sightings_before_durable(patch: Patch) -> None:
+    tell = MatcherSession.tell
+
+    async def commit_first(self: Any, found: Any, sightings: Any, upto: Any) -> None:
+        for owned, position in upto.items():
+            owned.handled_to = position
+        await self.commit(upto)
+        await tell(self, found, sightings, upto)
+
+    patch(MatcherSession, "tell", commit_first)
+
+
+def commit_content_before_durable(patch: Patch) -> None:
+    scan = MatcherSession.scan
+
+    async def scanned_first(self: Any, entries: Any, over: Any) -> None:
+        self._scanned_to = self._register.position
+        await scan(self, entries, over)
+
+    patch(MatcherSession, "scan", scanned_first)
+
+
+# The commit
+
+
+def content_offset_apart(patch: Patch) -> None:
+    """C is not in the partition's record: it is how far this process has read."""
+
+    async def resume_point(self: PartitionAssignment, owned: Any) -> OffsetPair:
+        pair = await original(self, owned)
+        return dataclasses.replace(pair, content=self.register.position)
+
+    original = PartitionAssignment.resume_point
+    patch(PartitionAssignment, "resume_point", resume_point)
+
+
+def content_offset_from_kept_state(patch: Patch) -> None:
+    release, original = MatcherSession._release, PartitionAssignment.resume_point
+
+    def keep(self: Any, partition: Any) -> None:
+        owned = self.owned.get(partition)
+        if owned is not None and owned.ready:
+            owned.history.kept_content = self.pair_of(owned).content
+        release(self, partition)
+
+    async def resume_point(self: PartitionAssignment, owned: Any) -> OffsetPair:
+        pair = await original(self, owned)
+        return dataclasses.replace(pair, content=max(pair.content, getattr(owned.history, "kept_content", 0)))
+
+    patch(MatcherSession, "_release", keep)
+    patch(PartitionAssignment, "resume_point", resume_point)
+
+
+def late_commits_count(patch: Patch) -> None:
+    """Both lines of it: the log takes them (`refuses_late_commits`), and the process sends them."""
+    patch(MatcherSession, "may_commit", lambda self, owned: owned.ready)
+
+
+def believing_commits(*believed: str) -> Callable[[Patch], None]:
+    """Leave out some of the checks of `resume_from`."""
+
+    def leave_out(patch: Patch) -> None:
+        def resume(commit: Any, logs: Any, *, beginning: int, end: int, content_end: int) -> OffsetPair:
+            if commit is None or not commit.metadata:
+                return OffsetPair(sightings=beginning, content=0)
+            metadata = json.loads(commit.metadata)
+            if "sightings_log" in believed:
+                logs = dataclasses.replace(logs, sightings=metadata["sightings_log"])
+            if "content_log" in believed:
+                logs = dataclasses.replace(logs, content=metadata["content_log"])
+            return resume_from(
+                commit,
+                logs,
+                beginning=beginning,
+                end=10**9 if "end" in believed else end,
+                content_end=10**9 if "content_end" in believed else content_end,
+            )
+
+        patch(takeover_module, "resume_from", resume)
+
+    return leave_out
+
+
+def any_register_will_do(patch: Patch) -> None:
+    async def usable(self: Matcher, register: Register, logs: Any) -> bool:
+        return True
+
+    patch(Matcher, "_usable", usable)
+
+
+# Assignment
+
+
+def no_restore(patch: Patch) -> None:
+    patch(PartitionAssignment, "restore_history", nothing)
+
+
+def no_erasures_ahead(patch: Patch) -> None:
+    patch(PartitionAssignment, "learn_erasures", nothing)
+
+
+def not_to_the_end(patch: Patch) -> None:
+    patch(PartitionAssignment, "read_register_to_end", nothing)
+
+
+def end_asked_once(patch: Patch) -> None:
+    async def once(self: PartitionAssignment) -> None:
+        end = await self.surroundings.log.end(THE_CONTENT)
+        while self.register.position < end:
+            await self.moved.wait()
+
+    patch(PartitionAssignment, "read_register_to_end", once)
+
+
+def join_after_scan(patch: Patch) -> None:
+    scan_history = PartitionAssignment.scan_history
+
+    async def scan_then_join(self: PartitionAssignment, owned: Any, pair: OffsetPair) -> None:
+        await scan_history(self, owned, pair)
+        owned.joined = True
+
+    patch(PartitionAssignment, "join_scanned_set", lambda self, owned: None)
+    patch(PartitionAssignment, "scan_history", scan_then_join)
+
+
+def scan_only_just_applied(patch: Patch) -> None:
+    resume_point, scan_history = PartitionAssignment.resume_point, PartitionAssignment.scan_history
+    known_at: dict[int, int] = {}
+
+    async def note_position(self: PartitionAssignment, owned: Any) -> OffsetPair:
+        known_at[id(owned)] = self.register.position
+        return await resume_point(self, owned)
+
+    async def scan_new(self: PartitionAssignment, owned: Any, pair: OffsetPair) -> None:
+        await scan_history(self, owned, dataclasses.replace(pair, content=max(pair.content, known_at[id(owned)])))
+
+    patch(PartitionAssignment, "resume_point", note_position)
+    patch(PartitionAssignment, "scan_history", scan_new)
+
+
+def no_scan(patch: Patch) -> None:
+    async def note_only(self: PartitionAssignment, owned: Any, pair: OffsetPair) -> None:
+        owned.scanned_to = self.register.position
+
+    patch(PartitionAssignment, "scan_history", note_only)
+
+
+def go_on_at_kept_position(patch: Patch) -> None:
+    go_on = PartitionAssignment.go_on
+
+    async def kept(self: PartitionAssignment, owned: Any, pair: OffsetPair) -> None:
+        await go_on(self, owned, dataclasses.replace(pair, sightings=max(pair.sightings, owned.history.position)))
+
+    patch(PartitionAssignment, "go_on", kept)
+
+
+# What is stored and what is matched
+
+
+def remembered(history: History) -> dict[object, StoredSighting]:
+    """(URL, algorithm, value) -> its last sighting, of everything in a history."""
+    found: dict[object, StoredSighting] = {}
+    for number, part in history._parts():
+        for row in np.flatnonzero(part.alive).tolist():
+            one = history.entry(number << 32 | row)
+            found[one.seen.url, one.fingerprint.algorithm, one.fingerprint.value] = one.seen
+    return found
+
+
+def known_of(seen: StoredSighting, before: Mapping[object, StoredSighting]) -> list[StoredSighting]:
+    keys = [(seen.url, one.algorithm, one.value) for one in seen.fingerprints]
+    return [before[key] for key in keys if key in before]
+
+
+def only_new(batch: SeenBatch, before: Mapping[object, StoredSighting]) -> SeenBatch:
+    """Without the sightings of which every fingerprint was there."""
+    pairs = zip(batch.data, batch, strict=True)
+    new = [data for data, seen in pairs if len(known_of(seen, before)) < len(seen.fingerprints)]
+    return SeenBatch(new, partition=batch.partition, offset=batch.offset, appended_at=batch.appended_at)
+
+
+def repeats_not_matched(patch: Patch) -> None:
+    admit = MatcherSession.admit
+
+    async def new_alone(self: Any, owned: Any, records: Any, position: int) -> Any:
+        before = remembered(owned.history)
+        return [only_new(batch, before) for batch in await admit(self, owned, records, position)]
+
+    patch(MatcherSession, "admit", new_alone)
+
+
+def repeats_refresh_nothing(patch: Patch) -> None:
+    admit = History.admit
+
+    def new_alone(self: Any, sightings: Any) -> None:
+        for one in sightings:
+            if len(known_of(one, remembered(self))) < len(one.fingerprints):
+                admit(self, [one])
+
+    patch(History, "admit", new_alone)
+
+
+def _refreshing_but_for(**names: str) -> Callable[[Patch], None]:
+    def leave_out(patch: Patch) -> None:
+        admit = History.admit
+
+        def keeping(self: Any, sightings: Any) -> None:
+            for one in sightings:
+                known = known_of(one, remembered(self))
+                kept = {name: getattr(known[0], name) for name in names.values()} if known else {}
+                admit(self, [dataclasses.replace(one, **kept)])
+
+        patch(History, "admit", keeping)
+
+    return leave_out
+
+
+repeats_refresh_time_alone = _refreshing_but_for(which="sighting_id")
+repeats_refresh_sighting_alone = _refreshing_but_for(when="appended_at")
+
+
+# Just before a match is sent
+
+
+def content_not_looked_at_again(patch: Patch) -> None:
+    def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
+        return "url_erased" if history.erased_after(agreement.seen) else None
+
+    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+    patch(Register, "revision_of", lambda self, content_id: 0)
+
+
+def url_not_looked_at_again(patch: Patch) -> None:
+    def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
+        return None if register.holds(agreement.entry) else "content_not_active"
+
+    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+
+
+def not_looked_at_at_each_retry(patch: Patch) -> None:
+    send_matches, standing = MatchPublisher._send_matches, MatchPublisher._standing
+
+    async def once(self: Any, found: Any) -> Any:
+        looked_at = standing(self, found)
+        sender = MatchPublisher(self._surroundings, self._register, self._publisher)
+        sender._standing = list  # type: ignore[method-assign,assignment]  # that is the change
+        return await send_matches(sender, looked_at)
+
+    patch(MatchPublisher, "_send_matches", once)
+
+
+def choose_before_looking(patch: Patch) -> None:
+    send = MatchPublisher.send
+
+    async def choose_first(self: Any, found: Any, reported: Sequence[Any] = ()) -> None:
+        chosen = {id(one) for one in one_for_each([agreement for _, agreement in found], Policy())}
+        await send(self, [(owned, one) for owned, one in found if id(one) in chosen], reported)
+
+    patch(MatchPublisher, "send", choose_first)
+
+
+def marks_dropped_while_matching(patch: Patch) -> None:
+    patch(session_module, "busy", lambda partitions: nullcontext())
+
+
+# The register
+
+
+def any_revision(patch: Patch) -> None:
+    patch(Register, "_supersedes", lambda self, event, known: known is None or known != BURIED)
+
+
+def withdrawals_forgotten(patch: Patch) -> None:
+    apply = Register.apply
+
+    def forgetting(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        entries = apply(self, offset, event, **more)
+        if event.state is not ContentState.ACTIVE and self.revision_of(event.content_id) == event.revision:
+            del self._contents._rows[event.content_id.bytes]
+        return entries
+
+    patch(Register, "apply", forgetting)
+
+
+def tombstone_means_nothing(patch: Patch) -> None:
+    patch(Register, "apply_tombstone", lambda self, content_id: None)
+
+
+def suspended_stays(patch: Patch) -> None:
+    apply = Register.apply
+
+    def staying(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        return () if event.state is ContentState.SUSPENDED else apply(self, offset, event, **more)
+
+    patch(Register, "apply", staying)
+
+
+def only_content_never_met_is_scanned(patch: Patch) -> None:
+    apply = Register.apply
+
+    def first_time_only(self: Any, offset: int, event: Any, **more: Any) -> Any:
+        met: set[UUID] = self.__dict__.setdefault("met", set())
+        entries = apply(self, offset, event, **more)
+        if event.content_id in met:
+            entries = ()
+        met.add(event.content_id)
+        return entries
+
+    patch(Register, "apply", first_time_only)
+
+
+def no_age(patch: Patch) -> None:
+    patch(Register, "too_old", lambda self, now: False)

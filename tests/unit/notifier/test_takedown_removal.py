@@ -1,0 +1,412 @@
+"""Removal is confirmed, not claimed: what checks mean, and what follows a removal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from services.notifier.domain.check_results import combined
+from services.notifier.domain.effects import PublishTarget, SendMessage
+from services.notifier.domain.events import (
+    AnswerKind,
+    AttemptEnded,
+    ContentView,
+    FloodHeld,
+    MatchReceived,
+    RemovalMethod,
+    ResponseReason,
+)
+from services.notifier.domain.ladder import Routes
+from services.notifier.domain.model import DemandState, MessageKind, Outcome, TakedownState, Target
+from services.notifier.domain.takedown import acts_on, begin, decide
+from shared.contracts.content import ContentState
+from shared.contracts.decisions import DecisionKind
+from shared.contracts.matches import Guard
+from shared.policy import Policy
+from tests.unit.notifier.takedown_story import (
+    CONTENT,
+    DAY,
+    HOUR,
+    MATCH,
+    MINUTE,
+    START,
+    TAKEDOWN,
+    TARGET,
+    Story,
+    of_kind,
+    surroundings,
+)
+
+
+def test_gone_once_is_verifying_and_twice_an_hour_apart_is_removed() -> None:
+    story = Story.delivered()
+    story.look(Outcome.GONE)
+    assert (story.state(), story.check_at) == (TakedownState.VERIFYING, START + HOUR)
+    story.later(30 * MINUTE).look(Outcome.GONE)
+    assert (story.state(), story.check_at) == (TakedownState.VERIFYING, START + HOUR)
+    story.later(30 * MINUTE).look(Outcome.GONE)
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "gone")
+
+
+def test_a_410_confirms_alone() -> None:
+    story = Story.delivered()
+    story.look(Outcome.GONE, status=410)
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "gone")
+
+
+def test_other_media_after_our_own_present_is_replaced() -> None:
+    story = Story.delivered()
+    story.look(Outcome.MISMATCH)
+    assert story.state() is TakedownState.VERIFYING
+    story.later(HOUR).look(Outcome.MISMATCH)
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "replaced")
+
+
+def test_seen_again_while_verifying_goes_on_where_it_was() -> None:
+    story = Story.delivered()
+    story.look(Outcome.GONE)
+    story.later(HOUR).look(Outcome.PRESENT)
+    assert story.state() is TakedownState.OPEN
+    story.later(HOUR).look(Outcome.GONE)
+    assert story.state() is TakedownState.VERIFYING
+
+
+def test_a_deadline_that_passes_while_verifying_escalates_only_if_it_is_seen_again() -> None:
+    story = Story.delivered()
+    deadline = story.demand.deadline
+    assert deadline is not None
+    story.now = deadline - MINUTE
+    story.look(Outcome.GONE)
+    story.later(HOUR).fire_due_timers()
+    assert story.demand.state is DemandState.DELIVERED
+    story.look(Outcome.PRESENT)
+    assert story.takedown.demands[0].state is DemandState.EXPIRED
+    assert story.demand.recipient == "hoster"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.INCONCLUSIVE])
+def test_blocked_and_inconclusive_say_nothing(outcome: Outcome) -> None:
+    story = Story.delivered()
+    for _ in range(50):
+        story.later(HOUR).look(outcome)
+        assert story.state() is TakedownState.OPEN
+        assert story.check_at is not None
+
+
+def test_nothing_answers_for_14_days_is_a_dead_site() -> None:
+    story = Story.delivered()
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
+    story.later(13 * DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    assert story.state() is not TakedownState.REMOVED
+    story.later(DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "site_dead")
+
+
+def test_an_answer_in_between_starts_the_14_days_again() -> None:
+    story = Story.delivered()
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
+    story.later(7 * DAY).look(Outcome.BLOCKED, status=403)
+    story.later(7 * DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    assert story.state() is not TakedownState.REMOVED
+
+
+@pytest.mark.parametrize(
+    ("media", "page", "together"),
+    [
+        (Outcome.GONE, None, Outcome.GONE),
+        (Outcome.GONE, Outcome.GONE, Outcome.GONE),
+        (Outcome.GONE, Outcome.MISMATCH, Outcome.GONE),
+        (Outcome.MISMATCH, Outcome.GONE, Outcome.MISMATCH),
+        (Outcome.GONE, Outcome.PRESENT, Outcome.PRESENT),
+        (Outcome.BLOCKED, Outcome.PRESENT, Outcome.PRESENT),
+        (Outcome.PRESENT, Outcome.GONE, Outcome.PRESENT),
+        (Outcome.GONE, Outcome.BLOCKED, Outcome.BLOCKED),
+        (Outcome.GONE, Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE),
+        (Outcome.INCONCLUSIVE, Outcome.GONE, Outcome.INCONCLUSIVE),
+        (Outcome.BLOCKED, Outcome.BLOCKED, Outcome.BLOCKED),
+    ],
+)
+def test_media_and_page_together(media: Outcome, page: Outcome | None, together: Outcome) -> None:
+    assert combined(media, page) is together
+
+
+def test_removal_needs_media_and_page_both_clear() -> None:
+    story = Story.delivered(target=replace(TARGET, page_url="https://site.test/p", page_host="site.test"))
+    story.look(Outcome.GONE, page_outcome=Outcome.PRESENT, status=410)
+    assert story.state() is TakedownState.OPEN
+    story.look(Outcome.GONE, page_outcome=Outcome.GONE, status=410, page_status=404)
+    assert story.state() is TakedownState.VERIFYING
+    story.later(HOUR).look(Outcome.GONE, page_outcome=Outcome.MISMATCH, status=410, page_status=200)
+    assert story.state() is TakedownState.REMOVED
+
+
+def test_removal_closes_every_open_demand_and_watches() -> None:
+    story = Story.delivered()
+    story.responds(ResponseReason.WRONG_RECIPIENT)
+    story.deliver()
+    story.look(Outcome.GONE)
+    story.later(HOUR)
+    effects = story.look(Outcome.GONE)
+    assert [(one.kind, one.demand_id) for one in of_kind(effects, SendMessage)] == [
+        (MessageKind.CLOSED, story.demand.demand_id)
+    ]
+    assert [one.state for one in story.takedown.demands] == [DemandState.REFUSED, DemandState.CLOSED]
+    assert (story.timers, story.check_at) == ({}, story.now + HOUR)
+    assert story.attempt() == [MessageKind.CLOSED]
+
+
+def test_the_watch_keeps_its_growing_intervals() -> None:
+    story = Story.delivered()
+    story.confirm_gone()
+    removed_at, seen = story.now, []
+    for _ in range(9):
+        assert story.check_at is not None
+        story.now = story.check_at
+        seen.append(story.now - removed_at)
+        story.look(Outcome.GONE)
+    hours = [int(one / HOUR) for one in seen]
+    assert hours == [1, 6, 24, 72, 168, 336, 720, 1440, 2160]
+
+
+def test_a_dead_site_is_watched_like_any_other() -> None:
+    story = Story.delivered()
+    story.confirm_gone()
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
+    assert story.check_at == story.now + 5 * HOUR
+
+
+def test_every_match_after_removal_makes_a_check_due_now() -> None:
+    story = Story.delivered()
+    story.confirm_gone()
+    story.later(MINUTE).tell(MatchReceived(match=MATCH, target=TARGET))
+    assert story.check_at == story.now
+    assert story.state() is TakedownState.REMOVED
+
+
+def test_a_further_match_of_an_open_takedown_starts_a_check_once_a_day_only() -> None:
+    story = Story.delivered()
+    at = story.check_at
+    story.later(HOUR).tell(MatchReceived(match=MATCH, target=TARGET))
+    assert story.check_at == at
+    story.later(DAY).tell(MatchReceived(match=MATCH, target=TARGET))
+    assert story.check_at is not None
+    assert story.check_at <= story.now
+
+
+def test_a_reappearance_opens_a_new_round_with_a_new_clock_at_the_first_rung() -> None:
+    story = Story.delivered()
+    story.responds(ResponseReason.WRONG_RECIPIENT)
+    story.deliver()
+    story.confirm_gone()
+    story.later(DAY).look(Outcome.PRESENT)
+    assert (story.state(), story.takedown.round) == (TakedownState.REAPPEARED, 2)
+    again = story.demand
+    assert (again.recipient, again.round, again.kind) == ("site", 2, MessageKind.REAPPEARED)
+    assert again.demand_id not in {one.demand_id for one in story.takedown.demands[:-1]}
+    assert story.attempt() == [MessageKind.CLOSED, MessageKind.REAPPEARED]
+    assert story.demand.deadline == story.now + 72 * HOUR
+
+
+def test_seen_for_the_first_time_after_not_found_is_no_reappearance() -> None:
+    story = Story.matched()
+    story.look(Outcome.GONE, status=410)
+    story.later(HOUR).look(Outcome.PRESENT)
+    assert (story.state(), story.takedown.round, story.demand.kind) == (TakedownState.OPEN, 1, MessageKind.ISSUED)
+
+
+# The host's word
+
+
+def test_a_reported_removal_is_looked_at_now_and_ends_nothing() -> None:
+    story = Story.delivered()
+    story.later(MINUTE).says_removed()
+    assert (story.demand.state, story.state()) == (DemandState.REPORTED_REMOVED, TakedownState.OPEN)
+    assert story.check_at == story.now
+
+
+def test_a_false_report_is_told_once_then_climbs() -> None:
+    story = Story.delivered()
+    story.later(MINUTE).says_removed()
+    story.later(MINUTE).look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.STILL_PRESENT]
+    assert story.demand.state is DemandState.DELIVERED
+    story.later(MINUTE).says_removed()
+    assert story.check_at == story.now + HOUR  # a known liar does not set the pace of our checks
+    story.later(HOUR).look(Outcome.PRESENT)
+    assert [one.recipient for one in story.takedown.demands] == ["site", "hoster"]
+    assert story.kinds_sent().count(MessageKind.STILL_PRESENT) == 1
+
+
+def test_a_look_begun_before_the_report_calls_nobody_a_liar() -> None:
+    story = Story.delivered()
+    begun = story.now
+    story.later(MINUTE).says_removed()
+    story.look(Outcome.PRESENT, started_at=begun)
+    assert story.demand.state is DemandState.REPORTED_REMOVED
+    assert MessageKind.STILL_PRESENT not in story.kinds_sent()
+    assert story.check_at == story.now
+
+
+def test_geoblocked_is_no_removal() -> None:
+    story = Story.delivered()
+    before = story.check_at
+    story.answer(AnswerKind.REMOVAL, method=RemovalMethod.GEOBLOCKED)
+    assert (story.demand.state, story.check_at) == (DemandState.ACKNOWLEDGED, before)
+
+
+# Before and around
+
+
+def test_a_match_that_overtakes_its_content_or_claim_waits() -> None:
+    story = Story.matched(around=surroundings(content=ContentView(), terms=None))
+    assert (story.state(), story.check_at) == (TakedownState.DISCOVERED, None)
+    story.content(state=ContentState.ACTIVE)
+    assert story.check_at is None
+    story.around = replace(story.around, terms=surroundings().terms)
+    story.content()
+    assert story.check_at == story.now
+
+
+def test_a_match_of_suspended_content_waits_for_the_resumption() -> None:
+    story = Story.matched(around=surroundings(content=ContentView(state=ContentState.SUSPENDED)))
+    assert (story.state(), story.check_at) == (TakedownState.SUSPENDED, None)
+    story.content(state=ContentState.ACTIVE)
+    assert (story.state(), story.check_at) == (TakedownState.DISCOVERED, story.now)
+
+
+def test_a_new_takedown_publishes_its_target_once_and_a_page_when_known() -> None:
+    event = MatchReceived(match=MATCH, target=TARGET)
+    takedown, effects = decide(begin(TAKEDOWN, CONTENT, event, START), event, START, Policy(), surroundings())
+    assert len(of_kind(effects, PublishTarget)) == 1
+    _, effects = decide(takedown, event, START, Policy(), surroundings())
+    assert of_kind(effects, PublishTarget) == []
+    page: Target = replace(TARGET, page_url="https://site.test/p", page_host="site.test")
+    takedown, effects = decide(takedown, replace(event, target=page), START, Policy(), surroundings())
+    assert len(of_kind(effects, PublishTarget)) == 1
+    assert takedown.target == page
+
+
+def test_which_matches_create_a_takedown() -> None:
+    assert acts_on(MatchReceived(match=MATCH, target=TARGET))
+    assert not acts_on(MatchReceived(match=replace(MATCH, guards=(Guard.NEGATIVE_LIST,)), target=TARGET))
+
+
+def test_the_flood_guard_holds_what_nobody_was_asked_about() -> None:
+    story = Story.matched()
+    story.tell(FloodHeld(hosts=21))
+    assert (story.state(), story.check_at, story.open_tasks()) == (TakedownState.HELD, None, {"flood"})
+    story.decides(DecisionKind.RELEASE)
+    assert (story.state(), story.check_at) == (TakedownState.DISCOVERED, story.now)
+    story.tell(FloodHeld(hosts=21))
+    assert story.state() is TakedownState.DISCOVERED
+    unknown = Story.opened(around=surroundings(routes=Routes()))
+    unknown.tell(FloodHeld(hosts=21))
+    assert unknown.state() is TakedownState.HELD
+    asked = Story.opened()
+    asked.tell(FloodHeld(hosts=21))
+    assert asked.state() is TakedownState.OPEN
+
+
+def test_an_asserted_target_goes_on_when_our_fetch_matches_the_register() -> None:
+    story = Story.matched(match=replace(MATCH, basis="person", distance=None, algorithm=None, asserted_by="p1"))
+    assert (story.state(), story.check_at) == (TakedownState.HELD, START)
+    story.look(Outcome.MISMATCH)
+    assert story.state() is TakedownState.HELD
+    story.later(DAY).look(Outcome.PRESENT)
+    assert (story.state(), story.demand.recipient) == (TakedownState.OPEN, "site")
+
+
+def test_an_asserted_target_that_comes_back_unlike_the_register_is_held_and_still_looked_at() -> None:
+    story = Story.matched(match=replace(MATCH, basis="person", distance=None, algorithm=None, asserted_by="p1"))
+    story.decides(DecisionKind.RECHECK)
+    story.look(Outcome.GONE, status=410)
+    assert story.state() is TakedownState.REMOVED
+    story.later(HOUR).look(Outcome.PRESENT, distance=None)
+    assert story.state() is TakedownState.HELD
+    assert story.check_at is not None
+
+
+def test_a_check_asked_for_during_a_check_is_not_answered_by_it() -> None:
+    story = Story.delivered()
+    begun = story.now
+    story.later(MINUTE).tell(MatchReceived(match=MATCH, target=TARGET))
+    story.says_removed()
+    story.later(MINUTE).look(Outcome.GONE, started_at=begun)
+    assert story.check_at is not None
+    assert story.check_at <= story.now
+
+
+def test_dismissed_recipients_hear_it_and_another_look_starts_a_new_round() -> None:
+    story = Story.delivered()
+    effects = story.decides(DecisionKind.DISMISS)
+    assert story.state() is TakedownState.DISMISSED
+    assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.RETRACTED]
+    story.later(DAY).decides(DecisionKind.RECHECK)
+    assert (story.state(), story.takedown.round) == (TakedownState.DISCOVERED, 2)
+    story.look(Outcome.PRESENT)
+    assert story.demand.round == 2
+
+
+def test_suspended_by_two_resumes_with_the_last() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.SUSPEND)
+    story.content(state=ContentState.SUSPENDED)
+    story.content(state=ContentState.ACTIVE)
+    assert story.state() is TakedownState.SUSPENDED
+    story.decides(DecisionKind.RESUME)
+    assert (story.state(), story.check_at) == (TakedownState.OPEN, story.now)
+    assert story.timers
+
+
+def test_a_suspension_while_verifying_resumes_there() -> None:
+    story = Story.delivered()
+    story.look(Outcome.GONE)
+    story.content(state=ContentState.SUSPENDED)
+    story.later(2 * HOUR).look(Outcome.GONE)  # under way when it was suspended
+    assert story.state() is TakedownState.SUSPENDED
+    story.content(state=ContentState.ACTIVE)
+    assert story.state() is TakedownState.VERIFYING
+    story.look(Outcome.GONE)
+    assert story.state() is TakedownState.REMOVED
+
+
+def test_an_accepted_delivery_is_no_removal() -> None:
+    story = Story.opened()
+    story.attempt(AttemptEnded.ACCEPTED)
+    assert story.state() is TakedownState.OPEN
+
+
+def test_scaled_policy_scales_the_confirmation_wait() -> None:
+    story = Story.delivered(policy=Policy(clock_scale=0.01))
+    story.look(Outcome.GONE)
+    assert story.check_at == START + timedelta(seconds=36)
+
+
+def test_a_site_is_not_dead_while_its_page_answers() -> None:
+    """The medium's name is gone; the page, elsewhere, turns us away: it may still show it."""
+    story = Story.delivered(target=replace(TARGET, page_url="https://page.test/1", page_host="page.test"))
+    for _ in range(16):
+        story.later(DAY).look(
+            Outcome.INCONCLUSIVE,
+            status=None,
+            answered=False,
+            reason="no_such_domain",
+            page_outcome=Outcome.BLOCKED,
+            page_status=403,
+        )
+    assert story.state() is TakedownState.OPEN
+    story.later(DAY).look(
+        Outcome.INCONCLUSIVE, status=None, answered=False, page_outcome=Outcome.INCONCLUSIVE, page_status=None
+    )
+    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "site_dead")
+
+
+def test_a_clock_set_back_does_not_make_a_check_due_for_ever() -> None:
+    story = Story.delivered()
+    story.decides(DecisionKind.RECHECK)
+    story.later(MINUTE).decides(DecisionKind.RECHECK)
+    story.later(-HOUR).look(Outcome.PRESENT)
+    assert story.check_at is not None
+    assert story.check_at > story.now
