@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -13,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shared.contracts.json_pointer import pointer_of
 from shared.errors import TakedownError, Transient
 
 log = structlog.get_logger()
@@ -91,9 +91,6 @@ class KeyReused(Problem):
     kind = "urn:takedown:problem:idempotency-key-reused"
 
 
-_FRAGMENT_SAFE = "!$&'()*+,;=:@?"
-"""What RFC 3986, 3.5 lets stand in a fragment, beside what `quote` never quotes."""
-
 # A backslash escape of U+0000 in JSON; `\\\\u0000` is a backslash and five letters.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -121,12 +118,6 @@ def problem_response(
         body["errors"] = errors
     body.update(extra)
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
-
-
-def pointer_of(location: tuple[int | str, ...] | list[int | str]) -> str:
-    """The place of a validation error in its document, as a fragment (RFC 6901, section 6): `#` is the whole of it."""
-    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in location]
-    return "#" + "".join(f"/{quote(part, safe=_FRAGMENT_SAFE)}" for part in parts)
 
 
 def _where(location: tuple[int | str, ...]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The log port: what every service may ask of the event log. `log/kafka/log.py` and `log/postgres/log.py` keep it; one contract suite checks both.
+"""The log port: what every service may ask of the event log. `kafka/` and `postgres/` keep it; one contract suite checks both.
 
 What an offset means: the position of a record in its partition. Offsets increase, with holes (compaction, transactions).
 A *position* is the offset of the next record to read: reading up to `target` ends when position >= target, never on a record.

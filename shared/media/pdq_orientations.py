@@ -1,6 +1,6 @@
 """PDQ of a picture in all eight orientations at once.
 
-Blur and sampling (`shared/media/pdq.py`) are linear and work on each axis by itself: samples = R · luma · Cᵀ, with a banded 64-row matrix for
+Blur and sampling (`pdq.py`) are linear and work on each axis by itself: samples = R · luma · Cᵀ, with a banded 64-row matrix for
 each axis. Sampling is not symmetric, so the picture mirrored has other samples; but those are again a product, with the matrix
 mirrored. Both matrices together on each axis give four planes of samples in one pass over the picture, and their transposes the
 other four.

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from services.intake.domain.schemas import SightingRequest
 from shared.contracts.event import data_of, headers_of
+from shared.contracts.json_pointer import pointer_of
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingsBatch
 from shared.contracts.topics import SIGHTINGS, SIGHTINGS_RECORD_BYTES
-from shared.http.problems import pointer_of
 from shared.ids import sighting_id, sightings_event_id
 from shared.log.partitioner import partition_of
 from shared.log.port import OutgoingRecord

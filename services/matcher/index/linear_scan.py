@@ -6,8 +6,7 @@ import numpy as np
 
 from services.matcher.index.compile import kernels_if_loaded
 from services.matcher.index.pdq_index import ChunkedPdqIndex
-from services.matcher.index.protocol import MAX_DISTANCE, VALUE_BYTES, Hashes, Hits
-from services.matcher.sightings.columns import Mask
+from services.matcher.index.protocol import MAX_DISTANCE, VALUE_BYTES, Hashes, Hits, Mask
 
 _MANY = 256
 _WORTH_AN_INDEX = 20_000

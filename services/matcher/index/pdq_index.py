@@ -1,7 +1,7 @@
-"""The fast exact index of PDQ values: a `services.matcher.index.protocol.PdqIndex` for millions of entries that changes while it is searched.
+"""The fast exact index of PDQ values: a `protocol.PdqIndex` for millions of entries that changes while it is searched.
 
-Below `SCAN_BELOW` entries everything is compared, with numpy alone. Beyond, parts are frozen as chunks (`mih_layout.py`) in the background and
-searched by compiled loops; a search never waits for the compiler, as a part is put in place when its loops are compiled.
+Below `SCAN_BELOW` entries everything is compared, with numpy alone. Beyond, parts are frozen as chunks (`mih_layout.py`) in the
+background and searched by compiled loops; a search never waits for the compiler, as a part is put in place when its loops are compiled.
 """
 
 from __future__ import annotations

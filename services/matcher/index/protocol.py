@@ -17,6 +17,7 @@ MAX_DISTANCE = PDQ_MAX_DISTANCE
 Hashes = npt.NDArray[np.uint8]
 """uint8[n, 32]: n values, in the order they are printed."""
 Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Hits = tuple[Numbers, Numbers, Hashes]
 """(row int64[m], id int64[m], distance uint8[m]): value `row` of the query agrees with value `id` of the index."""
 

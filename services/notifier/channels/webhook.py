@@ -7,7 +7,6 @@ rotates its secret both are active, and the header carries a signature for each.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -16,33 +15,12 @@ from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 from services.notifier.channels.result import Attempted, AttemptOutcome
-from shared.errors import Permanent
+from services.notifier.directory.webhook_secret import parse_secret
 from shared.outbound.fetch import Fetcher, Posted
 from shared.outbound.guard import AddressRefused, OutboundError
 from shared.urls import BadUrl
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of the scheme, not a secret
-SECRET_BYTES = range(24, 65)
-"""Sizes the specification allows."""
-ACTIVE_SECRETS = 2
 RETRY_AFTER_MAX_SECONDS = 24 * 3600.0
-
-
-class BadSecret(Permanent, ValueError):
-    """A webhook secret is `whsec_` and 24 to 64 bytes in base64."""
-
-
-def parse_secret(secret: str) -> bytes:
-    """The key in a `whsec_…` secret. Raises BadSecret; its text never holds the secret."""
-    if not secret.startswith(SECRET_PREFIX):
-        raise BadSecret("It does not begin with whsec_.")
-    try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadSecret("Behind whsec_ is no base64.") from None
-    if len(key) not in SECRET_BYTES:
-        raise BadSecret(f"It has {len(key)} bytes.")
-    return key
 
 
 def signature_of(secrets: Sequence[str], *, message_id: UUID, timestamp: int, body: bytes) -> str:

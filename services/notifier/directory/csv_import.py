@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.notifier.channels.webhook import ACTIVE_SECRETS, BadSecret, parse_secret
+from services.notifier.directory.webhook_secret import ACTIVE_SECRETS, BadSecret, parse_secret
 from services.notifier.domain.ladder import Posture
 from services.notifier.domain.model import Rung
 from shared.countries import COUNTRIES

@@ -31,7 +31,7 @@ SHORT_SESSION = {"broker.session.timeout.ms": "6000"}
 PARENT = """
 import sys, time
 from pathlib import Path
-from shared.log.kafka_local import start_kafka
+from shared.log.kafka.local import start_kafka
 
 kafka = start_kafka(data_dir=Path(sys.argv[1]))
 print("READY", kafka.launcher_pid, kafka.kafka_pid, flush=True)

@@ -401,7 +401,7 @@ async def test_closing_at_work_ends_the_work() -> None:
 PARENT = """
 import asyncio, io, sys
 from PIL import Image
-from shared.web.media import Fingerprinter
+from shared.media.fingerprinter import Fingerprinter
 
 async def main():
     fingerprinter = Fingerprinter(workers=2)

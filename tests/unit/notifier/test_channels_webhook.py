@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from services.notifier.channels.webhook import BadSecret, parse_secret, retry_after_seconds, signature_of
+from services.notifier.channels.webhook import retry_after_seconds, signature_of
+from services.notifier.directory.webhook_secret import BadSecret, parse_secret
 
 secrets = st.binary(min_size=24, max_size=64).map(lambda key: "whsec_" + base64.b64encode(key).decode())
 
