@@ -10,6 +10,7 @@ from services.notifier.domain.demands import (
     ask_next,
     escalate,
     expire_overdue,
+    needs_release,
     seen_lately,
     set_timers,
     unpark,
@@ -93,6 +94,7 @@ def _present(draft: TakedownBuilder, event: CheckCompleted) -> None:
     back_from = draft.takedown.verifying_from
     draft.change(
         present_at=event.started_at,
+        present_surely=check_is_sure(draft, event),
         observed=event.observed or draft.takedown.observed,
         gone_since=None,
         gone_reason=None,
@@ -159,13 +161,22 @@ def _pursue(draft: TakedownBuilder, event: CheckCompleted) -> None:
     for demand in draft.current_demands():
         if demand.state is DemandState.REPORTED_REMOVED:
             _false_report(draft, demand, event.started_at)
-    if seen_lately(draft):
+    if needs_release(draft):
+        _wait_for_release(draft)
+    elif seen_lately(draft):
+        draft.close_task(TaskKind.LOW_ASSURANCE, "seen")
         unpark(draft)
         _send_wanted_reminders(draft)
         ask_next(draft)
     elif draft.takedown.wants_demand or any(one.parked for one in draft.current_demands()):
         draft.check(draft.now, "stale")
     look_later(draft)
+
+
+def _wait_for_release(draft: TakedownBuilder) -> None:
+    if draft.takedown.wants_demand or any(one.state is DemandState.DUE for one in draft.current_demands()):
+        draft.note("demand.waits", reason=HoldReason.LOW_ASSURANCE.value)
+        draft.open_task(TaskKind.LOW_ASSURANCE, HoldReason.LOW_ASSURANCE.value)
 
 
 def _false_report(draft: TakedownBuilder, demand: Demand, looked_at: datetime) -> None:

@@ -118,6 +118,8 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
     draft.close_task(kind, "released")
     if kind is TaskKind.UNKNOWN_POSTURE:
         _clear_postures(draft)
+    elif kind is TaskKind.LOW_ASSURANCE:
+        draft.change(cleared=tuple(dict.fromkeys((*draft.takedown.cleared, HoldReason.LOW_ASSURANCE))))
     elif kind is TaskKind.DISPUTE:
         for demand in draft.current_demands():
             if demand.state is DemandState.DISPUTED and draft.state is not TakedownState.REMOVED:

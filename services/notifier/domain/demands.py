@@ -23,6 +23,7 @@ from services.notifier.domain.ladder import (
 from services.notifier.domain.model import (
     Demand,
     DemandState,
+    HoldReason,
     MessageKind,
     Outcome,
     Rung,
@@ -37,9 +38,11 @@ from shared.policy import Policy
 def seen_lately(draft: TakedownBuilder) -> bool:
     """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
 
-    Not if it was before a resumption, or before a host's word that it is removed.
+    Not if it was before a resumption, or before a host's word that it is removed; and not while it needs a person's release.
     """
     takedown = draft.takedown
+    if needs_release(draft):
+        return False
     seen = takedown.present_at
     if seen is None or takedown.last_outcome is not Outcome.PRESENT:
         return False
@@ -49,6 +52,13 @@ def seen_lately(draft: TakedownBuilder) -> bool:
         return False
     # A look from the future: the clock was set back since.
     return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
+
+
+def needs_release(draft: TakedownBuilder) -> bool:
+    """Rule 4: no first demand of a round rests on a look that is not sure, whatever was sure before; a person's release stands for it."""
+    written_to = any(one.attempted_at is not None for one in draft.current_demands())
+    released = HoldReason.LOW_ASSURANCE in draft.takedown.cleared
+    return not (draft.takedown.present_surely or written_to or released)
 
 
 def ask_when_seen(draft: TakedownBuilder) -> None:

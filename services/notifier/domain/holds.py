@@ -47,6 +47,8 @@ def check_is_sure(draft: TakedownBuilder, event: CheckCompleted) -> bool:
 def hold(draft: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
     """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
     draft.change(held_for=reason, wants_demand=False, gone_since=None, gone_reason=None, verifying_from=None)
+    if reason is not HoldReason.LOW_ASSURANCE:
+        draft.close_task(TaskKind.LOW_ASSURANCE, "held")  # it is asked anew after this hold
     if reason is not HoldReason.ASSERTED:
         draft.no_check()
     if draft.state is not TakedownState.HELD:

@@ -273,6 +273,8 @@ class Takedown:
     first_checks: int = 0
     present_at: datetime | None = None
     """When our own check last saw the content at the target."""
+    present_surely: bool = True
+    """Whether rule 4 lets a demand rest on that look."""
     observed: Observed | None = None
     gone_since: datetime | None = None
     gone_reason: str | None = None

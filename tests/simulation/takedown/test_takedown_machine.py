@@ -51,6 +51,7 @@ looks = st.builds(
     answered=st.sampled_from([True, True, False]),
     distance=st.sampled_from([3, 3, 3, 3, 25, None]),
     assurance=st.sampled_from([None, None, *Assurance]),
+    guards=st.sampled_from([(), (), (Guard.QUALITY_UNKNOWN,)]),
 )
 plain_looks = st.builds(
     Look,

@@ -104,6 +104,7 @@ class Look:
     answered: bool
     distance: int | None
     assurance: Assurance | None
+    guards: tuple[Guard, ...] = ()
 
 
 @dataclass
@@ -133,6 +134,8 @@ class World:
         self.attempts: list[UnderWay] = []
         self.seen_at: datetime | None = None
         """When our last completed look, if it was `present`, was begun. Kept by the test, not read from the takedown."""
+        self.seen_surely = False
+        """Whether rule 4 lets a demand rest on that look. In its own words, apart from the code."""
         self.never_to_be_told: set[str] = set()
         """Recipients that a claim named just before the target was erased."""
         self.tell(event)
@@ -180,6 +183,21 @@ class World:
         for one in effects:
             if isinstance(one, SendMessage) and one.kind in FIRST and before.demand(one.demand_id) is None:
                 self._judge_fresh()
+                self._judge_sure(after.round)
+
+    def _judge_sure(self, number: int) -> None:
+        """Rule 4: the first demand of a round rests on a look that is sure, or on a person's release."""
+        takedown = self.story.takedown
+        written_to = any(one.attempted_at is not None for one in takedown.demands if one.round == number)
+        released = HoldReason.LOW_ASSURANCE in takedown.cleared
+        assert written_to or released or self.seen_surely, "a demand on a look that is not sure"
+
+    def _sure(self, look: Look) -> bool:
+        takedown = self.story.takedown
+        if look.distance is None:
+            return takedown.reference_adopted
+        viewed = (look.assurance or takedown.match.assurance) in (Assurance.VIEWED, Assurance.VIEWED_WITH_SUBJECT)
+        return look.distance <= (31 if viewed and not look.guards else 10)
 
     def _judge_fresh(self) -> None:
         story = self.story
@@ -265,11 +283,12 @@ class World:
         facts: dict[str, Any] = {"page_outcome": look.page, "page_status": look.status} if paged else {}
         seen = Outcome.PRESENT in (look.media, look.page if paged else look.media)
         if seen:
-            facts |= {"distance": look.distance, "observed": Observed(at=begun, status=200)}
+            facts |= {"distance": look.distance, "guards": look.guards, "observed": Observed(at=begun, status=200)}
         in_force = self.story.state() not in (*ENDED, TakedownState.SUSPENDED)
         stopped = self.story.around.content.state in (ContentState.SUSPENDED, ContentState.WITHDRAWN)
         if in_force and not stopped:
             self.seen_at = begun if seen else None
+            self.seen_surely = seen and self._sure(look)
         self.tell(
             CheckCompleted(
                 check_id=uuid4(),
@@ -323,6 +342,7 @@ class World:
         assert not self._named(demand.recipient, demand.recipient_domain), "sent against do_not_contact"
         if effect.kind in FIRST:
             self._judge_fresh()
+            self._judge_sure(demand.round)
             assert terms.demands_not_before is None or terms.demands_not_before <= story.now
             resumed = story.takedown.resumed_at
             assert resumed is None or (self.seen_at is not None and self.seen_at >= resumed)
