@@ -16,8 +16,9 @@ SELECT %(task_id)s, 'flood', 'content', takedown_id, content_id, %(joined_to)s, 
 _TAKEDOWN = """
 WITH made AS (
     INSERT INTO notifier.takedowns
-        (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, created_at, changed_at)
-    VALUES (%(takedown_id)s, %(content_id)s, 'media', 'held', 1, 1, 1, '{}', now(), now()) RETURNING takedown_id, content_id
+        (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis, holds_released,
+    wants_demand, created_at, changed_at)
+    VALUES (%(takedown_id)s, %(content_id)s, 'media', 'held', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now()) RETURNING takedown_id, content_id
 )
 """
 
