@@ -6,6 +6,10 @@ Failure is data (see kopf's `_core/actions/execution.py` for the manner): `Perma
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
 
 class TakedownError(Exception):
     """Something went wrong."""
@@ -45,3 +49,24 @@ class BadSettings(Permanent):
 
 class NotPrepared(Permanent):
     """Schemas or topics are missing; run `takedown migrate` and `takedown topics ensure` first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """What is wrong with one field of a document: where it is, pydantic's name of the error, and a text for people; never the value."""
+
+    location: tuple[int | str, ...]
+    kind: str
+    text: str
+
+
+class _Validation(Protocol):
+    def errors(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def field_errors(error: _Validation) -> tuple[FieldError, ...]:
+    """Of a pydantic ValidationError, or FastAPI's of a request."""
+    return tuple(
+        FieldError(location=tuple(one["loc"]), kind=one["type"], text=str(one["msg"]).removeprefix("Value error, "))
+        for one in error.errors()
+    )

@@ -53,6 +53,16 @@ from shared.urls import canonical
 ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
 FAST = Policy(clock_scale=1 / 3600)
 """An hour is a second."""
+BY_PERSON: dict[str, Any] = {
+    "basis": "person",
+    "asserted_by": "person-1",
+    "algorithm": None,
+    "distance": None,
+    "orientation": None,
+    "quality": None,
+    "fingerprint_ref": None,
+}
+"""What a match says that a person asserts, in place of what agreed."""
 
 
 def picture(seed: int, *, size: tuple[int, int] = (256, 192)) -> bytes:

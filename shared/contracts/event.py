@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from shared.errors import Poison
+from shared.errors import Poison, field_errors
 from shared.ids import timestamp
 
 Headers = Sequence[tuple[str, bytes]]
@@ -138,10 +138,7 @@ def read_event(model: type[AnyEvent], value: bytes) -> AnyEvent:
 
 
 def _fields(error: ValidationError) -> str:
-    return "; ".join(
-        f"/{'/'.join(str(part) for part in item['loc'])}: {item['type']}"
-        for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    )
+    return "; ".join(f"/{'/'.join(str(part) for part in one.location)}: {one.kind}" for one in field_errors(error)[:5])
 
 
 def _time(text: str | None) -> datetime | None:

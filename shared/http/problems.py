@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shared.contracts.json_pointer import pointer_of
-from shared.errors import TakedownError, Transient
+from shared.errors import TakedownError, Transient, field_errors
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -148,11 +148,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = error.errors()
-        for item in found:
-            if item["type"] == "json_invalid":  # its place is a character's number, no field
-                return problem_response(422, Invalid("").title, kind=Invalid.kind, detail="the body is not JSON")
-        errors = [{**_where(item["loc"]), "detail": str(item["msg"])} for item in found]
+        found = field_errors(error)
+        if any(one.kind == "json_invalid" for one in found):  # its place is a character's number, no field
+            return problem_response(422, Invalid("").title, kind=Invalid.kind, detail="the body is not JSON")
+        errors = [{**_where(one.location), "detail": one.text} for one in found]
         return problem_response(422, Invalid("").title, kind=Invalid.kind, errors=errors)
 
     @app.exception_handler(HTTPException)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from shared.errors import BadSettings
+from shared.errors import BadSettings, field_errors
 from shared.policy import Policy
 from shared.urls import parse_url
 
@@ -138,12 +138,11 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     try:
         return Settings(**values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        where = f"{path}: {name}" if first["loc"] and first["loc"][0] in in_file else f"{PREFIX}{name.upper()}"
-        unknown = first["type"] == "extra_forbidden"
-        said = first["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {said}") from None
+        first = field_errors(error)[0]
+        name = ".".join(str(part) for part in first.location)
+        where = f"{path}: {name}" if first.location and first.location[0] in in_file else f"{PREFIX}{name.upper()}"
+        unknown = first.kind == "extra_forbidden"
+        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {first.text}") from None
     except SettingsError as error:  # its text, which alone says which, names the field
         field = re.search(r'field "(\w+)"', str(error))
         raise BadSettings(f"{PREFIX}{field[1].upper() if field else '…'}: this is not JSON") from None

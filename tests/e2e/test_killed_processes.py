@@ -22,6 +22,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tests.claims import claim_body
 from tests.e2e.processes import Client, Fleet, free_port, wait_for
 from tests.e2e.world import Hosts, World, make_world, sightings_of
 
@@ -114,23 +115,7 @@ class Story:
         value, quality = self.world.hashes[number]
         claim = self.claimant.post(
             "/v1/claims",
-            {
-                "case_ref": f"CASE-{number:06d}",
-                "fingerprints": [{"algorithm": "pdq", "value": value, "quality": quality}],
-                "declaration": {
-                    "intimate": True,
-                    "non_consensual": True,
-                    "true_and_good_faith": True,
-                    "depicts_minor": "no",
-                    "synthetic": False,
-                    "declared_as": "subject",
-                    "authority_recorded": True,
-                    "declared_at": datetime.now(UTC).isoformat(),
-                    "text_version": "2026-1",
-                },
-                "assurance": "viewed",
-                "subject_jurisdictions": ["GB"],
-            },
+            claim_body({"algorithm": "pdq", "value": value, "quality": quality}, case_ref=f"CASE-{number:06d}"),
         )
         claim_id: str = claim["claim_id"]
         return claim_id

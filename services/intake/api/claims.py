@@ -20,7 +20,7 @@ from shared.access.auth import Helpline
 from shared.contracts.claims import ClaimState
 from shared.db.pool import Tx
 from shared.http.paging import Page, page_of
-from shared.http.problems import Invalid, NotFound
+from shared.http.problems import Invalid
 from shared.process.metrics import CLAIMS
 from shared.service.runtime import Runtime
 
@@ -159,11 +159,4 @@ async def read_again(principal: Helpline, tx: Tx, answer: dict[str, Any]) -> Non
 
 async def view(tx: Tx, principal: Helpline, claim_id: UUID) -> dict[str, Any]:
     """The claim as its organisation sees it. Raises NotFound."""
-    cursor = await tx.execute(
-        "SELECT * FROM intake.claims WHERE claim_id = %s AND organisation_id = %s",
-        (claim_id, principal.organisation_id),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound("your organisation has no such claim")
-    return await views.claim_view(tx, row)
+    return await views.claim_view(tx, await steps.read_claim(tx, principal, claim_id))

@@ -107,9 +107,9 @@ async def declare(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared
 async def own_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
     """The claim's row, its content locked. Raises NotFound, also for another organisation's claim."""
     for _ in range(3):
-        row = await _claim(tx, principal, claim_id)
+        row = await read_claim(tx, principal, claim_id)
         await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s FOR UPDATE", (row["content_id"],))
-        again = await _claim(tx, principal, claim_id)
+        again = await read_claim(tx, principal, claim_id)
         if again["content_id"] == row["content_id"]:
             return again
     raise Conflict("the claim is being changed; try again")
@@ -205,7 +205,8 @@ async def finish_withdrawal(
                 await orders.order(tx, content_id)
 
 
-async def _claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
+async def read_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
+    """The row of a claim of the organisation. Raises NotFound."""
     cursor = await tx.execute(
         "SELECT * FROM intake.claims WHERE claim_id = %s AND organisation_id = %s",
         (claim_id, principal.organisation_id),

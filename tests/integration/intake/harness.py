@@ -36,6 +36,7 @@ from shared.policy import Policy
 from shared.process.settings import Settings
 from shared.service.app import create_app
 from shared.service.runtime import OutboundRuntime
+from tests import claims
 
 ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
 T = TypeVar("T")
@@ -231,25 +232,7 @@ def md5(seed: int) -> str:
 
 def claim_body(**changes: Any) -> dict[str, Any]:
     """A claim that is in order; `declaration` changes are merged."""
-    body: dict[str, Any] = {
-        "case_ref": "HL-20260001",
-        "fingerprints": [{"algorithm": "pdq", "value": pdq(1), "quality": 100}],
-        "declaration": {
-            "intimate": True,
-            "non_consensual": True,
-            "true_and_good_faith": True,
-            "depicts_minor": "no",
-            "synthetic": False,
-            "declared_as": "subject",
-            "authority_recorded": True,
-            "declared_at": datetime.now(UTC).isoformat(),
-            "text_version": "2026-1",
-        },
-        "assurance": "viewed",
-        "subject_jurisdictions": ["GB"],
-    }
-    body["declaration"].update(changes.pop("declaration", {}))
-    return {**body, **changes}
+    return claims.claim_body({"algorithm": "pdq", "value": pdq(1), "quality": 100}, **changes)
 
 
 def sighting_body(number: int, **changes: Any) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import aiohttp
 
 from shared.access.auth import Role
-from tests.notifier_world import open_world, picture, serve_app
+from tests.notifier_world import BY_PERSON, open_world, picture, serve_app
 
 
 async def test_an_assertion_waits_for_another_person_and_then_has_its_own_reference(fresh_database: str) -> None:
@@ -17,16 +15,7 @@ async def test_an_assertion_waits_for_another_person_and_then_has_its_own_refere
         await world.outbound()
         content_id = await world.confirmed(picture(1))
         # A crop that no fingerprint of the register agrees with: only a person can say that it is the same.
-        person: dict[str, Any] = {
-            "basis": "person",
-            "asserted_by": "person-1",
-            "algorithm": None,
-            "distance": None,
-            "orientation": None,
-            "quality": None,
-            "fingerprint_ref": None,
-        }
-        takedown = await world.match(content_id, site.show("/crop.png", picture(2)), **person)
+        takedown = await world.match(content_id, site.show("/crop.png", picture(2)), **BY_PERSON)
         await world.until_state(takedown, "held")
         await world.until(lambda: site.fetched, what="our own look")
 

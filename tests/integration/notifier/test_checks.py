@@ -25,6 +25,7 @@ from shared.policy import Policy
 from shared.urls import canonical
 from tests.integration.shared.test_media_views import forged_jpeg
 from tests.notifier_world import Host, picture
+from tests.one_host import one_host
 
 KEY = b"k" * 32
 POLICY = Policy(fetch_timeout_seconds=3.0)
@@ -65,18 +66,12 @@ class Site:
 
 @asynccontextmanager
 async def open_site() -> AsyncIterator[Site]:
-    host = Host(name="site.test", address="127.0.1.99", port=0, secret="")
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", host.handle)
-    runner = web.AppRunner(app, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, host.address, 0).start()
-    host.port = runner.addresses[0][1]
-    pair = f"{host.address}:{host.port}"
-    guard = AddressGuard.of((pair,), {"site.test": pair}, allow_static_hosts=True)
-    async with Fetcher(guard, user_agent="test") as fetcher, Fingerprinter(workers=1) as fingerprinter:
+    async with (
+        one_host("127.0.1.99") as (host, guard),
+        Fetcher(guard, user_agent="test") as fetcher,
+        Fingerprinter(workers=1) as fingerprinter,
+    ):
         yield Site(host, Checker(fetcher, fingerprinter, POLICY, system_clock, fingerprint_key=KEY), fingerprinter)
-    await runner.cleanup()
 
 
 def encoded(body: bytes, kind: str, *, mirrored: bool = False, size: tuple[int, int] | None = None) -> bytes:

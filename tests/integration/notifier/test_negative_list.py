@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 from shared.contracts.content import NegativeEntry
 from shared.contracts.matches import Guard
 from shared.contracts.topics import CONTENT
-from tests.notifier_world import open_world, picture
-
-PERSON: dict[str, Any] = {
-    "basis": "person",
-    "asserted_by": "person-1",
-    "algorithm": None,
-    "distance": None,
-    "orientation": None,
-    "quality": None,
-    "fingerprint_ref": None,
-}
+from tests.notifier_world import BY_PERSON, open_world, picture
 
 
 async def test_entries_on_the_content_topic_are_no_content(fresh_database: str) -> None:
@@ -52,7 +41,7 @@ async def test_what_carries_the_guard_is_never_acted_on(fresh_database: str) -> 
         guarded = [
             await world.match(content_id, site.show("/a.png", picture(1)), guards=guards),
             await world.match(content_id, site.show("/b.png", picture(1)), guards=guards, distance=0),
-            await world.match(content_id, site.show("/c.png", picture(1)), guards=guards, **PERSON),
+            await world.match(content_id, site.show("/c.png", picture(1)), guards=guards, **BY_PERSON),
         ]
         mark = await world.match(content_id, site.show("/mark.png", picture(1)))
         await world.until_state(mark, "open")

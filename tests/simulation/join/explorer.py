@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
 from shared.contracts.content import ContentState
-from tests.simulation.join.disk import Disk
 from tests.simulation.join.log import PARTITIONS
+from tests.simulation.join.run import first_violation
 from tests.simulation.join.truth import VALUES, Content
 from tests.simulation.join.world import NAMES, Flags, Violation, World
 
@@ -307,18 +305,4 @@ class Explorer:
 
 def explore(seed: int, *, steps: int = 150, profile: Mapping[str, float] = PROFILE, **flags: bool) -> Violation | None:
     """One run; the first violation, with how it came about, or None. The same seed gives the same run."""
-
-    async def run() -> Violation | None:
-        random.seed(seed)
-        with Disk() as disk:
-            here = World(rng=random.Random(seed), flags=Flags(**flags), disk=disk)
-            try:
-                await Explorer(here, profile).run(steps)
-            except Violation as violation:
-                violation.add_note("\n".join(here.trace))
-                return violation
-            finally:
-                await here.close()
-        return None
-
-    return asyncio.run(run())
+    return first_violation(lambda world: Explorer(world, profile).run(steps), seed=seed, flags=Flags(**flags))

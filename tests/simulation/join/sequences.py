@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
 from shared.contracts.content import ContentState
-from tests.simulation.join.disk import Disk
 from tests.simulation.join.log import Gate
+from tests.simulation.join.run import first_violation
 from tests.simulation.join.truth import Content
 from tests.simulation.join.world import Flags, Violation, World
 
@@ -185,18 +183,4 @@ async def a_session_ends_before_its_matches_are_sent(world: World) -> None:
 
 def play(sequence: Sequence, **flags: bool) -> Violation | None:
     """The violation it ends in, with how it came about, or None."""
-
-    async def run() -> Violation | None:
-        random.seed(0)
-        with Disk() as disk:
-            here = World(rng=random.Random(0), flags=Flags(**flags), disk=disk)
-            try:
-                await sequence(here)
-            except Violation as violation:
-                violation.add_note("\n".join(here.trace))
-                return violation
-            finally:
-                await here.close()
-        return None
-
-    return asyncio.run(run())
+    return first_violation(sequence, seed=0, flags=Flags(**flags))
