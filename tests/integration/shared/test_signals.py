@@ -21,21 +21,21 @@ NUMBER = signal.SIGUSR1
 LONG_SECONDS = 30.0
 
 SERVER = """
-from shared.supervise import ServerSpec, SupervisedServer
+from shared.process.supervise import ServerSpec, SupervisedServer
 
 spec = ServerSpec(argv=("/bin/sleep", "600"), log_path="/dev/null", stop=(), orphaned=())
 SupervisedServer(spec).wait()
 """
 EVENT = """
 import threading
-from shared.signals import InterruptibleEvent
+from shared.process.signals import InterruptibleEvent
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 InterruptibleEvent().wait()
 """
 QUEUE = """
 import threading
-from shared.signals import InterruptibleQueue
+from shared.process.signals import InterruptibleQueue
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 InterruptibleQueue().get(600)

@@ -14,7 +14,7 @@ from services.matcher.index.compile import UnsafeCache, keep_compiled_in
 _COMPILE_ONE = """
 import sys
 from pathlib import Path
-from services.matcher import compiling
+from services.matcher.index import compile as compiling
 import numpy as np
 compiling.keep_compiled_in(Path(sys.argv[1]))
 assert compiling.kernels_if_loaded() is None
