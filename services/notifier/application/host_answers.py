@@ -132,8 +132,8 @@ async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
     return Shown(
         demand_id=demand.demand_id,
         state=demand.state,
-        issued_at=demand.issued_at,
-        delivered_at=demand.delivered_at,
+        issued_at=demand.printed.issued_at,
+        delivered_at=None if demand.delivery is None else demand.delivery.at,
         deadline=deadline_of(demand),
         item=_item(takedown, demand, runtime),
         answers=await _answers(tx, owner.demand_id, None),
@@ -142,9 +142,8 @@ async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
 
 def deadline_of(demand: Demand) -> datetime | None:
     """The law's, in real time: never the scaled one that we wait for."""
-    if demand.delivered_at is None or demand.respond_within_seconds is None:
-        return None
-    return demand.delivered_at + timedelta(seconds=demand.respond_within_seconds)
+    seconds = demand.printed.respond_within_seconds
+    return None if demand.delivery is None or seconds is None else demand.delivery.at + timedelta(seconds=seconds)
 
 
 def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.DemandItem | None:
@@ -156,7 +155,7 @@ def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.Demand
             takedown=takedown,
             demand=demand,
             message_id=demand.demand_id,
-            at=demand.issued_at,
+            at=demand.printed.issued_at,
             token="",
             organisation=render.organisation_of(runtime.settings),
             policy=runtime.policy,
@@ -185,7 +184,8 @@ def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
     The page puts the moment of the click into an answer: clicking twice is one answer.
     """
     said = answer.model_dump_json(exclude_none=True, exclude={"at"} if via == "page" else None)
-    return deterministic_id((str(demand.demand_id), kind_of(answer), str(demand.false_reports), resumed, said))
+    false = 0 if demand.removal_reports is None else demand.removal_reports.false
+    return deterministic_id((str(demand.demand_id), kind_of(answer), str(false), resumed, said))
 
 
 async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, answer: Answer, via: str) -> Kept | None:

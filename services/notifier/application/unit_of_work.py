@@ -159,9 +159,9 @@ class UnitOfWork:
     async def _routes(self, takedown: Takedown, event: Event | None) -> Routes:
         target = event.target if isinstance(event, MatchReceived) else takedown.target
         hosts = [host for host in (target.host, target.page_host) if host] if target else []
-        organisations = {demand.recipient for demand in takedown.demands} | set(takedown.postures_cleared)
-        if takedown.reroute_to is not None:
-            organisations.add(takedown.reroute_to)
+        organisations = {demand.recipient for demand in takedown.demands} | set(takedown.climb.postures_cleared)
+        if takedown.climb.named is not None:
+            organisations.add(takedown.climb.named)
         if isinstance(event, DecisionMade) and event.recipient is not None:
             organisations.add(event.recipient)
         known = await directory.routes_for(self.tx, hosts=hosts, organisations=organisations)
@@ -181,12 +181,13 @@ class UnitOfWork:
     async def _write(self, before: Takedown, after: Takedown, effects: Sequence[Effect], *, new: bool) -> None:
         if new or after != before:
             await takedowns.save(self.tx, self.runtime.keys, None if new else before, after)
-        if new or after.check_due_at != before.check_due_at or after.target != before.target:
+        due, known = (None if one.next_check is None else one.next_check.at for one in (after, before))
+        if new or due != known or after.target != before.target:
             reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
             await takedowns.keep_due_check(self.tx, after, reason)
-            if after.check_due_at is None:
+            if due is None:
                 self._woken.add(takedowns.STOPPED_CHANNEL)
-            elif soon(after.check_due_at, self.now):
+            elif soon(due, self.now):
                 self._woken.add(takedowns.CHECKS_CHANNEL)
         entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
         if entries:

@@ -22,7 +22,9 @@ from services.notifier.domain.events import DecisionContext
 from services.notifier.domain.model import (
     Demand,
     DemandState,
+    HoldReason,
     MessageKind,
+    NextCheck,
     OpenedTask,
     Takedown,
     TakedownState,
@@ -67,21 +69,29 @@ class TakedownBuilder:
         return self.takedown.state
 
     @property
-    def lasting_state(self) -> TakedownState:
-        """The state, or while suspended the one to resume to."""
-        suspended = self.state is TakedownState.SUSPENDED
-        return self.takedown.resume_to or self.state if suspended else self.state
-
-    @property
     def settled(self) -> bool:
         """Whether no demand is open any more: removed (also while suspended), or ended."""
-        return self.state in ENDED or self.lasting_state is TakedownState.REMOVED
+        return self.state in ENDED or self.takedown.lasting_state is TakedownState.REMOVED
 
     def emit(self, effect: Effect) -> None:
         self._effects.append(effect)
 
     def change(self, **fields: Any) -> None:
         self.takedown = replace(self.takedown, **fields)
+
+    def change_climb(self, **fields: Any) -> None:
+        """Change who is to be asked next."""
+        self.change(climb=replace(self.takedown.climb, **fields))
+
+    def release_hold(self, reason: HoldReason) -> None:
+        """A person let this hold go: it holds this takedown no more."""
+        released = self.takedown.releases
+        self.change(releases=replace(released, holds=tuple(dict.fromkeys((*released.holds, reason)))))
+
+    def next_round(self) -> None:
+        """A new round of demands: whom a person passed over may be asked again."""
+        self.change(round=self.takedown.round + 1)
+        self.change_climb(skipped=())
 
     def note(self, kind: str, **facts: str | int | bool) -> None:
         """One lifecycle entry: ids, counts, words."""
@@ -103,7 +113,7 @@ class TakedownBuilder:
             kind,
             demand_id=str(demand.demand_id),
             recipient=demand.recipient,
-            regime=demand.regime,
+            regime=demand.printed.regime,
             rung=demand.rung.value,
             country=demand.country or "unknown",
             **facts,
@@ -129,6 +139,18 @@ class TakedownBuilder:
         changed = replace(self.demand(demand_id), **fields)
         self.change(demands=tuple(changed if one.demand_id == demand_id else one for one in self.takedown.demands))
         return changed
+
+    def change_delivery(self, demand_id: UUID, **fields: Any) -> Demand:
+        """Change what came of a demand's delivery; of one that never arrived there is nothing to change."""
+        demand = self.demand(demand_id)
+        if demand.delivery is None:
+            return demand
+        return self.change_demand(demand_id, delivery=replace(demand.delivery, **fields))
+
+    def quieten(self, demand_id: UUID) -> Demand:
+        """Nothing of this demand waits for a look any more: neither its first message nor a reminder."""
+        self.change_demand(demand_id, parked=False)
+        return self.change_delivery(demand_id, reminder_wanted=None)
 
     def move_demand(self, demand_id: UUID, to: DemandState, **facts: str | int | bool) -> Demand:
         """Step a demand to another state, if the table has that step; to its own state is no step."""
@@ -162,15 +184,15 @@ class TakedownBuilder:
         """A look is wanted no later than `at`. Where nothing is looked at, nothing is asked for."""
         if self.state in STOPPED:
             return
-        due = self.takedown.check_due_at
-        if due is None or at < due:
-            self.change(check_due_at=at, check_asked_at=self.now)
+        due = self.takedown.next_check
+        if due is None or at < due.at:
+            self.change(next_check=NextCheck(at=at, asked_at=self.now))
             self._check_reason = reason
         elif at <= self.now:
-            self.change(check_asked_at=self.now)
+            self.change(next_check=replace(due, asked_at=self.now))
 
     def no_check(self) -> None:
-        self.change(check_due_at=None, check_asked_at=None)
+        self.change(next_check=None)
 
     def stop(self) -> None:
         """No check, no timer, no message that was not accepted yet."""
@@ -234,9 +256,10 @@ class TakedownBuilder:
 
     def finished(self) -> tuple[Takedown, tuple[Effect, ...]]:
         """The takedown and its effects, with the one effect about the check."""
-        before, after = self.before.check_due_at, self.takedown.check_due_at
-        if after is not None and (after != before or self.check_ended):
-            self.emit(ScheduleCheck(at=after, reason=self._check_reason or "asked_meanwhile"))
+        before, after = self.before.next_check, self.takedown.next_check
+        moved = after is not None and (before is None or after.at != before.at)
+        if after is not None and (moved or self.check_ended):
+            self.emit(ScheduleCheck(at=after.at, reason=self._check_reason or "asked_meanwhile"))
         elif after is None and (before is not None or self.check_ended):
             self.emit(CancelCheck())
         if self.takedown != self.before:

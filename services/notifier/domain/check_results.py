@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from services.notifier.domain import contact_rules, schedule
@@ -19,11 +20,17 @@ from services.notifier.domain.effects import CancelMessages, CancelTimers
 from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.holds import check_is_sure, hold, look_later, unhold
 from services.notifier.domain.model import (
+    ConfirmedRemoval,
     Demand,
     DemandState,
+    FirstLook,
+    GoneObservation,
     HoldReason,
+    LastCheck,
+    LastSeen,
     MessageKind,
     Outcome,
+    RemovalReports,
     TakedownState,
     TaskKind,
 )
@@ -67,12 +74,14 @@ def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
 def _record(draft: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -> None:
     takedown = draft.takedown
     # Not one asked for in the future: the clock was set back since, and the check would be due again and again.
-    asked_meanwhile = takedown.check_asked_at is not None and event.started_at < takedown.check_asked_at <= draft.now
+    due, last = takedown.next_check, takedown.last_check
+    asked_meanwhile = due is not None and event.started_at < due.asked_at <= draft.now
     draft.check_ended = True
     if not asked_meanwhile:
         draft.no_check()
-    unanswered = None if event.answered else takedown.unanswered_since or event.started_at
-    draft.change(checked_at=event.started_at, last_outcome=outcome, unanswered_since=unanswered)
+    silent_since = event.started_at if last is None or last.unanswered_since is None else last.unanswered_since
+    unanswered = None if event.answered else silent_since
+    draft.change(last_check=LastCheck(at=event.started_at, outcome=outcome, unanswered_since=unanswered))
     facts: dict[str, str | int | bool] = {"check_id": str(event.check_id), "vantage": event.vantage}
     if event.reason is not None:
         facts["reason"] = event.reason
@@ -91,25 +100,20 @@ def _record(draft: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -> 
 
 
 def _present(draft: TakedownBuilder, event: CheckCompleted) -> None:
-    back_from = draft.takedown.verifying_from
-    draft.change(
-        present_at=event.started_at,
-        present_surely=check_is_sure(draft, event),
-        observed=event.observed or draft.takedown.observed,
-        gone_since=None,
-        gone_reason=None,
-        verifying_from=None,
-    )
+    gone, seen = draft.takedown.gone, draft.takedown.last_seen
+    observed = event.observed or (None if seen is None else seen.observed)
+    surely = check_is_sure(draft, event)
+    draft.change(last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed), gone=None)
     match draft.state:
         case TakedownState.DISCOVERED:
             _first_seen(draft, event)
         case TakedownState.HELD:
             _seen_while_held(draft, event)
         case TakedownState.VERIFYING:
-            if back_from is None or back_from is TakedownState.DISCOVERED:
+            if gone is None or gone.seen_in is TakedownState.DISCOVERED:
                 _first_seen(draft, event)
             else:
-                draft.move(back_from, reason="seen_again")
+                draft.move(gone.seen_in, reason="seen_again")
                 for demand in draft.current_demands():
                     set_timers(draft, demand)
                 _pursue(draft, event)
@@ -121,17 +125,18 @@ def _present(draft: TakedownBuilder, event: CheckCompleted) -> None:
 
 def _first_seen(draft: TakedownBuilder, event: CheckCompleted) -> None:
     """Before the first demand. Rule 4 once more, on what our own check saw: a match may be surer than the picture is."""
-    cleared = draft.takedown.cleared
-    if draft.takedown.match.basis == "person" and event.distance is None and HoldReason.ASSERTED not in cleared:
+    released = draft.takedown.releases.holds
+    if draft.takedown.match.basis == "person" and event.distance is None and HoldReason.ASSERTED not in released:
         hold(draft, HoldReason.ASSERTED)
-    elif HoldReason.LOW_ASSURANCE not in cleared and not check_is_sure(draft, event):
+    elif HoldReason.LOW_ASSURANCE not in released and not check_is_sure(draft, event):
         hold(draft, HoldReason.LOW_ASSURANCE, distance=-1 if event.distance is None else event.distance)
     elif draft.around.content.new_demands_held:
         hold(draft, HoldReason.DISPUTE)
     else:
         if draft.state is TakedownState.HELD:
             unhold(draft, "seen")
-        draft.change(wants_demand=True, removed_at=None, removed_for=None)
+        draft.change(first_look=None, removal=None)
+        draft.change_climb(wanted=True)
         draft.move(TakedownState.OPEN)
         _pursue(draft, event)
 
@@ -150,7 +155,9 @@ def _seen_after_removal(draft: TakedownBuilder, event: CheckCompleted) -> None:
     if not draft.takedown.demands:
         _first_seen(draft, event)
         return
-    draft.change(round=draft.takedown.round + 1, removed_at=None, removed_for=None, skipped=(), wants_demand=True)
+    draft.next_round()
+    draft.change(removal=None)
+    draft.change_climb(wanted=True)
     draft.move(TakedownState.REAPPEARED)
     _pursue(draft, event)
 
@@ -168,25 +175,26 @@ def _pursue(draft: TakedownBuilder, event: CheckCompleted) -> None:
         unpark(draft)
         _send_wanted_reminders(draft)
         ask_next(draft)
-    elif draft.takedown.wants_demand or any(one.parked for one in draft.current_demands()):
+    elif draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands()):
         draft.check(draft.now, "stale")
     look_later(draft)
 
 
 def _wait_for_release(draft: TakedownBuilder) -> None:
-    if draft.takedown.wants_demand or any(one.state is DemandState.DUE for one in draft.current_demands()):
+    if draft.takedown.climb.wanted or any(one.state is DemandState.DUE for one in draft.current_demands()):
         draft.note("demand.waits", reason=HoldReason.LOW_ASSURANCE.value)
         draft.open_task(TaskKind.LOW_ASSURANCE, HoldReason.LOW_ASSURANCE.value)
 
 
 def _false_report(draft: TakedownBuilder, demand: Demand, looked_at: datetime) -> None:
     """The host says removed, our look (begun after its word) sees it. Told once; at the second time the next rung is asked."""
-    if demand.reported_at is None or looked_at <= demand.reported_at:
+    reports = demand.removal_reports
+    if reports is None or reports.at is None or looked_at <= reports.at:
         return
     after = DemandState.EXPIRED if demand.escalated else DemandState.DELIVERED
     draft.move_demand(demand.demand_id, after, reason="still_present")
-    demand = draft.change_demand(demand.demand_id, false_reports=demand.false_reports + 1, reported_at=None)
-    if demand.false_reports == 1:
+    demand = draft.change_demand(demand.demand_id, removal_reports=RemovalReports(at=None, false=reports.false + 1))
+    if reports.false == 0:
         draft.send(demand, MessageKind.STILL_PRESENT, 1)
     else:
         escalate(draft, demand, "false_report")
@@ -194,12 +202,12 @@ def _false_report(draft: TakedownBuilder, demand: Demand, looked_at: datetime) -
 
 def _send_wanted_reminders(draft: TakedownBuilder) -> None:
     for demand in draft.current_demands():
-        number = demand.reminder_wanted
+        number = None if demand.delivery is None else demand.delivery.reminder_wanted
         if number is None:
             continue
-        draft.change_demand(demand.demand_id, reminder_wanted=None)
+        draft.change_delivery(demand.demand_id, reminder_wanted=None)
         if demand.state in ANSWERABLE and not demand.escalated:
-            draft.change_demand(demand.demand_id, reminder_wanted=None, reminders=number)
+            draft.change_delivery(demand.demand_id, reminders=number)
             draft.note_demand("demand.reminded", demand, number=number)
             draft.send(demand, MessageKind.REMINDED, number)
 
@@ -211,7 +219,7 @@ def _mismatch(draft: TakedownBuilder, event: CheckCompleted) -> None:
     """Other media. After our own `present` it counts as replaced; before it, a person is needed."""
     if draft.state is TakedownState.HELD:
         _still_held(draft)
-    elif _before_first_sight(draft) and draft.takedown.present_at is None:
+    elif _before_first_sight(draft) and draft.takedown.last_seen is None:
         hold(draft, HoldReason.FIRST_CHECK, outcome="mismatch")
     else:
         _gone(draft, event, "replaced")
@@ -219,8 +227,8 @@ def _mismatch(draft: TakedownBuilder, event: CheckCompleted) -> None:
 
 def _before_first_sight(draft: TakedownBuilder) -> bool:
     """Whether the first look is still to come, or is the one under way."""
-    takedown = draft.takedown
-    return draft.state is TakedownState.DISCOVERED or takedown.verifying_from is TakedownState.DISCOVERED
+    gone = draft.takedown.gone
+    return draft.state is TakedownState.DISCOVERED or (gone is not None and gone.seen_in is TakedownState.DISCOVERED)
 
 
 def _still_held(draft: TakedownBuilder) -> None:
@@ -238,16 +246,18 @@ def _gone(draft: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
         case TakedownState.REMOVED:
             _watch(draft)
         case TakedownState.VERIFYING:
-            since = draft.takedown.gone_since or event.started_at
+            gone = draft.takedown.gone
+            since = event.started_at if gone is None else gone.since
             if alone or event.started_at - since >= policy.scaled(policy.gone_confirmation_after):
                 _removed(draft, reason)
             else:
-                draft.change(gone_reason=reason)
+                if gone is not None:
+                    draft.change(gone=replace(gone, reason=reason))
                 draft.check(since + policy.scaled(policy.gone_confirmation_after), "confirmation")
         case _ if alone:
             _removed(draft, reason)
         case _:
-            draft.change(gone_since=event.started_at, gone_reason=reason, verifying_from=draft.state)
+            draft.change(gone=GoneObservation(since=event.started_at, reason=reason, seen_in=draft.state))
             draft.move(TakedownState.VERIFYING, reason=reason)
             draft.check(draft.now + policy.scaled(policy.gone_confirmation_after), "confirmation")
 
@@ -259,11 +269,13 @@ def _said_nothing(draft: TakedownBuilder, event: CheckCompleted) -> None:
     elif draft.state is TakedownState.REMOVED:
         _watch(draft)
     elif _before_first_sight(draft):
-        since = takedown.first_check_since or event.started_at
-        checks = takedown.first_checks + 1
-        draft.change(first_check_since=since, first_checks=checks)
+        known = takedown.first_look or FirstLook(since=event.started_at)
+        since, checks = known.since, known.checks + 1
+        draft.change(first_look=FirstLook(since=since, checks=checks))
         if schedule.out_of_patience(now=draft.now, since=since, policy=policy):
-            hold(draft, HoldReason.FIRST_CHECK, outcome=takedown.last_outcome.value if takedown.last_outcome else "")
+            hold(
+                draft, HoldReason.FIRST_CHECK, outcome=takedown.last_check.outcome.value if takedown.last_check else ""
+            )
             return
         draft.check(
             schedule.first_check_retry(
@@ -287,7 +299,8 @@ def _site_dead(draft: TakedownBuilder, event: CheckCompleted) -> bool:
     page_answers = event.page_outcome is Outcome.BLOCKED or event.page_status is not None
     if page_answers and event.page_outcome not in (Outcome.GONE, Outcome.MISMATCH):
         return False
-    since = draft.takedown.unanswered_since
+    last = draft.takedown.last_check
+    since = None if last is None else last.unanswered_since
     return since is not None and event.started_at - since >= draft.policy.scaled(draft.policy.site_dead_after)
 
 
@@ -298,16 +311,8 @@ def _removed(draft: TakedownBuilder, reason: str) -> None:
     """Confirmed by our own looks. Everybody with an open demand hears of it; from now on it is watched."""
     if not draft.takedown.demands:
         reason = "not_found"
-    draft.change(
-        removed_at=draft.now,
-        removed_for=reason,
-        wants_demand=False,
-        reroute_to=None,
-        gone_since=None,
-        gone_reason=None,
-        verifying_from=None,
-        watches=0,
-    )
+    draft.change(removal=ConfirmedRemoval(at=draft.now, reason=reason), first_look=None, gone=None)
+    draft.change_climb(wanted=False, named=None)
     draft.emit(CancelTimers())
     draft.emit(CancelMessages())
     draft.move(TakedownState.REMOVED, reason=reason)
@@ -322,8 +327,8 @@ def _removed(draft: TakedownBuilder, reason: str) -> None:
 def close(draft: TakedownBuilder, demand: Demand) -> None:
     """The demand is settled; its recipient is told, if it ever heard of the demand and may be written to."""
     demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
-    demand = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
-    if (demand.attempted_at is not None or demand.delivered_at is not None) and may_be_written_to(draft, demand):
+    demand = draft.quieten(demand.demand_id)
+    if demand.may_be_known and may_be_written_to(draft, demand):
         draft.send(demand, MessageKind.CLOSED)
 
 
@@ -334,6 +339,6 @@ def may_be_written_to(draft: TakedownBuilder, demand: Demand) -> bool:
 
 
 def _watch(draft: TakedownBuilder) -> None:
-    removed_at = draft.takedown.removed_at or draft.now
-    draft.change(watches=draft.takedown.watches + 1)
-    draft.check(schedule.next_watch(removed_at=removed_at, now=draft.now, policy=draft.policy), "watch")
+    known = draft.takedown.removal or ConfirmedRemoval(at=draft.now, reason="gone")
+    draft.change(removal=replace(known, watches=known.watches + 1))
+    draft.check(schedule.next_watch(removed_at=known.at, now=draft.now, policy=draft.policy), "watch")

@@ -38,7 +38,7 @@ def matter_of(takedown: Takedown, around: DecisionContext, *, chosen: Collection
     return Matter(
         hosts=() if target is None else tuple(host for host in (target.host, target.page_host) if host is not None),
         do_not_contact=None if around.terms is None else around.terms.do_not_contact,
-        postures_cleared=frozenset((*takedown.postures_cleared, *chosen)),
+        postures_cleared=frozenset((*takedown.climb.postures_cleared, *chosen)),
         routes=around.routes,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.notifier.domain.builder import ASKING, ENDED, TakedownBuilder
 from services.notifier.domain.demands import ask_when_seen, escalate, exhausted, next_choice, undeliverable
 from services.notifier.domain.effects import AdoptReference
@@ -9,7 +11,13 @@ from services.notifier.domain.endings import dismiss, reject, reopen, resume, su
 from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.holds import look_again, task_of
 from services.notifier.domain.ladder import Posture, UnknownPosture
-from services.notifier.domain.model import DemandState, HoldReason, Takedown, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    DemandState,
+    HoldReason,
+    Takedown,
+    TakedownState,
+    TaskKind,
+)
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
 
@@ -29,10 +37,10 @@ def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
         case DecisionKind.REJECT | DecisionKind.DISMISS:
             return "already_ended" if state in ENDED else None
         case DecisionKind.SUSPEND:
-            done = state in ENDED or "person" in takedown.suspended_by
+            done = state in ENDED or _suspended_by_a_person(takedown)
             return "already_stopped" if done else None
         case DecisionKind.RESUME:
-            return None if "person" in takedown.suspended_by else "not_suspended"
+            return None if _suspended_by_a_person(takedown) else "not_suspended"
         case DecisionKind.RECHECK:
             if state is TakedownState.HELD and takedown.held_for in FOR_A_PERSON_ALONE:
                 return "needs_release"
@@ -45,8 +53,12 @@ def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
             return None if state in ASKABLE else "nothing_to_ask"
         case DecisionKind.BOUNCED:
             demand = takedown.demand(decision.demand_id) if decision.demand_id is not None else None
-            bounces = demand is not None and demand.delivered_at is not None and state not in ENDED
+            bounces = demand is not None and demand.delivery is not None and state not in ENDED
             return None if bounces else "no_such_delivery"
+
+
+def _suspended_by_a_person(takedown: Takedown) -> bool:
+    return takedown.suspension is not None and "person" in takedown.suspension.by
 
 
 def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
@@ -85,7 +97,7 @@ def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
             draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "rerouted")
             draft.close_task(TaskKind.UNKNOWN_HOST, "rerouted")
             draft.close_task(TaskKind.UNKNOWN_POSTURE, "rerouted")
-            draft.change(reroute_to=event.recipient, wants_demand=True)
+            draft.change_climb(named=event.recipient, wanted=True)
             ask_when_seen(draft)
         case DecisionKind.ESCALATE:
             _escalate(draft)
@@ -104,9 +116,9 @@ def _release(draft: TakedownBuilder, event: DecisionMade) -> None:
     if draft.state is not TakedownState.HELD or reason is None:
         _task_settled(draft, event.task_kind)
         return
-    draft.change(cleared=tuple(dict.fromkeys((*draft.takedown.cleared, reason))))
+    draft.release_hold(reason)
     if _release_adopts(draft.takedown):
-        draft.change(reference_adopted=True)
+        draft.change(releases=replace(draft.takedown.releases, reference_adopted=True))
         draft.emit(AdoptReference())
     look_again(draft, "released")
 
@@ -119,14 +131,14 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
     if kind is TaskKind.UNKNOWN_POSTURE:
         _clear_postures(draft)
     elif kind is TaskKind.LOW_ASSURANCE:
-        draft.change(cleared=tuple(dict.fromkeys((*draft.takedown.cleared, HoldReason.LOW_ASSURANCE))))
+        draft.release_hold(HoldReason.LOW_ASSURANCE)
     elif kind is TaskKind.DISPUTE:
         for demand in draft.current_demands():
             if demand.state is DemandState.DISPUTED and draft.state is not TakedownState.REMOVED:
                 draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
     if draft.state in ENDED:
         tell_again(draft)
-    elif draft.state in ASKING and (draft.takedown.wants_demand or any(one.parked for one in draft.current_demands())):
+    elif draft.state in ASKING and (draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())):
         draft.check(draft.now, "released")
 
 
@@ -138,13 +150,13 @@ def _clear_postures(draft: TakedownBuilder) -> None:
     if waiting is not None:
         chosen.append(waiting)
     unknown = [key for key in chosen if (found := routes.by_key(key)) and found.posture is Posture.UNKNOWN]
-    draft.change(postures_cleared=tuple(dict.fromkeys((*takedown.postures_cleared, *unknown))))
+    draft.change_climb(postures_cleared=tuple(dict.fromkeys((*takedown.climb.postures_cleared, *unknown))))
 
 
 def _waiting_posture(draft: TakedownBuilder) -> str | None:
     """The organisation whose unknown posture holds the next demand up."""
     takedown, terms = draft.takedown, draft.around.terms
-    if takedown.target is None or terms is None or not takedown.wants_demand:
+    if takedown.target is None or terms is None or not takedown.climb.wanted:
         return None
     choice = next_choice(draft, takedown.target.host)
     return choice.organisation.key if isinstance(choice, UnknownPosture) else None
@@ -162,10 +174,10 @@ def _recheck(draft: TakedownBuilder) -> None:
 
 def _escalate(draft: TakedownBuilder) -> None:
     """Climb now: over the recipient that a choice waits for, or from the last one asked."""
-    if draft.takedown.wants_demand:
+    if draft.takedown.climb.wanted:
         waiting = _waiting_posture(draft)
         if waiting is not None:
-            draft.change(skipped=(*draft.takedown.skipped, waiting))
+            draft.change_climb(skipped=(*draft.takedown.climb.skipped, waiting))
             draft.close_task(TaskKind.UNKNOWN_POSTURE, "passed_over")
         elif draft.takedown.task(TaskKind.UNKNOWN_HOST) is not None and draft.state in ASKING:
             exhausted(draft)
@@ -176,7 +188,7 @@ def _escalate(draft: TakedownBuilder) -> None:
     if waiting_demands:
         escalate(draft, waiting_demands[-1], "decision")
     else:
-        draft.change(wants_demand=True)
+        draft.change_climb(wanted=True)
         ask_when_seen(draft)
 
 

@@ -21,7 +21,15 @@ from services.notifier.domain.events import (
     TimerFired,
     TimerKind,
 )
-from services.notifier.domain.model import Demand, DemandState, MessageKind, Refusal, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    Delivery,
+    Demand,
+    DemandState,
+    MessageKind,
+    Refusal,
+    TakedownState,
+    TaskKind,
+)
 from shared.contracts.content import ContentState
 
 FIRST = frozenset({MessageKind.ISSUED, MessageKind.REAPPEARED})
@@ -67,9 +75,8 @@ def _moment_refusal(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -
     if draft.state not in ASKING:
         return Refusal.STALE_OBSERVATION
     if kind not in FIRST:
-        resumed = draft.takedown.resumed_at
-        seen = draft.takedown.present_at
-        stale = resumed is not None and (seen is None or seen < resumed)
+        resumed, seen = draft.takedown.resumed_at, draft.takedown.last_seen
+        stale = resumed is not None and (seen is None or seen.at < resumed)
         return Refusal.STALE_OBSERVATION if stale else None
     not_before = None if draft.around.terms is None else draft.around.terms.demands_not_before
     if not_before is not None and not_before > draft.now:
@@ -169,9 +176,10 @@ def _give_up(draft: TakedownBuilder, demand: Demand) -> None:
 
 
 def _delivered(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
-    if demand.delivered_at is not None:
+    if demand.delivery is not None:
         return
-    demand = draft.change_demand(demand.demand_id, delivered_at=draft.now, delivered_by=event.attempt_id)
+    arrived = Delivery(at=draft.now, attempt_id=event.attempt_id)
+    demand = draft.change_demand(demand.demand_id, delivery=arrived)
     if draft.settled or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
         _settle_late(draft, demand)
         return
@@ -252,14 +260,16 @@ def timer_fired(draft: TakedownBuilder, event: TimerFired) -> None:
 
 def _remind(draft: TakedownBuilder, demand: Demand, number: int) -> None:
     """Not for what is gone: with an old look, look first."""
-    late = demand.deadline is None or demand.deadline <= draft.now
+    delivery = demand.delivery
+    if delivery is None or delivery.deadline is None or delivery.deadline <= draft.now:
+        return
     waiting = demand.state in (DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.DISPUTED)
-    if late or not waiting or number <= demand.reminders:
+    if not waiting or number <= delivery.reminders:
         return
     if seen_lately(draft):
-        draft.change_demand(demand.demand_id, reminders=number)
+        draft.change_delivery(demand.demand_id, reminders=number)
         draft.note_demand("demand.reminded", demand, number=number)
         draft.send(demand, MessageKind.REMINDED, number)
     else:
-        draft.change_demand(demand.demand_id, reminder_wanted=number)
+        draft.change_delivery(demand.demand_id, reminder_wanted=number)
         draft.check(draft.now, "before_reminder")

@@ -26,6 +26,7 @@ from services.notifier.domain.model import (
     HoldReason,
     MessageKind,
     Outcome,
+    PrintedTerms,
     Rung,
     TakedownState,
     TaskKind,
@@ -43,12 +44,13 @@ def seen_lately(draft: TakedownBuilder) -> bool:
     takedown = draft.takedown
     if needs_release(draft):
         return False
-    seen = takedown.present_at
-    if seen is None or takedown.last_outcome is not Outcome.PRESENT:
+    if takedown.last_seen is None or takedown.last_check is None or takedown.last_check.outcome is not Outcome.PRESENT:
         return False
+    seen = takedown.last_seen.at
     if takedown.resumed_at is not None and seen < takedown.resumed_at:
         return False
-    if any(one.reported_at is not None and one.reported_at > seen for one in draft.current_demands()):
+    reports = [one.removal_reports for one in draft.current_demands()]
+    if any(one is not None and one.at is not None and one.at > seen for one in reports):
         return False
     # A look from the future: the clock was set back since.
     return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
@@ -56,9 +58,10 @@ def seen_lately(draft: TakedownBuilder) -> bool:
 
 def needs_release(draft: TakedownBuilder) -> bool:
     """Rule 4: no first demand of a round rests on a look that is not sure, whatever was sure before; a person's release stands for it."""
+    seen = draft.takedown.last_seen
     written_to = any(one.attempted_at is not None for one in draft.current_demands())
-    released = HoldReason.LOW_ASSURANCE in draft.takedown.cleared
-    return not (draft.takedown.present_surely or written_to or released)
+    released = HoldReason.LOW_ASSURANCE in draft.takedown.releases.holds
+    return not (seen is None or seen.surely or written_to or released)
 
 
 def ask_when_seen(draft: TakedownBuilder) -> None:
@@ -74,7 +77,7 @@ def ask_when_seen(draft: TakedownBuilder) -> None:
 def ask_next(draft: TakedownBuilder) -> None:
     """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look."""
     takedown, around = draft.takedown, draft.around
-    if not takedown.wants_demand or takedown.target is None or around.terms is None:
+    if not takedown.climb.wanted or takedown.target is None or around.terms is None:
         return
     if around.content.new_demands_held:
         draft.note("demand.waits", reason="disputed")
@@ -84,7 +87,7 @@ def ask_next(draft: TakedownBuilder) -> None:
         draft.check(not_before, "not_before")
         draft.note("demand.waits", reason="not_before")
         return
-    if takedown.reroute_to is not None and _ask_named(draft, takedown.reroute_to):
+    if takedown.climb.named is not None and _ask_named(draft, takedown.climb.named):
         return
     choice = next_choice(draft, takedown.target.host)
     if not isinstance(choice, UnknownHost) and choice.passed_over:
@@ -111,13 +114,13 @@ def next_choice(draft: TakedownBuilder, host: str) -> Choice:
         host,
         refusal_of=lambda organisation: contact_rules.refusal(organisation, matter),
         asked={one.recipient for one in draft.current_demands()},
-        skipped=draft.takedown.skipped,
+        skipped=draft.takedown.climb.skipped,
     )
 
 
 def exhausted(draft: TakedownBuilder) -> None:
     """Nobody is left: a person hears of it, and it is still checked."""
-    draft.change(wants_demand=False)
+    draft.change_climb(wanted=False)
     draft.close_task(TaskKind.UNKNOWN_HOST, "ladder_exhausted")
     draft.close_task(TaskKind.UNKNOWN_POSTURE, "ladder_exhausted")
     if draft.state is not TakedownState.UNREMOVED:
@@ -130,7 +133,7 @@ def _ask_named(draft: TakedownBuilder, key: str) -> bool:
 
     Its posture may be unknown: naming it is a person's choice. Hostile and `do_not_contact` stay out.
     """
-    draft.change(reroute_to=None)
+    draft.change_climb(named=None)
     organisation = draft.around.routes.by_key(key)
     matter = contact_rules.matter_of(draft.takedown, draft.around, chosen=(key,))
     refused = contact_rules.refusal(organisation, matter)
@@ -139,7 +142,7 @@ def _ask_named(draft: TakedownBuilder, key: str) -> bool:
         draft.note("reroute.refused", reason="already_asked" if refused is None else refused.value)
         return False
     if organisation.posture is Posture.UNKNOWN:
-        draft.change(postures_cleared=(*draft.takedown.postures_cleared, key))
+        draft.change_climb(postures_cleared=(*draft.takedown.climb.postures_cleared, key))
     rung = current[-1].rung if current else Rung.SITE_OPERATOR
     _issue(draft, Ask(organisation=organisation, rung=rung, domain=(*organisation.domains, "")[0]))
     return True
@@ -168,12 +171,11 @@ def _issue(draft: TakedownBuilder, ask: Ask) -> None:
         round=takedown.round,
         state=DemandState.DUE,
         kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
-        issued_at=now,
-        **_printed(draft, regime),
-        observed=takedown.observed,
+        printed=_printed(draft, regime),
         give_up_at=now + policy.scaled(policy.undelivered_escalates_after),
     )
-    draft.change(demands=(*takedown.demands, demand), wants_demand=False, reroute_to=None)
+    draft.change(demands=(*takedown.demands, demand))
+    draft.change_climb(wanted=False, named=None)
     if draft.state is TakedownState.UNREMOVED:
         draft.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
         draft.move(TakedownState.OPEN)
@@ -191,22 +193,26 @@ def _law_for(draft: TakedownBuilder, recipient: Organisation) -> Regime | None:
     )
 
 
-def _printed(draft: TakedownBuilder, regime: Regime) -> dict[str, Any]:
-    """What a demand issued now says of its law and its time."""
+def _printed(draft: TakedownBuilder, regime: Regime) -> PrintedTerms:
+    """What a demand issued now says of its law, its time and what was seen."""
     clock = regime.clock or draft.policy.voluntary_response
-    return {
-        "regime": regime.id,
-        "regime_version": regime.version,
-        "respond_within_seconds": int(clock.total_seconds()) if regime.binding else None,
-        "requested_by": None if regime.binding else draft.now + clock,
-    }
+    seen = draft.takedown.last_seen
+    return PrintedTerms(
+        issued_at=draft.now,
+        regime=regime.id,
+        regime_version=regime.version,
+        respond_within_seconds=int(clock.total_seconds()) if regime.binding else None,
+        requested_by=None if regime.binding else draft.now + clock,
+        observed=None if seen is None else seen.observed,
+    )
 
 
 def law_holds(draft: TakedownBuilder, demand: Demand) -> bool:
     """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on."""
     recipient = draft.around.routes.by_key(demand.recipient)
     regime = None if recipient is None else _law_for(draft, recipient)
-    return not regimes.REGIMES[demand.regime].binding or (regime is not None and regime.id == demand.regime)
+    made_on = demand.printed.regime
+    return not regimes.REGIMES[made_on].binding or (regime is not None and regime.id == made_on)
 
 
 def _elements(draft: TakedownBuilder) -> frozenset[Element]:
@@ -214,7 +220,7 @@ def _elements(draft: TakedownBuilder) -> frozenset[Element]:
     takedown, sender = draft.takedown, draft.around.sender
     there = {
         Element.LOCATION: takedown.target is not None,
-        Element.OBSERVATION: takedown.observed is not None,
+        Element.OBSERVATION: takedown.last_seen is not None and takedown.last_seen.observed is not None,
         Element.REQUESTER: bool(sender.name.strip()),
         Element.CONTACT: bool(sender.contact.strip()),
         Element.STATEMENT: True,
@@ -230,11 +236,12 @@ def escalate(draft: TakedownBuilder, demand: Demand, why: str) -> None:
     """The next rung is wanted because of this demand; it stays answerable itself. Once for each demand."""
     if demand.escalated or demand.round != draft.takedown.round:
         return
-    draft.change_demand(demand.demand_id, escalated=True, parked=False, reminder_wanted=None)
+    draft.quieten(demand.demand_id)
+    demand = draft.change_demand(demand.demand_id, escalated=True)
     draft.emit(CancelTimers(demand_id=demand.demand_id))
     if draft.settled:
         return
-    draft.change(wants_demand=True)
+    draft.change_climb(wanted=True)
     draft.note_demand("demand.escalated", demand, reason=why)
     ask_when_seen(draft)
 
@@ -264,7 +271,8 @@ def expire_overdue(draft: TakedownBuilder) -> None:
 
 def start_clock(draft: TakedownBuilder, demand: Demand, clock: timedelta) -> Demand:
     """The recipient has it: from now on its clock runs."""
-    demand = draft.change_demand(demand.demand_id, deadline=draft.now + draft.policy.scaled(clock), parked=False)
+    draft.change_demand(demand.demand_id, parked=False)
+    demand = draft.change_delivery(demand.demand_id, deadline=draft.now + draft.policy.scaled(clock))
     if draft.state is not TakedownState.SUSPENDED and demand.round == draft.takedown.round:
         draft.emit(CancelTimers(demand_id=demand.demand_id))
         set_timers(draft, demand)
@@ -273,9 +281,9 @@ def start_clock(draft: TakedownBuilder, demand: Demand, clock: timedelta) -> Dem
 
 def clock_of(demand: Demand, policy: Policy) -> timedelta:
     """The recipient's time, unscaled."""
-    if demand.respond_within_seconds is None:
+    if demand.printed.respond_within_seconds is None:
         return policy.voluntary_response
-    return timedelta(seconds=demand.respond_within_seconds)
+    return timedelta(seconds=demand.printed.respond_within_seconds)
 
 
 def set_timers(draft: TakedownBuilder, demand: Demand) -> None:
@@ -284,15 +292,16 @@ def set_timers(draft: TakedownBuilder, demand: Demand) -> None:
         return
     if demand.state is DemandState.DUE:
         _undelivered_timer(draft, demand)
-    if demand.state not in ANSWERABLE or demand.deadline is None or demand.delivered_at is None:
+    delivery = demand.delivery
+    if demand.state not in ANSWERABLE or delivery is None or delivery.deadline is None:
         return
-    for number, at in schedule.reminders(
-        delivered_at=demand.delivered_at, deadline=demand.deadline, policy=draft.policy
-    ):
-        if number > demand.reminders and at > draft.now:
+    for number, at in schedule.reminders(delivered_at=delivery.at, deadline=delivery.deadline, policy=draft.policy):
+        if number > delivery.reminders and at > draft.now:
             draft.emit(ScheduleTimer(kind=TimerKind.REMINDER, demand_id=demand.demand_id, number=number, at=at))
     draft.emit(
-        ScheduleTimer(kind=TimerKind.DEADLINE, demand_id=demand.demand_id, number=0, at=max(demand.deadline, draft.now))
+        ScheduleTimer(
+            kind=TimerKind.DEADLINE, demand_id=demand.demand_id, number=0, at=max(delivery.deadline, draft.now)
+        )
     )
 
 
@@ -318,9 +327,7 @@ def unpark(draft: TakedownBuilder) -> None:
             regime = None if recipient is None else _law_for(draft, recipient)
             fields |= {
                 "give_up_at": draft.now + policy.scaled(policy.undelivered_escalates_after),
-                "observed": draft.takedown.observed,
-                "issued_at": draft.now,
-                **_printed(draft, regime or regimes.VOLUNTARY),
+                "printed": _printed(draft, regime or regimes.VOLUNTARY),
             }
         demand = draft.change_demand(parked.demand_id, **fields)
         draft.send(demand, demand.kind)

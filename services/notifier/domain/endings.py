@@ -18,7 +18,9 @@ from services.notifier.domain.model import (
     HoldReason,
     MessageKind,
     Refusal,
+    Retraction,
     RetractionReason,
+    Suspension,
     TakedownState,
 )
 from shared import ids
@@ -30,13 +32,14 @@ IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CO
 def suspend(draft: TakedownBuilder, by: Literal["content", "person"], reason: str) -> None:
     """Nothing is fetched, checked or sent from now on; where to resume is remembered."""
     takedown = draft.takedown
-    if takedown.state in ENDED or by in takedown.suspended_by:
+    known = takedown.suspension
+    if takedown.state in ENDED or (known is not None and by in known.by):
         return
-    draft.change(suspended_by=(*takedown.suspended_by, by))
-    if takedown.state is TakedownState.SUSPENDED:
+    if known is not None:
+        draft.change(suspension=replace(known, by=(*known.by, by)))
         draft.note("takedown.suspended", by=by, reason=reason)
         return
-    draft.change(resume_to=takedown.state)
+    draft.change(suspension=Suspension(by=(by,), resume_to=takedown.state))
     draft.no_check()
     draft.emit(CancelTimers())
     for demand in takedown.demands:
@@ -47,15 +50,16 @@ def suspend(draft: TakedownBuilder, by: Literal["content", "person"], reason: st
 
 def resume(draft: TakedownBuilder, by: Literal["content", "person"]) -> None:
     """One suspension ends; with the last, a look is due before anything is sent."""
-    left = tuple(one for one in draft.takedown.suspended_by if one != by)
-    back = draft.takedown.resume_to
-    if draft.state is not TakedownState.SUSPENDED or by not in draft.takedown.suspended_by:
+    suspension = draft.takedown.suspension
+    if suspension is None or by not in suspension.by:
         return
-    draft.change(suspended_by=left)
-    if left or back is None:
+    left = tuple(one for one in suspension.by if one != by)
+    if left:
+        draft.change(suspension=replace(suspension, by=left))
         draft.note("takedown.still_suspended", by=",".join(left))
         return
-    draft.change(resume_to=None, resumed_at=draft.now)
+    back = suspension.resume_to
+    draft.change(suspension=None, resumed_at=draft.now)
     draft.move(back, reason="resumed")
     tell_again(draft)
     if back is TakedownState.DISCOVERED:
@@ -69,7 +73,7 @@ def resume(draft: TakedownBuilder, by: Literal["content", "person"]) -> None:
     for demand in draft.takedown.demands:
         if demand.round == draft.takedown.round and not demand.parked:
             set_timers(draft, demand)
-        if back is TakedownState.REMOVED and demand.state is DemandState.CLOSED and _asked(demand):
+        if back is TakedownState.REMOVED and demand.state is DemandState.CLOSED and demand.may_be_known:
             # What was under way when it was suspended; an accepted message is not sent twice.
             draft.send(demand, MessageKind.CLOSED)
 
@@ -85,7 +89,7 @@ def withdraw(draft: TakedownBuilder, reason: str | None) -> None:
     draft.close_tasks("withdrawn")
     if not already_ended:
         draft.stop()
-    draft.change(suspended_by=(), resume_to=None, held_for=None, wants_demand=False, reroute_to=None)
+    _leave(draft)
     draft.move(TakedownState.WITHDRAWN, reason=reason or "unknown")
     tell_again(draft)
     _retract(draft, words)
@@ -94,7 +98,7 @@ def withdraw(draft: TakedownBuilder, reason: str | None) -> None:
     matter = contact_rules.matter_of(takedown, draft.around)
     draft.change(
         target=None,
-        observed=None,
+        last_seen=None,
         match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
         demands=tuple(_erased(one, matter) for one in takedown.demands),
     )
@@ -103,7 +107,7 @@ def withdraw(draft: TakedownBuilder, reason: str | None) -> None:
 def _erased(demand: Demand, matter: contact_rules.Matter) -> Demand:
     """Without what names the target; what the claims say of its recipient by the target's host is kept as a yes or no."""
     named = contact_rules.refusal_of_recipient(demand, matter) is Refusal.DO_NOT_CONTACT
-    return replace(demand, observed=None, do_not_contact=named)
+    return replace(demand, printed=replace(demand.printed, observed=None), do_not_contact=named)
 
 
 def reject(draft: TakedownBuilder) -> None:
@@ -128,24 +132,21 @@ def dismiss(draft: TakedownBuilder) -> None:
 def _end(draft: TakedownBuilder, to: TakedownState, words: RetractionReason) -> None:
     draft.close_tasks(to.value)
     draft.stop()
-    draft.change(
-        suspended_by=(),
-        resume_to=None,
-        held_for=None,
-        wants_demand=False,
-        reroute_to=None,
-        gone_since=None,
-        gone_reason=None,
-        verifying_from=None,
-    )
+    _leave(draft)
     draft.move(to)
     _retract(draft, words)
+
+
+def _leave(draft: TakedownBuilder) -> None:
+    """What means something in the state that ends here alone."""
+    draft.change(suspension=None, held_for=None, first_look=None, gone=None, removal=None)
+    draft.change_climb(wanted=False, named=None)
 
 
 def reopen(draft: TakedownBuilder) -> None:
     """A person asks for another look at what was dismissed: a new round, for the old demands were taken back."""
     if draft.takedown.demands:
-        draft.change(round=draft.takedown.round + 1, skipped=())
+        draft.next_round()
     draft.change(retraction=None)
     look_again(draft, "reopened")
 
@@ -153,17 +154,12 @@ def reopen(draft: TakedownBuilder) -> None:
 def held_after_rejection(draft: TakedownBuilder) -> None:
     """Another picture at a target whose match was rejected: a person looks first."""
     if draft.takedown.demands:
-        draft.change(round=draft.takedown.round + 1, skipped=())
+        draft.next_round()
     draft.change(retraction=None)
     hold(draft, HoldReason.REJECTED_BEFORE)
 
 
 # Who hears of it
-
-
-def _asked(demand: Demand) -> bool:
-    """Whether the recipient (perhaps) knows of the demand."""
-    return demand.delivered_at is not None or demand.attempted_at is not None
 
 
 def _retract(draft: TakedownBuilder, words: RetractionReason) -> None:
@@ -172,9 +168,9 @@ def _retract(draft: TakedownBuilder, words: RetractionReason) -> None:
     in_error = words is RetractionReason.SENT_IN_ERROR
     for demand in draft.takedown.demands:
         if demand.state is DemandState.RETRACTED:
-            concerned = in_error and demand.retraction is not RetractionReason.SENT_IN_ERROR
+            concerned = in_error and (demand.retraction is None or demand.retraction.words is not words)
         else:
-            concerned = demand.state in UNFINISHED or (in_error and _asked(demand))
+            concerned = demand.state in UNFINISHED or (in_error and demand.may_be_known)
         if concerned:
             take_back(draft, demand)
 
@@ -183,26 +179,28 @@ def take_back(draft: TakedownBuilder, demand: Demand) -> None:
     """Retract one demand with the words of the takedown's end; its recipient is told, if it was asked and may be written to."""
     words = draft.takedown.retraction or RetractionReason.NO_FURTHER_ACTION
     draft.move_demand(demand.demand_id, DemandState.RETRACTED)
-    if demand.retraction is not words:
-        if demand.retractions:  # not sent yet: the words that follow say it all
-            draft.emit(EndMessage(message_id=_retraction_id(demand), reason="superseded"))
-        draft.change_demand(demand.demand_id, retraction=words, retractions=demand.retractions + 1)
-    taken_back = draft.change_demand(demand.demand_id, parked=False, reminder_wanted=None)
+    known = demand.retraction
+    if known is None:
+        draft.change_demand(demand.demand_id, retraction=Retraction(words=words))
+    elif known.words is not words:  # if not sent yet, the words that follow say it all
+        draft.emit(EndMessage(message_id=_retraction_id(demand, known), reason="superseded"))
+        draft.change_demand(demand.demand_id, retraction=Retraction(words=words, number=known.number + 1))
+    taken_back = draft.quieten(demand.demand_id)
     if told_at_the_end(draft, taken_back):
         _send_retraction(draft, taken_back)
 
 
 def _send_retraction(draft: TakedownBuilder, demand: Demand) -> None:
-    draft.send(demand, MessageKind.RETRACTED, max(0, demand.retractions - 1))
+    draft.send(demand, MessageKind.RETRACTED, demand.retraction.number if demand.retraction is not None else 0)
 
 
-def _retraction_id(demand: Demand) -> UUID:
-    return ids.message_id(demand.demand_id, MessageKind.RETRACTED.value, max(0, demand.retractions - 1))
+def _retraction_id(demand: Demand, retraction: Retraction) -> UUID:
+    return ids.message_id(demand.demand_id, MessageKind.RETRACTED.value, retraction.number)
 
 
 def told_at_the_end(draft: TakedownBuilder, demand: Demand) -> bool:
     """Whether this recipient hears of the retraction: it was asked, and it is not one that must hear nothing."""
-    return _asked(demand) and may_be_written_to(draft, demand)
+    return demand.may_be_known and may_be_written_to(draft, demand)
 
 
 def tell_again(draft: TakedownBuilder) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from services.notifier.domain import schedule
 from services.notifier.domain.builder import TakedownBuilder
 from services.notifier.domain.events import CheckCompleted
-from services.notifier.domain.model import HoldReason, MatchFacts, Takedown, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    FirstLook,
+    HoldReason,
+    MatchFacts,
+    Takedown,
+    TakedownState,
+    TaskKind,
+)
 from shared.agreement import Grade, grade
 from shared.contracts.content import ContentState
 from shared.contracts.matches import Guard
@@ -39,14 +46,15 @@ def check_is_sure(draft: TakedownBuilder, event: CheckCompleted) -> bool:
     """The same of what our own check saw: a person's word (`reference_adopted`) stands for what has no distance."""
     takedown = draft.takedown
     if event.distance is None:
-        return takedown.reference_adopted
+        return takedown.releases.reference_adopted
     assurance = event.assurance or takedown.match.assurance
     return grade(assurance, event.distance, event.guards, draft.policy) is Grade.SURE
 
 
 def hold(draft: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
     """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
-    draft.change(held_for=reason, wants_demand=False, gone_since=None, gone_reason=None, verifying_from=None)
+    draft.change(held_for=reason, first_look=None, gone=None, removal=None)
+    draft.change_climb(wanted=False)
     if reason is not HoldReason.LOW_ASSURANCE:
         draft.close_task(TaskKind.LOW_ASSURANCE, "held")  # it is asked anew after this hold
     if reason is not HoldReason.ASSERTED:
@@ -84,7 +92,13 @@ def look_again(draft: TakedownBuilder, reason: str) -> None:
         unhold(draft, reason)
     if draft.state is not TakedownState.DISCOVERED:
         draft.move(TakedownState.DISCOVERED, reason=reason)
-    draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
+    _try_first_look(draft, reason)
+
+
+def _try_first_look(draft: TakedownBuilder, reason: str) -> None:
+    """With fresh patience; what it sees may lead to a demand."""
+    draft.change(first_look=FirstLook(since=draft.now))
+    draft.change_climb(wanted=True)
     draft.check(draft.now, reason)
 
 
@@ -94,20 +108,19 @@ def start(draft: TakedownBuilder) -> None:
     A match that overtakes its content or its claim waits here.
     """
     takedown, around = draft.takedown, draft.around
-    if draft.state is not TakedownState.DISCOVERED or takedown.check_due_at is not None:
+    if draft.state is not TakedownState.DISCOVERED or takedown.next_check is not None:
         return
     if around.content.state is not ContentState.ACTIVE or around.terms is None:
         return
-    if takedown.match.basis == "person" and HoldReason.ASSERTED not in takedown.cleared:
+    if takedown.match.basis == "person" and HoldReason.ASSERTED not in takedown.releases.holds:
         hold(draft, HoldReason.ASSERTED)
         draft.check(draft.now, "first_look")
     elif (
         takedown.match.basis == "fingerprint"
         and not _is_derived(takedown.match)  # our own look, at the true pixels, says whether it is sure
-        and HoldReason.LOW_ASSURANCE not in takedown.cleared
+        and HoldReason.LOW_ASSURANCE not in takedown.releases.holds
         and not match_is_sure(takedown.match, draft.policy)
     ):
         hold(draft, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
     else:
-        draft.change(first_check_since=draft.now, first_checks=0, wants_demand=True)
-        draft.check(draft.now, "first_look")
+        _try_first_look(draft, "first_look")

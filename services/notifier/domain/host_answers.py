@@ -7,7 +7,14 @@ from services.notifier.domain.demands import clock_of, escalate, start_clock
 from services.notifier.domain.effects import CancelTimers, EndMessage, HoldNewDemands, PublishDecision
 from services.notifier.domain.endings import suspend
 from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
-from services.notifier.domain.model import Demand, DemandState, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    Delivery,
+    Demand,
+    DemandState,
+    RemovalReports,
+    TakedownState,
+    TaskKind,
+)
 from services.notifier.domain.transitions import DEMAND
 from shared import ids
 from shared.contracts.decisions import DecisionKind
@@ -76,11 +83,14 @@ def _step(draft: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
 
 def _received(draft: TakedownBuilder, demand: Demand) -> Demand:
     """An answer proves that the demand arrived, also where no attempt was seen to succeed: the clock runs from now."""
-    if demand.delivered_at is not None or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
+    if demand.delivery is not None or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
         return demand
     draft.emit(EndMessage(message_id=ids.message_id(demand.demand_id, demand.kind.value), reason="answered"))
     draft.change_demand(
-        demand.demand_id, delivered_at=draft.now, attempted_at=demand.attempted_at or draft.now, refusal=None
+        demand.demand_id,
+        delivery=Delivery(at=draft.now),
+        attempted_at=demand.attempted_at or draft.now,
+        refusal=None,
     )
     demand = draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="answered")
     return start_clock(draft, demand, clock_of(demand, draft.policy))
@@ -91,10 +101,11 @@ def _reported_removed(draft: TakedownBuilder, demand: Demand) -> None:
     known = demand.state is DemandState.REPORTED_REMOVED
     if not known and not _step(draft, demand, DemandState.REPORTED_REMOVED):
         return
+    false = 0 if demand.removal_reports is None else demand.removal_reports.false
     if not known:
-        draft.change_demand(demand.demand_id, reported_at=draft.now)
+        draft.change_demand(demand.demand_id, removal_reports=RemovalReports(at=draft.now, false=false))
     wait = draft.policy.scaled(draft.policy.check_inconclusive_retry)
-    draft.check(draft.now + wait if demand.false_reports else draft.now, "host_reported")
+    draft.check(draft.now + wait if false else draft.now, "host_reported")
 
 
 def _content_disputed(draft: TakedownBuilder, demand: Demand, reason: ResponseReason, *, settled: bool) -> None:

@@ -1,6 +1,6 @@
 """The words a takedown is kept in: its states, its demands, and which state may follow which.
 
-Frozen values; the store keeps them as JSON (`to_json`, `from_json`). Waits and deadlines are aware UTC datetimes.
+Frozen values; the store keeps them as versioned JSON. Waits and deadlines are aware UTC datetimes.
 """
 
 from __future__ import annotations
@@ -11,35 +11,22 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
 from shared.contracts.content import Algorithm, Assurance
 from shared.contracts.matches import Guard, TargetKind
 
 
 class TakedownState(StrEnum):
-    DISCOVERED = "discovered"
-    """Matched; our own check has not seen it yet."""
-    HELD = "held"
-    """A person has to say whether it goes on."""
-    OPEN = "open"
-    """Seen by our own check; demands are made."""
-    VERIFYING = "verifying"
-    """Seen gone once; a second look decides."""
-    REMOVED = "removed"
-    """Confirmed by our own checks; watched from now on."""
-    REAPPEARED = "reappeared"
-    """Back after a confirmed removal; a new round of demands."""
-    UNREMOVED = "unremoved"
-    """Everybody on the ladder was asked; still checked."""
-    REJECTED = "rejected"
-    """A person says that the match is wrong."""
-    SUSPENDED = "suspended"
-    """Nothing is fetched, checked or sent until it is resumed."""
-    WITHDRAWN = "withdrawn"
-    """The content is no longer pursued; its target is erased."""
-    DISMISSED = "dismissed"
-    """A person ended it for another reason."""
+    DISCOVERED = "discovered"  # Matched; our own check has not seen it yet.
+    HELD = "held"  # A person has to say whether it goes on.
+    OPEN = "open"  # Seen by our own check; demands are made.
+    VERIFYING = "verifying"  # Seen gone once; a second look decides.
+    REMOVED = "removed"  # Confirmed by our own checks; watched from now on.
+    REAPPEARED = "reappeared"  # Back after a confirmed removal; a new round of demands.
+    UNREMOVED = "unremoved"  # Everybody on the ladder was asked; still checked.
+    REJECTED = "rejected"  # A person says that the match is wrong.
+    SUSPENDED = "suspended"  # Nothing is fetched, checked or sent until it is resumed.
+    WITHDRAWN = "withdrawn"  # The content is no longer pursued; its target is erased.
+    DISMISSED = "dismissed"  # A person ended it for another reason.
 
 
 class DemandState(StrEnum):
@@ -131,10 +118,10 @@ class Refusal(StrEnum):
 class RetractionReason(StrEnum):
     """Which words a `demand.retracted` uses."""
 
-    NO_FURTHER_ACTION = "no_further_action"
-    """The subject asked us to stop: nothing is said about consent or lawfulness."""
-    SENT_IN_ERROR = "sent_in_error"
-    """Please restore."""
+    NO_FURTHER_ACTION = (
+        "no_further_action"  # The subject asked us to stop: nothing is said about consent or lawfulness.
+    )
+    SENT_IN_ERROR = "sent_in_error"  # Please restore.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,13 +170,58 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """One removal demand to one recipient in one round.
+class PrintedTerms:
+    """What a demand says of its law, its time and what was seen: fixed by its first attempt, made anew until then.
 
-    `issued_at` is printed in it. Its clock starts at `delivered_at`, the first accepted delivery, whose proof is the attempt
-    `delivered_by`. `deadline` is the moment we wait for (scaled); `respond_within_seconds` and `requested_by` are what is
-    printed (never scaled). `parked`: its first message was refused before an attempt and waits for a check.
+    `respond_within_seconds` (a law's) and `requested_by` (ours) are what is printed, never scaled. `observed` is erased with the
+    target.
     """
+
+    issued_at: datetime
+    regime: str
+    regime_version: str
+    respond_within_seconds: int | None = None
+    requested_by: datetime | None = None
+    observed: Observed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The first accepted delivery and the clock that it started. `attempt_id` is its proof; None: an answer proved it.
+
+    `deadline` is the moment we wait for (scaled); None: all was settled when it arrived.
+    """
+
+    at: datetime
+    attempt_id: UUID | None = None
+    deadline: datetime | None = None
+    reminders: int = 0
+    """The number of the last reminder made."""
+    reminder_wanted: int | None = None
+    """A reminder that waits for a look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalReports:
+    """The host says that it is removed. `at`: only a look begun later can call that false; None: the last one was."""
+
+    at: datetime | None
+    false: int = 0
+    """How often our check saw it present after such a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraction:
+    """With which words a demand is taken back. An error found later is told in a message of its own, `number` one higher."""
+
+    words: RetractionReason
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One removal demand to one recipient in one round. What came of it exists once it came: `delivery`, `removal_reports`,
+    `retraction`."""
 
     demand_id: UUID
     rung: Rung
@@ -199,38 +231,34 @@ class Demand:
     """The recipient's, ISO 3166-1 alpha-2, as the directory had it when the demand was made."""
     round: int
     state: DemandState
-    regime: str
-    regime_version: str
     kind: MessageKind
     """What its first message is: `demand.issued` or `demand.reappeared`."""
-    issued_at: datetime
-    respond_within_seconds: int | None = None
-    requested_by: datetime | None = None
-    observed: Observed | None = None
+    printed: PrintedTerms
     attempted_at: datetime | None = None
     """The first attempt's start; None while none was made."""
     give_up_at: datetime | None = None
     """When an undelivered demand is escalated."""
-    delivered_at: datetime | None = None
-    delivered_by: UUID | None = None
-    deadline: datetime | None = None
+    parked: bool = False
+    """Its first message was refused before an attempt and waits for a check."""
+    delivery: Delivery | None = None
     escalated: bool = False
     """The next rung was asked because of this one's silence or refusal; it stays answerable."""
-    parked: bool = False
-    reminders: int = 0
-    reminder_wanted: int | None = None
-    false_reports: int = 0
-    """How often the host reported a removal and our check saw it present."""
-    reported_at: datetime | None = None
-    """When the host last reported a removal: only a check begun later can call that false."""
-    retraction: RetractionReason | None = None
-    """With which words it is taken back; told milder ones first, its recipient hears of an error in a message of its own."""
-    retractions: int = 0
-    """How many such messages there are."""
+    removal_reports: RemovalReports | None = None
+    retraction: Retraction | None = None
     do_not_contact: bool = False
     """A claim said, when the target was erased, not to contact its recipient: nothing that is kept could say so later."""
     refusal: str | None = None
     """Why it was refused, or why it could not be delivered: a word."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When its clock runs out; None while none runs."""
+        return None if self.delivery is None else self.delivery.deadline
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether the recipient (perhaps) knows of the demand."""
+        return self.delivery is not None or self.attempted_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,11 +269,92 @@ class OpenedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextCheck:
+    """The one check to come. `asked_at`: a check begun before does not answer it."""
+
+    at: datetime
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastCheck:
+    """Our last look, begun at `at`. `unanswered_since`: since when nothing answers at all (no such domain, no connection)."""
+
+    at: datetime
+    outcome: Outcome
+    unanswered_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSeen:
+    """When our own check last saw the content, whether rule 4 lets a demand rest on it, and the facts that a demand quotes."""
+
+    at: datetime
+    surely: bool = True
+    observed: Observed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """The first look is tried since then, and so often in vain: patience counts from here. Until the content was seen."""
+
+    since: datetime
+    checks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneObservation:
+    """Seen gone once: exists while `verifying`. `seen_in` is the state to return to if it is seen again."""
+
+    since: datetime
+    reason: str
+    seen_in: TakedownState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedRemoval:
+    """Exists while `removed`. `reason`: `gone`, `replaced`, `not_found`, `site_dead`; `watches` counts the looks after it."""
+
+    at: datetime
+    reason: str
+    watches: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Exists while `suspended`: by whom, and which state is resumed with the last of them."""
+
+    by: tuple[Literal["content", "person"], ...]
+    resume_to: TakedownState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Climb:
+    """Who is to be asked next. `wanted`: the next rung not yet asked in this round, after a check that sees the content."""
+
+    wanted: bool = False
+    named: str | None = None
+    """The recipient that a person named to be asked next."""
+    postures_cleared: tuple[str, ...] = ()
+    """Recipients of unknown posture that a person chose to ask."""
+    skipped: tuple[str, ...] = ()
+    """Recipients that a person chose to pass over in this round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releases:
+    """What people released: holds, and whether what we fetched became the reference."""
+
+    holds: tuple[HoldReason, ...] = ()
+    reference_adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Takedown:
     """The effort to remove one content from one target. The only state `decide` keeps.
 
-    `target` is None once erased. `check_due_at` is the one check to come (None: no check is to be made). `sequence` is the
-    number of the last lifecycle entry.
+    What means something in some states alone exists in them alone; while suspended, in those of the state to resume. `target` is
+    None once erased. `sequence` is the number of the last lifecycle entry.
     """
 
     takedown_id: UUID
@@ -262,48 +371,25 @@ class Takedown:
     tasks: tuple[OpenedTask, ...] = ()
     tasks_opened: int = 0
 
-    # Checks
-    check_due_at: datetime | None = None
-    check_asked_at: datetime | None = None
-    """When the due check was asked for: an earlier check that ends later does not answer it."""
-    checked_at: datetime | None = None
-    last_outcome: Outcome | None = None
-    first_check_since: datetime | None = None
-    """Since when the first look is tried (patience counts from here)."""
-    first_checks: int = 0
-    present_at: datetime | None = None
-    """When our own check last saw the content at the target."""
-    present_surely: bool = True
-    """Whether rule 4 lets a demand rest on that look."""
-    observed: Observed | None = None
-    gone_since: datetime | None = None
-    gone_reason: str | None = None
-    verifying_from: TakedownState | None = None
-    unanswered_since: datetime | None = None
-    """Since when nothing answers at all (no such domain, no connection)."""
-    removed_at: datetime | None = None
-    removed_for: str | None = None
-    """`gone`, `replaced`, `not_found`, `site_dead`."""
-    watches: int = 0
-
-    # Ladder
-    wants_demand: bool = False
-    """The next rung not yet asked in this round is to be asked, after a check that sees the content."""
-    reroute_to: str | None = None
-    postures_cleared: tuple[str, ...] = ()
-    """Recipients of unknown posture that a person chose to ask."""
-    skipped: tuple[str, ...] = ()
-    """Recipients that a person chose to pass over in this round."""
-
-    # Holds and suspension
+    next_check: NextCheck | None = None
+    last_check: LastCheck | None = None
+    last_seen: LastSeen | None = None
+    first_look: FirstLook | None = None
+    gone: GoneObservation | None = None
+    removal: ConfirmedRemoval | None = None
+    climb: Climb = Climb()
     held_for: HoldReason | None = None
-    cleared: tuple[HoldReason, ...] = ()
-    """Holds that a person released."""
-    reference_adopted: bool = False
-    suspended_by: tuple[Literal["content", "person"], ...] = ()
-    resume_to: TakedownState | None = None
+    releases: Releases = Releases()
+    suspension: Suspension | None = None
     resumed_at: datetime | None = None
+    """The end of the last suspension: a look begun before it does not count."""
     retraction: RetractionReason | None = None
+    """With which words it ended; exists in the states that end it."""
+
+    @property
+    def lasting_state(self) -> TakedownState:
+        """The state, or while suspended the one to resume."""
+        return self.state if self.suspension is None else self.suspension.resume_to
 
     def demand(self, demand_id: UUID) -> Demand | None:
         """The demand of this id, of any round."""
@@ -312,16 +398,3 @@ class Takedown:
     def task(self, kind: TaskKind) -> OpenedTask | None:
         """The open task of this kind."""
         return next((one for one in self.tasks if one.kind == kind), None)
-
-
-_TAKEDOWN = TypeAdapter(Takedown)
-
-
-def to_json(takedown: Takedown) -> bytes:
-    """The takedown as JSON, UTF-8."""
-    return _TAKEDOWN.dump_json(takedown)
-
-
-def from_json(data: bytes | str) -> Takedown:
-    """The takedown in this JSON. Raises pydantic's ValidationError."""
-    return _TAKEDOWN.validate_json(data)

@@ -131,13 +131,13 @@ def _terms_changed(draft: TakedownBuilder) -> None:
 
 def _directory_changed(draft: TakedownBuilder) -> None:
     if draft.state is TakedownState.UNREMOVED:
-        draft.change(wants_demand=True)
+        draft.change_climb(wanted=True)
     _look_if_waiting(draft, "directory_changed")
 
 
 def _look_if_waiting(draft: TakedownBuilder, reason: str) -> None:
     """What stood against a demand may be gone: look, then ask."""
-    waiting = draft.takedown.wants_demand or any(one.parked for one in draft.current_demands())
+    waiting = draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())
     content = draft.around.content
     if draft.state in ASKING and waiting and content.state is ContentState.ACTIVE and not content.new_demands_held:
         draft.check(draft.now, reason)
@@ -186,11 +186,11 @@ def _act_on_match(draft: TakedownBuilder, match: MatchFacts) -> None:
             draft.check(draft.now, "match_after_removal")
         case TakedownState.REJECTED:
             if match.fingerprint_ref is None or match.fingerprint_ref != takedown.match.fingerprint_ref:
-                draft.change(match=match, cleared=())
+                draft.change(match=match, releases=replace(takedown.releases, holds=()))
                 endings.held_after_rejection(draft)
         case _:
-            looked = takedown.checked_at
-            if looked is None or draft.now - looked >= draft.policy.scaled(draft.policy.resighting_after):
+            looked = takedown.last_check
+            if looked is None or draft.now - looked.at >= draft.policy.scaled(draft.policy.resighting_after):
                 draft.check(draft.now, "seen_again")
 
 
@@ -212,5 +212,5 @@ def _flood(draft: TakedownBuilder, event: FloodHeld) -> None:
     """Only what nobody was asked about yet is held."""
     takedown = draft.takedown
     early = draft.state in (TakedownState.DISCOVERED, TakedownState.OPEN) and not takedown.demands
-    if early and HoldReason.FLOOD not in takedown.cleared:
+    if early and HoldReason.FLOOD not in takedown.releases.holds:
         holds.hold(draft, HoldReason.FLOOD, hosts=event.hosts)

@@ -126,7 +126,9 @@ def build(
     item: DemandItem | EndItem
     if kind in (MessageKind.RETRACTED, MessageKind.CLOSED):
         item = EndItem(
-            demand_id=demand.demand_id, issued_at=demand.issued_at, statement=_last_words(kind, takedown, demand)
+            demand_id=demand.demand_id,
+            issued_at=demand.printed.issued_at,
+            statement=_last_words(kind, takedown, demand),
         )
     elif kind is MessageKind.HOST_TEST:
         raise NothingToSay("A test has no demand.")
@@ -205,7 +207,7 @@ def _demand_item(kind: MessageKind, takedown: Takedown, demand: Demand, token: s
     target = takedown.target
     if target is None:
         raise NothingToSay("The target is erased.")
-    regime = REGIMES[demand.regime]
+    regime = REGIMES[demand.printed.regime]
     first = kind in (MessageKind.ISSUED, MessageKind.REAPPEARED)
     return DemandItem(
         demand_id=demand.demand_id,
@@ -213,15 +215,21 @@ def _demand_item(kind: MessageKind, takedown: Takedown, demand: Demand, token: s
         page_url=target.page_url,
         token=token,
         regime=regime.id if regime.binding else None,
-        requested_by=demand.requested_by,
-        respond_within_seconds=demand.respond_within_seconds,
-        issued_at=demand.issued_at,
-        observed=_observed(demand.observed if first else takedown.observed or demand.observed),
+        requested_by=demand.printed.requested_by,
+        respond_within_seconds=demand.printed.respond_within_seconds,
+        issued_at=demand.printed.issued_at,
+        observed=_observed(demand.printed.observed if first else _newest(takedown, demand)),
         preserve=Preserve(days=policy.preserve_days),
         statement=regime.statement,
         forwardable=text.forwardable(target.url),
         established_by=takedown.match.basis,
     )
+
+
+def _newest(takedown: Takedown, demand: Demand) -> Observed | None:
+    """What our last look saw, else what the demand itself quotes."""
+    seen = takedown.last_seen
+    return demand.printed.observed if seen is None or seen.observed is None else seen.observed
 
 
 def _observed(seen: Observed | None) -> ObservedAt | None:
@@ -241,6 +249,7 @@ def _observed(seen: Observed | None) -> ObservedAt | None:
 def _last_words(kind: MessageKind, takedown: Takedown, demand: Demand) -> str:
     if kind is MessageKind.CLOSED:
         return text.CLOSED
-    if (demand.retraction or takedown.retraction) is RetractionReason.SENT_IN_ERROR:
+    words = takedown.retraction if demand.retraction is None else demand.retraction.words
+    if words is RetractionReason.SENT_IN_ERROR:
         return text.SENT_IN_ERROR
     return text.NO_FURTHER_ACTION

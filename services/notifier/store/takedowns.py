@@ -13,7 +13,8 @@ from uuid import UUID
 
 from psycopg import AsyncCursor
 
-from services.notifier.domain.model import Takedown, from_json, to_json
+from services.notifier.domain.model import Takedown
+from services.notifier.store.takedown_json import from_json, to_json
 from shared.access.keyring import KeyRing, token_hash
 from shared.contracts.targets import TargetChanged
 from shared.db.migrations import Schema
@@ -152,12 +153,12 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
             "distance": after.match.distance,
             "fingerprint_ref": after.match.fingerprint_ref,
             "match_basis": after.match.basis,
-            "last_outcome": after.last_outcome,
+            "last_outcome": after.last_check and after.last_check.outcome,
             "held_for": after.held_for,
-            "holds_released": list(after.cleared),
-            "removed_for": after.removed_for,
-            "removed_at": after.removed_at,
-            "wants_demand": after.wants_demand,
+            "holds_released": list(after.releases.holds),
+            "removed_for": after.removal and after.removal.reason,
+            "removed_at": after.removal and after.removal.at,
+            "wants_demand": after.climb.wanted,
             "data": to_json(after).decode(),
             "created_at": after.created_at,
             "changed_at": after.changed_at,
@@ -176,10 +177,10 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
                     demand.rung,
                     demand.round,
                     demand.state,
-                    demand.regime,
+                    demand.printed.regime,
                     demand.country,
-                    demand.issued_at,
-                    demand.delivered_at,
+                    demand.printed.issued_at,
+                    demand.delivery and demand.delivery.at,
                     demand.deadline,
                 ),
             )
@@ -187,11 +188,11 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
 
 async def keep_due_check(tx: Tx, takedown: Takedown, reason: str | None) -> None:
     """Bring the row of the one due check to what the takedown says."""
-    if takedown.check_due_at is None or takedown.target is None:
+    if takedown.next_check is None or takedown.target is None:
         await tx.execute("DELETE FROM notifier.due_checks WHERE takedown_id = %s", (takedown.takedown_id,))
         return
     await tx.execute(
-        _DUE_CHECK, (takedown.takedown_id, takedown.check_due_at, reason or "scheduled", takedown.target.host)
+        _DUE_CHECK, (takedown.takedown_id, takedown.next_check.at, reason or "scheduled", takedown.target.host)
     )
 
 

@@ -54,11 +54,10 @@ from services.notifier.domain.model import (
     Takedown,
     TakedownState,
     TaskKind,
-    from_json,
-    to_json,
 )
 from services.notifier.domain.takedown import begin, decide, may_send
 from services.notifier.domain.transitions import TAKEDOWN as STEPS
+from services.notifier.store.takedown_json import from_json, to_json
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
 from shared.contracts.matches import Guard
@@ -189,13 +188,13 @@ class World:
         """Rule 4: the first demand of a round rests on a look that is sure, or on a person's release."""
         takedown = self.story.takedown
         written_to = any(one.attempted_at is not None for one in takedown.demands if one.round == number)
-        released = HoldReason.LOW_ASSURANCE in takedown.cleared
+        released = HoldReason.LOW_ASSURANCE in takedown.releases.holds
         assert written_to or released or self.seen_surely, "a demand on a look that is not sure"
 
     def _sure(self, look: Look) -> bool:
         takedown = self.story.takedown
         if look.distance is None:
-            return takedown.reference_adopted
+            return takedown.releases.reference_adopted
         viewed = (look.assurance or takedown.match.assurance) in (Assurance.VIEWED, Assurance.VIEWED_WITH_SUBJECT)
         return look.distance <= (31 if viewed and not look.guards else 10)
 
@@ -473,7 +472,8 @@ class World:
 
     def what_is_checked_has_a_check_to_come_and_what_is_stopped_has_none(self) -> None:
         story = self.story
-        assert story.takedown.check_due_at == story.check_at, "effects and state disagree on the check"
+        coming = story.takedown.next_check
+        assert (None if coming is None else coming.at) == story.check_at, "effects and state disagree on the check"
         state = story.state()
         active = story.around.content.state is ContentState.ACTIVE and story.around.terms is not None
         if state in CHECKED or (state is TakedownState.DISCOVERED and active):
@@ -488,7 +488,7 @@ class World:
         takedown = self.story.takedown
         if takedown.state is TakedownState.HELD and takedown.held_for is not HoldReason.DISPUTE:
             assert takedown.tasks
-        if takedown.state is TakedownState.UNREMOVED and not takedown.wants_demand:
+        if takedown.state is TakedownState.UNREMOVED and not takedown.climb.wanted:
             opened = [one.facts["task"] for one in self.story.happened("task.opened")]
             assert TaskKind.LADDER_EXHAUSTED.value in opened
         assert len({one.kind for one in takedown.tasks}) == len(takedown.tasks)
@@ -497,7 +497,7 @@ class World:
         """Somebody is being asked, or somebody is to be asked, or a person has a task."""
         story = self.story
         takedown = story.takedown
-        if takedown.state not in ASKING - {TakedownState.UNREMOVED} or takedown.wants_demand:
+        if takedown.state not in ASKING - {TakedownState.UNREMOVED} or takedown.climb.wanted:
             return
         rows = {(row.effect.demand_id, row.effect.kind): row for row in story.rows.values()}
         under_way = {one.row.effect.message_id for one in self.attempts}
@@ -517,7 +517,7 @@ class World:
         takedown = self.story.takedown
         if takedown.state is TakedownState.WITHDRAWN:
             assert takedown.target is None
-            assert takedown.observed is None
+            assert takedown.last_seen is None
             assert takedown.match.fingerprint_ref is None
             assert b"site.test/" not in to_json(takedown)
 
@@ -527,6 +527,20 @@ class World:
             assert not [
                 one for one in takedown.demands if one.state in (*ANSWERABLE, DemandState.DUE, DemandState.EXPIRED)
             ]
+
+    def what_means_something_in_some_states_exists_in_them_alone(self) -> None:
+        takedown = self.story.takedown
+        lasting = takedown.lasting_state
+        assert (takedown.suspension is not None) == (takedown.state is TakedownState.SUSPENDED)
+        assert (takedown.held_for is not None) == (lasting is TakedownState.HELD)
+        assert (takedown.gone is not None) == (lasting is TakedownState.VERIFYING)
+        assert (takedown.removal is not None) == (lasting is TakedownState.REMOVED)
+        assert (takedown.retraction is not None) == (lasting in ENDED)
+        if takedown.first_look is not None:
+            first = takedown.gone is not None and takedown.gone.seen_in is TakedownState.DISCOVERED
+            assert first or lasting is TakedownState.DISCOVERED
+        for demand in takedown.demands:
+            assert (demand.retraction is not None) == (demand.state is DemandState.RETRACTED)
 
     def it_survives_the_table(self) -> None:
         assert from_json(to_json(self.story.takedown)) == self.story.takedown
@@ -539,4 +553,5 @@ class World:
         self.an_open_takedown_is_never_silent()
         self.withdrawn_holds_no_url_and_no_fingerprint()
         self.a_removed_or_ended_takedown_has_no_open_demand()
+        self.what_means_something_in_some_states_exists_in_them_alone()
         self.it_survives_the_table()

@@ -315,5 +315,10 @@ class Story:
         self.later(HOUR).look(Outcome.GONE)
 
 
+def removed_for(story: Story) -> str | None:
+    """Why it counts as removed; None: it does not."""
+    return None if story.takedown.removal is None else story.takedown.removal.reason
+
+
 def of_kind(effects: tuple[Effect, ...], kind: type[E]) -> list[E]:
     return [one for one in effects if isinstance(one, kind)]

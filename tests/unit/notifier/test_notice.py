@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notifier.domain.model import Demand, MessageKind, Observed, Outcome, RetractionReason, Takedown
+from services.notifier.domain.model import (
+    Demand,
+    LastSeen,
+    MessageKind,
+    Observed,
+    Outcome,
+    RetractionReason,
+    Takedown,
+)
 from services.notifier.notices import message as notice
 from services.notifier.notices.message import (
     DemandingOrganisation,
@@ -48,6 +57,11 @@ def message(
         organisation=US,
         policy=policy or Policy(),
     )
+
+
+def says(demand: Demand, **printed: Any) -> Demand:
+    """The demand with other words in it."""
+    return replace(demand, printed=replace(demand.printed, **printed))
 
 
 def issued() -> tuple[Takedown, Demand]:
@@ -95,7 +109,7 @@ def test_the_same_message_is_the_same_bytes() -> None:
 
 def test_a_law_prints_its_clock_and_no_date_and_the_other_way_round() -> None:
     takedown, demand = issued()
-    law = replace(demand, regime="uk_osa_20a", respond_within_seconds=172_800, requested_by=None)
+    law = says(demand, regime="uk_osa_20a", respond_within_seconds=172_800, requested_by=None)
     (item,) = json.loads(body(message(takedown, law)))["data"]["items"]
     assert (item["regime"], item["respond_within_seconds"]) == ("uk_osa_20a", 172_800)
     assert "requested_by" not in item
@@ -115,8 +129,8 @@ def test_printed_numbers_are_never_scaled() -> None:
 @pytest.mark.parametrize("kind", LAST_KINDS)
 def test_the_last_messages_hold_no_url_and_no_capability(kind: MessageKind) -> None:
     takedown, demand = issued()
-    for erased in (takedown, replace(takedown, target=None, observed=None)):
-        made = message(erased, replace(demand, observed=None), kind)
+    for erased in (takedown, replace(takedown, target=None, last_seen=None)):
+        made = message(erased, says(demand, observed=None), kind)
         text = body(made).decode() + mail(made, link=LINK).text
         assert TOKEN not in text
         assert "site.test" not in text
@@ -177,12 +191,12 @@ def test_rule_8_it_asks_to_preserve_and_for_no_copies_and_no_word_to_the_uploade
 def test_every_regime_can_be_printed() -> None:
     takedown, demand = issued()
     for regime in REGIMES.values():
-        made = message(takedown, replace(demand, regime=regime.id, respond_within_seconds=172_800))
+        made = message(takedown, says(demand, regime=regime.id, respond_within_seconds=172_800))
         assert regime.statement in body(made).decode()
     assert (
         "48 hours"
         in mail(
-            message(takedown, replace(demand, regime="uk_osa_20a", respond_within_seconds=172_800, requested_by=None)),
+            message(takedown, says(demand, regime="uk_osa_20a", respond_within_seconds=172_800, requested_by=None)),
             link=LINK,
         ).text
     )
@@ -248,9 +262,9 @@ def test_rule_5_a_message_is_safe_in_the_uploaders_hands(
         content_id=content_id,
         match=match,
         target=replace(TARGET, url=url, page_url=page_url),
-        observed=seen,
+        last_seen=LastSeen(at=START, observed=seen),
     )
-    demand = replace(story.demand, observed=seen)
+    demand = says(story.demand, observed=seen)
     made = message(takedown, demand, kind)
     letter = mail(made, link=LINK)
     for text in (body(made).decode(), letter.text, letter.subject):
@@ -266,7 +280,7 @@ def test_rule_5_a_message_is_safe_in_the_uploaders_hands(
                 assert forbidden not in item.forwardable
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(name=st.text(max_size=60), content_type=st.text(max_size=60))
 def test_nothing_from_outside_breaks_a_line_of_the_mail(name: str, content_type: str) -> None:
     takedown, demand = issued()
@@ -274,14 +288,14 @@ def test_nothing_from_outside_breaks_a_line_of_the_mail(name: str, content_type:
     made = build(
         kind=MessageKind.ISSUED,
         takedown=takedown,
-        demand=replace(demand, observed=seen),
+        demand=says(demand, observed=seen),
         message_id=UUID(int=7),
         at=START,
         token=TOKEN,
         organisation=DemandingOrganisation(name=name, contact="desk@helpline.example"),
         policy=Policy(),
     )
-    plain = mail(message(takedown, replace(demand, observed=replace(seen, content_type="x/y"))), link=LINK).text
+    plain = mail(message(takedown, says(demand, observed=replace(seen, content_type="x/y"))), link=LINK).text
     odd = mail(made, link=LINK)
     assert len(odd.subject.splitlines()) == 1
     assert "\r" not in odd.text

@@ -21,16 +21,9 @@ from services.notifier.domain.events import (
     TimerKind,
 )
 from services.notifier.domain.ladder import Posture, Routes
-from services.notifier.domain.model import (
-    DemandState,
-    MessageKind,
-    Outcome,
-    TakedownState,
-    TaskKind,
-    from_json,
-    to_json,
-)
+from services.notifier.domain.model import DemandState, MessageKind, Outcome, TakedownState, TaskKind
 from services.notifier.domain.takedown import decision_refused, may_send
+from services.notifier.store.takedown_json import from_json, to_json
 from shared import ids
 from shared.contracts.decisions import DecisionKind
 from shared.policy import Policy
@@ -86,11 +79,12 @@ def test_the_clock_starts_at_the_first_accepted_delivery() -> None:
     story.attempt(AttemptEnded.TRANSIENT)
     story.later(20 * MINUTE).attempt()
     assert story.demand.state is DemandState.DELIVERED
-    assert story.demand.delivered_at == START + 20 * MINUTE
-    assert isinstance(story.demand.delivered_by, UUID)
+    first = story.demand.delivery
+    assert first is not None
+    assert first.at == START + 20 * MINUTE
+    assert isinstance(first.attempt_id, UUID)
     assert story.demand.deadline == START + 20 * MINUTE + 48 * HOUR
-    first = story.demand.delivered_at
-    kinds = {kind: at - first for (kind, _, number), at in story.timers.items() if number != 2}
+    kinds = {kind: at - first.at for (kind, _, number), at in story.timers.items() if number != 2}
     assert kinds == {TimerKind.REMINDER: 24 * HOUR, TimerKind.DEADLINE: 48 * HOUR}
 
 
@@ -407,11 +401,11 @@ def test_a_later_demands_not_before_is_heard_of() -> None:
 
 def test_printed_times_are_never_scaled() -> None:
     story = Story.opened(policy=Policy(clock_scale=0.001))
-    assert story.demand.requested_by == START + 72 * HOUR
+    assert story.demand.printed.requested_by == START + 72 * HOUR
     story.deliver()
     assert story.demand.deadline == START + timedelta(hours=72) * 0.001
     law = Story.opened(policy=Policy(clock_scale=0.001), around=BOUND)
-    assert law.demand.respond_within_seconds == 48 * 3600
+    assert law.demand.printed.respond_within_seconds == 48 * 3600
     law.deliver()
     assert law.demand.deadline == START + timedelta(hours=48) * 0.001
 

@@ -36,6 +36,7 @@ from tests.unit.notifier.takedown_story import (
     TARGET,
     Story,
     of_kind,
+    removed_for,
     surroundings,
 )
 
@@ -47,13 +48,13 @@ def test_gone_once_is_verifying_and_twice_an_hour_apart_is_removed() -> None:
     story.later(30 * MINUTE).look(Outcome.GONE)
     assert (story.state(), story.check_at) == (TakedownState.VERIFYING, START + HOUR)
     story.later(30 * MINUTE).look(Outcome.GONE)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "gone")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "gone")
 
 
 def test_a_410_confirms_alone() -> None:
     story = Story.delivered()
     story.look(Outcome.GONE, status=410)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "gone")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "gone")
 
 
 def test_other_media_after_our_own_present_is_replaced() -> None:
@@ -61,7 +62,7 @@ def test_other_media_after_our_own_present_is_replaced() -> None:
     story.look(Outcome.MISMATCH)
     assert story.state() is TakedownState.VERIFYING
     story.later(HOUR).look(Outcome.MISMATCH)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "replaced")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "replaced")
 
 
 def test_seen_again_while_verifying_goes_on_where_it_was() -> None:
@@ -101,7 +102,7 @@ def test_nothing_answers_for_14_days_is_a_dead_site() -> None:
     story.later(13 * DAY).look(Outcome.INCONCLUSIVE, answered=False)
     assert story.state() is not TakedownState.REMOVED
     story.later(DAY).look(Outcome.INCONCLUSIVE, answered=False)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "site_dead")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "site_dead")
 
 
 def test_an_answer_in_between_starts_the_14_days_again() -> None:
@@ -400,7 +401,7 @@ def test_a_site_is_not_dead_while_its_page_answers() -> None:
     story.later(DAY).look(
         Outcome.INCONCLUSIVE, status=None, answered=False, page_outcome=Outcome.INCONCLUSIVE, page_status=None
     )
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "site_dead")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "site_dead")
 
 
 def test_a_clock_set_back_does_not_make_a_check_due_for_ever() -> None:

@@ -31,7 +31,15 @@ from services.notifier.domain.events import (
     Terms,
 )
 from services.notifier.domain.ladder import Posture, Routes
-from services.notifier.domain.model import DemandState, MessageKind, Outcome, RetractionReason, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    DemandState,
+    MessageKind,
+    Outcome,
+    Retraction,
+    RetractionReason,
+    TakedownState,
+    TaskKind,
+)
 from services.notifier.domain.takedown import may_send
 from shared.contracts.content import Algorithm, Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
@@ -48,6 +56,7 @@ from tests.unit.notifier.takedown_story import (
     TARGET,
     Story,
     of_kind,
+    removed_for,
     surroundings,
 )
 
@@ -65,7 +74,7 @@ def test_rule_1_the_demand_follows_our_own_present_check() -> None:
     story = Story.matched()
     effects = story.look(Outcome.PRESENT)
     assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.ISSUED]
-    assert story.demand.observed is not None
+    assert story.demand.printed.observed is not None
 
 
 def test_rule_1_gone_at_the_first_look_is_not_found_and_no_demand() -> None:
@@ -73,14 +82,14 @@ def test_rule_1_gone_at_the_first_look_is_not_found_and_no_demand() -> None:
     story.look(Outcome.GONE)
     assert story.state() is TakedownState.VERIFYING
     story.later(HOUR).look(Outcome.GONE)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "not_found")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "not_found")
     assert story.sent == []
 
 
 def test_rule_1_a_410_at_the_first_look_confirms_alone() -> None:
     story = Story.matched()
     story.look(Outcome.GONE, status=410)
-    assert (story.state(), story.takedown.removed_for) == (TakedownState.REMOVED, "not_found")
+    assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "not_found")
 
 
 def test_rule_1_other_media_is_held_with_a_task_and_no_demand() -> None:
@@ -118,7 +127,7 @@ def test_rule_1_an_old_observation_holds_the_message_back_until_a_new_look() -> 
     assert story.check_at == story.now
     story.look(Outcome.PRESENT)
     assert story.attempt() == [MessageKind.ISSUED]
-    assert story.demand.issued_at == story.now
+    assert story.demand.printed.issued_at == story.now
 
 
 def test_rule_1_a_held_back_message_is_dropped_when_the_content_is_gone_by_then() -> None:
@@ -181,7 +190,7 @@ def test_rule_3_who_asserted_a_match_cannot_release_it() -> None:
     assert story.happened("decision.refused")[0].facts["reason"] == "own_assertion"
     story.decides(DecisionKind.RELEASE, person="person-2")
     assert story.state() is TakedownState.DISCOVERED
-    assert story.takedown.reference_adopted
+    assert story.takedown.releases.reference_adopted
 
 
 def test_rule_3_nor_after_a_recheck_that_holds_it_for_another_reason() -> None:
@@ -191,7 +200,7 @@ def test_rule_3_nor_after_a_recheck_that_holds_it_for_another_reason() -> None:
     assert story.takedown.held_for == "first_check"
     story.decides(DecisionKind.RELEASE, person="person-1")
     assert story.state() is TakedownState.HELD
-    assert not story.takedown.reference_adopted
+    assert not story.takedown.releases.reference_adopted
 
 
 # Rule 4: automatic only where sure
@@ -477,14 +486,14 @@ def test_rule_5_is_checked_again_before_every_attempt(around: object, refusal: R
 def test_rule_6_the_law_is_named_only_to_who_is_bound_and_when_reviewed() -> None:
     bound = _routes(bound_by=("uk_osa_20a",))
     story = Story.opened(around=surroundings(routes=bound))
-    assert (story.demand.regime, story.demand.respond_within_seconds) == ("uk_osa_20a", 48 * 3600)
-    assert story.demand.requested_by is None
+    assert (story.demand.printed.regime, story.demand.printed.respond_within_seconds) == ("uk_osa_20a", 48 * 3600)
+    assert story.demand.printed.requested_by is None
     not_bound = Story.opened()
-    assert (not_bound.demand.regime, not_bound.demand.respond_within_seconds) == ("voluntary", None)
-    assert not_bound.demand.requested_by == START + 72 * HOUR
+    assert (not_bound.demand.printed.regime, not_bound.demand.printed.respond_within_seconds) == ("voluntary", None)
+    assert not_bound.demand.printed.requested_by == START + 72 * HOUR
     sender = replace(surroundings().sender, reviewed_by=None)
     not_reviewed = Story.opened(around=surroundings(routes=bound, sender=sender))
-    assert not_reviewed.demand.regime == "voluntary"
+    assert not_reviewed.demand.printed.regime == "voluntary"
 
 
 # Rule 7: a person can undo
@@ -550,7 +559,7 @@ def test_rule_7_withdrawal_by_the_subject_tells_open_recipients_alone_and_erases
     assert of_kind(effects, EraseTarget)
     assert story.takedown.target is None
     assert story.takedown.match.fingerprint_ref is None
-    assert all(one.observed is None for one in story.takedown.demands)
+    assert all(one.printed.observed is None for one in story.takedown.demands)
     assert story.attempt() == [MessageKind.RETRACTED]
 
 
@@ -669,7 +678,10 @@ def test_rule_7_who_was_told_of_a_dismissal_hears_of_an_error_found_later() -> N
     story.withdrawn("not_ncii")
     assert story.attempt() == [MessageKind.RETRACTED], "a message of its own, with the other words"
     words.append(story.demand.retraction)
-    assert words == [RetractionReason.NO_FURTHER_ACTION, RetractionReason.SENT_IN_ERROR]
+    assert words == [
+        Retraction(words=RetractionReason.NO_FURTHER_ACTION, number=0),
+        Retraction(words=RetractionReason.SENT_IN_ERROR, number=1),
+    ]
     story.content()
     assert story.attempt() == [], "told once"
 
@@ -681,7 +693,7 @@ def test_rule_7_a_retraction_not_sent_yet_outlives_another_match_and_a_second_en
     assert story.state() is TakedownState.HELD
     story.decides(DecisionKind.DISMISS)
     assert story.attempt() == [MessageKind.RETRACTED]
-    assert story.demand.retraction is RetractionReason.SENT_IN_ERROR, "the words of its own end"
+    assert story.demand.retraction == Retraction(words=RetractionReason.SENT_IN_ERROR), "the words of its own end"
 
 
 def test_rule_7_a_retraction_of_an_earlier_round_waits_for_the_resumption_and_is_sent() -> None:
@@ -778,13 +790,13 @@ def test_rule_5_at_the_end_nothing_goes_to_the_operator_of_a_host_named_meanwhil
 def test_rule_6_a_law_that_no_longer_binds_is_not_named_in_a_demand_nobody_has_read() -> None:
     bound = Routes(organisations=(replace(SITE, bound_by=("uk_osa_20a",)), HOSTER))
     story = Story.opened(around=surroundings(routes=bound))
-    assert story.demand.regime == "uk_osa_20a"
+    assert story.demand.printed.regime == "uk_osa_20a"
     story.around = replace(story.around, routes=ROUTES)
     assert story.attempt() == []
     story.look(Outcome.PRESENT)
     assert story.attempt() == [MessageKind.ISSUED]
-    assert (story.demand.regime, story.demand.respond_within_seconds) == ("voluntary", None)
-    assert story.demand.requested_by == story.now + timedelta(hours=72)
+    assert (story.demand.printed.regime, story.demand.printed.respond_within_seconds) == ("voluntary", None)
+    assert story.demand.printed.requested_by == story.now + timedelta(hours=72)
 
 
 # What a person has not released
