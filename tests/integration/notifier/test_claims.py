@@ -18,9 +18,10 @@ from shared.db.pool import Tx
 from tests.notifier_world import World, open_world
 
 _TAKEDOWNS = """
-INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis, holds_released,
-    wants_demand, created_at, changed_at)
-SELECT gen_random_uuid(), gen_random_uuid(), 'media', 'open', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now() FROM generate_series(1, %s)
+INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis,
+    holds_released, wants_demand, created_at, changed_at)
+SELECT gen_random_uuid(), gen_random_uuid(), 'media', 'open', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now()
+FROM generate_series(1, %s)
 """
 _CHECKS = """
 INSERT INTO notifier.due_checks (takedown_id, due_at, reason, host)

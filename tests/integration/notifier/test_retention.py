@@ -19,8 +19,8 @@ INSERT INTO notifier.claims (claim_id, content_id, revision, state, organisation
 VALUES (gen_random_uuid(), %s, 1, %s, 'helpline', '{a.test}', now()) RETURNING 1
 """
 _TAKEDOWN = """
-INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis, holds_released,
-    wants_demand, created_at, changed_at)
+INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis,
+    holds_released, wants_demand, created_at, changed_at)
 VALUES (%s, %s, 'media', 'withdrawn', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now()) RETURNING 1
 """
 _MESSAGE = """

@@ -17,8 +17,9 @@ _TAKEDOWN = """
 WITH made AS (
     INSERT INTO notifier.takedowns
         (takedown_id, content_id, target_kind, state, round, sequence, key_version, data, match_basis, holds_released,
-    wants_demand, created_at, changed_at)
-    VALUES (%(takedown_id)s, %(content_id)s, 'media', 'held', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now()) RETURNING takedown_id, content_id
+        wants_demand, created_at, changed_at)
+    VALUES (%(takedown_id)s, %(content_id)s, 'media', 'held', 1, 1, 1, '{}', 'fingerprint', '{}', false, now(), now())
+    RETURNING takedown_id, content_id
 )
 """
 
