@@ -227,8 +227,6 @@ class DueWorker(Generic[Job]):
         task.add_done_callback(lambda done: self._ended(done, rows))
 
     def _ended(self, task: asyncio.Task[None], rows: Sequence[Leased[Job]]) -> None:
-        # Only what was full can have left rows unclaimed.
-        was_full = self._busy.total() >= self._slots or any(self._busy[row.place] >= self._per_place for row in rows)
         self._running.discard(task)
         self._busy.subtract(row.place for row in rows)
         self._busy = +self._busy  # without the places where nothing is under way
@@ -237,8 +235,8 @@ class DueWorker(Generic[Job]):
             log.error(
                 "worker.failure_not_recorded", worker=self._name, error=type(error).__name__, at=_raised_at(error)
             )
-        if was_full:
-            self._wakeups.wake(self._channel)
+        # Its room may be another row's, also where nothing was full: a claim under way knows only of the room there was as it began.
+        self._wakeups.wake(self._channel)
 
     async def _guarded(self, rows: Sequence[Leased[Job]]) -> None:
         try:

@@ -289,6 +289,23 @@ async def test_a_set_is_of_rows_that_have_room_at_their_place(fresh_database: st
         assert all(count <= 4 for places in sets for count in Counter(places).values())
 
 
+@pytest.mark.parametrize("places", [1, 3])
+async def test_every_job_that_ends_makes_room_for_the_next_at_once(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch, places: int
+) -> None:
+    """Also while a claim is under way that began when there was less room."""
+    monkeypatch.setattr(due_worker, "POLL_SECONDS", 600.0)
+    async with open_desk(fresh_database) as desk:
+
+        async def do(errands: Sequence[Errand]) -> None:
+            await desk.done(errands[0])
+
+        await desk.add(200)
+        await desk.rows("UPDATE errands SET place = number %% %s", places)
+        desk.start(desk.worker(do, slots=16, per_place=4))
+        await desk.until(lambda: desk.all_done(*range(1, 201)))
+
+
 async def test_what_is_interrupted_is_due_again_soon_and_has_not_failed(
     fresh_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
