@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contracts.content import Assurance
@@ -23,6 +23,9 @@ class WithdrawalReason(StrEnum):
     WRONG_CONTENT = "wrong_content"
 
 
+DeclaredAs = Literal["subject", "authorised_representative", "legal_guardian"]
+
+
 class ClaimChanged(Event):
     """The whole public state of a claim. Only a higher `revision` is applied."""
 
@@ -38,6 +41,12 @@ class ClaimChanged(Event):
     do_not_contact: tuple[str, ...] = ()
     demands_not_before: Moment | None = None
     withdrawal_reason: WithdrawalReason | None = None
+    declared_as: DeclaredAs | None = None
+    """In which capacity it was declared; None: from before this was told, or withdrawn. Never printed in a demand."""
+    authority_recorded: bool = False
+    """Whether the authority to act for a person depicted is on record."""
+    evidence_wanted: bool = False
+    """Whether hosts are asked to preserve what they disable, and the records about it."""
     changed_at: Moment
 
 
