@@ -156,4 +156,4 @@ async def test_a_placeholder_in_the_place_of_the_picture_is_a_removal(fresh_data
         site.show("/x.png", placeholder)
         await recheck(world, takedown)
         await world.until_state(takedown, "removed")
-        assert await world.value("SELECT data ->> 'removed_for' FROM notifier.takedowns") == "replaced"
+        assert await world.value("SELECT removed_for FROM notifier.takedowns") == "replaced"
