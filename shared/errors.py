@@ -6,10 +6,6 @@ Failure is data (see kopf's `_core/actions/execution.py` for the manner): `Perma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 
 class TakedownError(Exception):
     """Something went wrong."""
@@ -44,29 +40,8 @@ class Poison(Permanent):
 
 
 class BadSettings(Permanent):
-    """The settings are not usable."""
+    """The settings cannot be used."""
 
 
 class NotPrepared(Permanent):
-    """Schemas or topics are missing; run `takedown migrate` and `takedown topics ensure` first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldError:
-    """What is wrong with one field of a document: where it is, pydantic's name of the error, and a text for people; never the value."""
-
-    location: tuple[int | str, ...]
-    kind: str
-    text: str
-
-
-class _Validation(Protocol):
-    def errors(self) -> Sequence[Mapping[str, Any]]: ...
-
-
-def field_errors(error: _Validation) -> tuple[FieldError, ...]:
-    """Of a pydantic ValidationError, or FastAPI's of a request."""
-    return tuple(
-        FieldError(location=tuple(one["loc"]), kind=one["type"], text=str(one["msg"]).removeprefix("Value error, "))
-        for one in error.errors()
-    )
+    """The database or the event log is not set up for this version. Run `takedown migrate`, then `takedown topics ensure`."""

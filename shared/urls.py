@@ -36,7 +36,7 @@ class BadUrl(Permanent, ValueError):
 
 
 class MalformedUrl(BadUrl):
-    """This is not a URL with a scheme and a host."""
+    """This is not a complete URL. Write it as https://host.example/path."""
 
 
 class UrlTooLong(BadUrl):
@@ -44,11 +44,11 @@ class UrlTooLong(BadUrl):
 
 
 class UnsupportedScheme(BadUrl):
-    """Only http and https URLs are taken."""
+    """Only URLs that begin with http:// or https:// are accepted."""
 
 
 class CredentialsInUrl(BadUrl):
-    """The URL holds a user name or a password; they are never fetched with, kept or passed on."""
+    """The URL contains a user name or a password. Remove them: they are never used, kept or passed on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def parse_opaque_id(text: str) -> str:
     a host's (`host:…`) or hold an address (`@`).
     """
     if _OPAQUE_ID.fullmatch(text) is None:
-        raise ValueError("an id has 1 to 64 lower-case letters, digits, dots, underscores and hyphens")
+        raise ValueError("An id has 1 to 64 characters: lower-case letters, digits, dots, underscores and hyphens.")
     return text
 
 
@@ -138,7 +138,7 @@ async def hold_key(tx: Tx, principal: Principal) -> None:
         "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL FOR SHARE", (principal.key_id,)
     )
     if await held.fetchone() is None:
-        raise Unauthenticated("this key is revoked")
+        raise Unauthenticated("This key has been revoked. Ask your operations staff for a new one.")
 
 
 def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
@@ -150,12 +150,16 @@ def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
     async def dependency(request: Request) -> Principal:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secret:
-            raise Unauthenticated("a bearer key is needed")
+            raise Unauthenticated("Send your key in the header `Authorization: Bearer tdk_…`.")
         principal = await authenticate(request.app.state.database, secret.strip())
         if principal is None:
-            raise Unauthenticated("this key is unknown or revoked")
+            raise Unauthenticated(
+                "This key is unknown or has been revoked. Check that it was copied whole, or ask your operations staff for a new one."
+            )
         if principal.role not in roles:
-            raise Forbidden(f"a key of role {principal.role} may not do this")
+            raise Forbidden(
+                f"A key with the role {principal.role} cannot do this. Use a key with one of these roles: {', '.join(roles)}."
+            )
         known_parameters_alone(request)
         return principal
 

@@ -38,7 +38,7 @@ class KeyRing:
     def from_root(cls, root_key: bytes) -> KeyRing:
         """Raises BadSettings unless `root_key` is 32 bytes."""
         if len(root_key) != ROOT_KEY_BYTES:
-            raise BadSettings(f"TAKEDOWN_ROOT_KEY: {len(root_key)} bytes, {ROOT_KEY_BYTES} are needed")
+            raise BadSettings(f"TAKEDOWN_ROOT_KEY must have {ROOT_KEY_BYTES} bytes, and has {len(root_key)}.")
 
         def derive(purpose: str) -> bytes:
             return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"takedown:{purpose}".encode()).derive(
@@ -81,9 +81,11 @@ def parse_root_key(text: str) -> bytes:
     try:
         key = bytes.fromhex(text) if len(text) == 2 * ROOT_KEY_BYTES else base64.b64decode(text, validate=True)
     except ValueError:
-        raise BadSettings("TAKEDOWN_ROOT_KEY: neither hexadecimal nor base64") from None
+        raise BadSettings(
+            f"TAKEDOWN_ROOT_KEY must be {ROOT_KEY_BYTES} bytes written as hexadecimal or base64."
+        ) from None
     if len(key) != ROOT_KEY_BYTES:
-        raise BadSettings(f"TAKEDOWN_ROOT_KEY: {len(key)} bytes, {ROOT_KEY_BYTES} are needed")
+        raise BadSettings(f"TAKEDOWN_ROOT_KEY must have {ROOT_KEY_BYTES} bytes, and has {len(key)}.")
     return key
 
 
@@ -97,7 +99,10 @@ def read_root_key(setting: str | None, data_dir: Path, *, create: bool) -> bytes
     path = data_dir / "root.key"
     if not path.exists():
         if not create:
-            raise BadSettings("TAKEDOWN_ROOT_KEY is not set and the data directory has no root.key")
+            raise BadSettings(
+                f"TAKEDOWN_ROOT_KEY is not set, and there is no file {path}. `takedown serve` makes that file;"
+                " a service on its own needs the same key as the others."
+            )
         data_dir.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"root.key.{secrets.token_hex(4)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -112,5 +117,5 @@ def read_root_key(setting: str | None, data_dir: Path, *, create: bool) -> bytes
         finally:
             fresh.unlink()
     if path.stat().st_mode & 0o077:
-        raise BadSettings("root.key can be read by others; its mode must be 0600")
+        raise BadSettings(f"Other accounts can read {path}. Run `chmod 600 {path}`.")
     return parse_root_key(path.read_text())

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from shared.errors import Poison, field_errors
+from shared.errors import Poison
+from shared.field_errors import field_errors
 from shared.ids import timestamp
 
 Headers = Sequence[tuple[str, bytes]]

@@ -71,5 +71,8 @@ def _place(cursor: str) -> Place:
         if cursor_after(place) != cursor:  # also what PostgreSQL would read in another way, as a time without a zone
             raise ValueError
     except (ValueError, OverflowError, binascii.Error):
-        raise Invalid("the cursor is not one this list gave", parameter="cursor") from None
+        raise Invalid(
+            "This cursor does not belong to this list. Use the `next` of the page before, or start again without a cursor.",
+            parameter="cursor",
+        ) from None
     return place

@@ -19,7 +19,7 @@ def known_parameters_alone(request: Request) -> None:
     known = frozenset(_names(route.dependant))
     for name in request.query_params:
         if name not in known:
-            raise Invalid("no such parameter here", parameter=name)
+            raise Invalid("There is no such parameter here. Check its spelling, or leave it out.", parameter=name)
 
 
 def _names(dependant: Dependant) -> Iterator[str]:

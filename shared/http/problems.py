@@ -13,14 +13,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shared.contracts.json_pointer import pointer_of
-from shared.errors import TakedownError, Transient, field_errors
+from shared.errors import TakedownError, Transient
+from shared.field_errors import field_errors
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(TakedownError):
-    """The request cannot be done."""
+    """This request cannot be carried out."""
 
     status = 400
     kind = "about:blank"
@@ -36,56 +37,56 @@ class Problem(TakedownError):
 
 
 class Invalid(Problem):
-    """A field is not acceptable."""
+    """Part of the request is not valid."""
 
     status = 422
     kind = "urn:takedown:problem:invalid"
 
 
 class Refused(Problem):
-    """This is refused."""
+    """This request is refused."""
 
     status = 422
     kind = "urn:takedown:problem:refused"
 
 
 class Unauthenticated(Problem):
-    """Who are you?"""
+    """This needs a valid key."""
 
     status = 401
     kind = "urn:takedown:problem:unauthenticated"
 
 
 class Forbidden(Problem):
-    """You may not do this."""
+    """You are not allowed to do this."""
 
     status = 403
     kind = "urn:takedown:problem:forbidden"
 
 
 class NotFound(Problem):
-    """There is no such thing here."""
+    """This was not found."""
 
     status = 404
     kind = "urn:takedown:problem:not-found"
 
 
 class Conflict(Problem):
-    """The present state does not allow this."""
+    """This is not possible as things stand."""
 
     status = 409
     kind = "urn:takedown:problem:conflict"
 
 
 class BodyTooLarge(Problem):
-    """The body is too large."""
+    """The body of the request is too large."""
 
     status = 413
     kind = "urn:takedown:problem:too-large"
 
 
 class KeyReused(Problem):
-    """This Idempotency-Key was used with another body."""
+    """This Idempotency-Key was already used for another request."""
 
     status = 422
     kind = "urn:takedown:problem:idempotency-key-reused"
@@ -150,7 +151,8 @@ def install(app: FastAPI) -> None:
     async def on_validation(_: Request, error: RequestValidationError) -> JSONResponse:
         found = field_errors(error)
         if any(one.kind == "json_invalid" for one in found):  # its place is a character's number, no field
-            return problem_response(422, Invalid("").title, kind=Invalid.kind, detail="the body is not JSON")
+            text = next(one.text for one in found if one.kind == "json_invalid")
+            return problem_response(422, Invalid("").title, kind=Invalid.kind, detail=text)
         errors = [{**_where(one.location), "detail": one.text} for one in found]
         return problem_response(422, Invalid("").title, kind=Invalid.kind, errors=errors)
 
@@ -163,7 +165,7 @@ def install(app: FastAPI) -> None:
         log.warning("request.unavailable", error=type(error).__name__)
         return problem_response(
             503,
-            "Not available just now.",
+            "Not available right now. Please try again shortly.",
             detail=error.title,
             headers={"Retry-After": str(int(error.after_seconds or 1))},
         )

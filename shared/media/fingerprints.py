@@ -94,15 +94,15 @@ class BadFingerprint(Permanent, ValueError):
 
 
 class MalformedFingerprint(BadFingerprint):
-    """The fingerprint is malformed."""
+    """This is not a valid fingerprint."""
 
 
 class DegenerateFingerprint(BadFingerprint):
-    """The fingerprint is degenerate: it would agree with unrelated media."""
+    """This fingerprint is of no use: it would match unrelated pictures."""
 
 
 class LowQuality(BadFingerprint):
-    """The fingerprint's quality is too low to identify media."""
+    """The quality of this fingerprint is too low to identify a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +145,14 @@ def parse_fingerprint(
     raw = _parse_hex(known, value)
     if quality is not None:
         if known is not Algorithm.PDQ:
-            raise MalformedFingerprint(f"only pdq has a quality, {known} has none.")
+            raise MalformedFingerprint(f"Only pdq has a quality; leave it out for {known}.")
         if not 0 <= quality <= 100:
-            raise MalformedFingerprint("quality is a number from 0 to 100.")
+            raise MalformedFingerprint("The quality is a number from 0 to 100.")
     why = degenerate_because(known, raw)
     if why is not None:
         raise DegenerateFingerprint(why)
     if quality is not None and quality < min_quality:
-        raise LowQuality(f"quality is {quality}, at least {min_quality} is needed.")
+        raise LowQuality(f"It is {quality}; at least {min_quality} is needed.")
     return Fingerprint(algorithm=known, value=raw, quality=quality, orientation=turned, origin=of)
 
 
@@ -160,14 +160,14 @@ def degenerate_because(algorithm: Algorithm, value: bytes) -> str | None:
     """Why this value identifies nothing, or None. One sentence for a person, without the value."""
     bits = int.from_bytes(value).bit_count()
     if bits in (0, len(value) * 8):
-        return f"every bit of the {algorithm} value is {'zero' if bits == 0 else 'one'}."
+        return f"Every bit of the {algorithm} value is {'zero' if bits == 0 else 'one'}."
     if algorithm is Algorithm.PDQ:
         if bits < PDQ_MIN_BITS_SET:
-            return f"{bits} of 256 bits are set, at least {PDQ_MIN_BITS_SET} are needed."
+            return f"{bits} of its 256 bits are set; at least {PDQ_MIN_BITS_SET} are needed."
         if bits > PDQ_MAX_BITS_SET:
-            return f"{bits} of 256 bits are set, at most {PDQ_MAX_BITS_SET} may be."
+            return f"{bits} of its 256 bits are set; at most {PDQ_MAX_BITS_SET} may be."
     if value in _OF_EMPTY_INPUT:
-        return "it is the hash of empty input."
+        return "It is the hash of an empty file."
     return None
 
 

@@ -166,7 +166,7 @@ def parse_endpoint(text: str) -> GuardedEndpoint:
         if not 1 <= port <= 65535:
             raise ValueError
     except ValueError:
-        raise BadSettings(f"{text!r} is not an address and a port such as 127.0.1.2:8080") from None
+        raise BadSettings(f"{text!r} is not an address with a port, such as 127.0.1.2:8080.") from None
     return GuardedEndpoint(str(ip), port)
 
 
@@ -214,7 +214,7 @@ class AddressGuard:
         resolver: Resolver | None = None,
     ) -> None:
         if static_hosts and not allow_static_hosts:
-            raise BadSettings("static_hosts is for demo and tests alone (allow_static_hosts).")
+            raise BadSettings("static_hosts is for the demo and for tests only. Remove it, or set allow_static_hosts.")
         self._allow = frozenset(GuardedEndpoint(str(parse_ip(ip)), port) for ip, port in allow)
         self._static = {_bare(name): GuardedEndpoint(*pair) for name, pair in (static_hosts or {}).items()}
         self._resolver: Resolver = resolver or SystemResolver()

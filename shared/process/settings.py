@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from shared.errors import BadSettings, field_errors
+from shared.errors import BadSettings
+from shared.field_errors import NOT_JSON, field_errors
 from shared.policy import Policy
 from shared.urls import parse_url
 
@@ -29,7 +30,9 @@ def default_data_dir() -> Path:
 def _base_url(text: str) -> str:
     parsed = parse_url(text)  # raises BadUrl, a ValueError
     if "?" in parsed.href or "#" in text:
-        raise ValueError("links are made by adding a path, so it has neither query nor fragment")
+        raise ValueError(
+            "This address must have no query (?) and no fragment (#): links are made by adding a path to it."
+        )
     return text
 
 
@@ -37,13 +40,13 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
+        raise ValueError(f"This must be a regular expression: {error}.") from None
     return text
 
 
 def _key(text: str) -> str:
     if re.search(r"[^!-~]", text):
-        raise ValueError("a key is one word, such as tdk_…")
+        raise ValueError("A key is a single word that begins with tdk_. Copy it whole, without spaces.")
     return text
 
 
@@ -123,16 +126,16 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_"):
-            raise BadSettings(f"{name} is not a setting")
+            raise BadSettings(f"{name} is not a setting. Check its spelling, or unset it.")
     values: dict[str, Any] = {}
     path = environ.get(PREFIX + "CONFIG")
     if path:
         try:
             values = tomllib.loads(Path(path).read_text())
         except OSError as error:
-            raise BadSettings(f"{PREFIX}CONFIG: {path}: {error.strerror}") from None
+            raise BadSettings(f"{PREFIX}CONFIG names {path}, which cannot be read: {error.strerror}.") from None
         except ValueError as error:  # no TOML, or not UTF-8
-            raise BadSettings(f"{PREFIX}CONFIG: {path}: {error}") from None
+            raise BadSettings(f"{PREFIX}CONFIG names {path}, which is not a TOML file: {error}.") from None
     in_file = frozenset(values) - {name for name in values if PREFIX + name.upper() in environ} - frozenset(overrides)
     values.update(overrides)
     try:
@@ -141,8 +144,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         first = field_errors(error)[0]
         name = ".".join(str(part) for part in first.location)
         where = f"{path}: {name}" if first.location and first.location[0] in in_file else f"{PREFIX}{name.upper()}"
-        unknown = first.kind == "extra_forbidden"
-        raise BadSettings(f"{where} is not a setting" if unknown else f"{where}: {first.text}") from None
+        if first.kind == "extra_forbidden":
+            raise BadSettings(f"{where} is not a setting. Check its spelling, or remove it.") from None
+        raise BadSettings(f"{where}: {first.text}") from None
     except SettingsError as error:  # its text, which alone says which, names the field
         field = re.search(r'field "(\w+)"', str(error))
-        raise BadSettings(f"{PREFIX}{field[1].upper() if field else '…'}: this is not JSON") from None
+        raise BadSettings(f"{PREFIX}{field[1].upper() if field else '…'}: {NOT_JSON}") from None

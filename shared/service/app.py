@@ -45,12 +45,14 @@ class BodyLimit:
         headers = dict(scope["headers"])
         if scope["path"] in self.streamed and is_lines(scope):
             if _has_nul(scope, b"", b""):
-                await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+                await _refuse(
+                    problems.Invalid("It contains a NUL character (U+0000). Remove it."), scope, receive, send
+                )
                 return
             await self.app(scope, receive, send)
             return
         announced = headers.get(b"content-length", b"0")
-        too_large = problems.BodyTooLarge(f"at most {self.max_bytes} bytes")
+        too_large = problems.BodyTooLarge(f"It may have at most {self.max_bytes} bytes. Send less at once.")
         if not announced.isdigit() or int(announced) > self.max_bytes:
             await _refuse(too_large, scope, receive, send)
             return
@@ -66,7 +68,7 @@ class BodyLimit:
                 await _refuse(too_large, scope, receive, send)
                 return
         if _has_nul(scope, headers.get(b"content-type", b""), bytes(body)):
-            await _refuse(problems.Invalid("a NUL character is not acceptable"), scope, receive, send)
+            await _refuse(problems.Invalid("It contains a NUL character (U+0000). Remove it."), scope, receive, send)
             return
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
@@ -95,7 +97,9 @@ class UnexpectedErrors:
         except Exception as error:  # noqa: BLE001 - the outcome is answered and logged; the server would log the text
             log.error("request.failed", error=type(error).__name__, place=_place(error))
             if scope["type"] == "http" and not started:
-                await problems.problem_response(500, "Something went wrong here.")(scope, receive, send)
+                await problems.problem_response(
+                    500, "Something went wrong on our side. Please try again; the operator finds the cause in the log."
+                )(scope, receive, send)
 
 
 def _place(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from services.intake.api import views
+from services.intake.api.case_refs import check_case_ref
 from services.intake.api.idempotency import answer_once, request_key
 from services.intake.api.minors import refuse_minors
 from services.intake.claims import steps
@@ -40,19 +40,19 @@ def router(runtime: Runtime) -> APIRouter:
     """The routes of claims."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"])
     policy = runtime.policy
-    case_ref_form = re.compile(runtime.settings.case_ref_pattern)
 
     def check(asked: ClaimRequest) -> None:
-        if case_ref_form.fullmatch(asked.case_ref) is None:
-            raise Invalid("not the form of a case reference here", pointer="#/case_ref")
+        check_case_ref(asked.case_ref, runtime.settings)
         if len(asked.fingerprints) > policy.fingerprints_per_claim:
-            raise Invalid(f"at most {policy.fingerprints_per_claim}", pointer="#/fingerprints")
+            raise Invalid(
+                f"A claim can have at most {policy.fingerprints_per_claim} fingerprints.", pointer="#/fingerprints"
+            )
         now = runtime.clock()
         if (asked.declaration.declared_at - now).total_seconds() > CLOCKS_DIFFER_SECONDS:
-            raise Invalid("in the future", pointer="#/declaration/declared_at")
+            raise Invalid("This time is in the future. Check your clock.", pointer="#/declaration/declared_at")
         if asked.demands_not_before and asked.demands_not_before > now + policy.demands_not_before_max:
             hours = policy.demands_not_before_max.total_seconds() / 3600
-            raise Invalid(f"at most {hours:g} hours from now", pointer="#/demands_not_before")
+            raise Invalid(f"This may be at most {hours:g} hours from now.", pointer="#/demands_not_before")
 
     @routes.post("", status_code=201, dependencies=[Depends(refuse_minors)])
     async def declare(principal: Helpline, request: Request, asked: ClaimRequest) -> JSONResponse:

@@ -55,10 +55,12 @@ async def request_key(request: Request, principal: Principal, keys: KeyRing, *, 
     key = request.headers.get(HEADER)
     if key is None:
         if required:
-            raise Invalid(f"the header {HEADER} is needed here")
+            raise Invalid(
+                f"The header {HEADER} is required here: a value of your own, the same when you send the request again."
+            )
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
-        raise Invalid(f"the header {HEADER} has 1 to {MAX_KEY_CHARACTERS} characters")
+        raise Invalid(f"The header {HEADER} must have 1 to {MAX_KEY_CHARACTERS} characters.")
     # Of the person: a second person's word is another request, whatever key and body it comes with.
     whose = f"{principal.organisation_id}\n{principal.person_id}"
     asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
@@ -108,7 +110,7 @@ async def stored_answer(tx: Tx, key: RequestKey) -> StoredAnswer | None:
     if row is None:
         return None
     if not hmac.compare_digest(bytes(row["body_digest"]), key.body_digest):
-        raise KeyReused("send the same body again, or take a new key")
+        raise KeyReused("Send the same body again, or use a new key.")
     return StoredAnswer(status=row["status"], answer=row["answer"], created_at=row["created_at"])
 
 

@@ -27,8 +27,8 @@ async def refuse_minors(request: Request) -> None:
         return  # no JSON, or deeper than any claim: the validation says so
     if depicts_minor_said(body):
         raise Refused(
-            "This register takes nothing that depicts, or may depict, a minor. Nothing of this request was kept. "
-            "Those named in where_to_go can act on it.",
+            "This register accepts nothing that shows, or may show, a person under 18. Nothing of this request was kept. "
+            "Please turn to one of the organisations in where_to_go: they can act on it.",
             pointer="#/declaration/depicts_minor",
             where_to_go=[dict(place) for place in WHERE_TO_GO],
         )

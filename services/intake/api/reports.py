@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from services.intake.api.case_refs import check_case_ref
 from services.intake.api.idempotency import answer_once, request_key
 from services.intake.claims import content_steps, store
 from services.intake.domain.schemas import ReportRequest
@@ -23,7 +23,7 @@ from shared.ids import timestamp
 from shared.service.runtime import Runtime
 from shared.urls import canonical
 
-_NO_CLAIM = "your organisation has no live claim on such a content"
+_NO_CLAIM = "Your organisation has no claim on content with this id, or has withdrawn it."
 
 ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused"]
 
@@ -31,7 +31,6 @@ ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "u
 def router(runtime: Runtime) -> APIRouter:
     """The routes of reports."""
     routes = APIRouter(prefix="/v1/reports", tags=["reports"])
-    case_ref_form = re.compile(runtime.settings.case_ref_pattern)
 
     @routes.post("", status_code=202)
     async def report(principal: Helpline, request: Request, asked: ReportRequest) -> JSONResponse:
@@ -40,8 +39,8 @@ def router(runtime: Runtime) -> APIRouter:
         An asserted page with several pictures is taken to mean the most telling one (`og:image` before `img`); a page that
         yields no media is itself the target; `fetch: never` takes the URL for the media's own.
         """
-        if asked.case_ref is not None and case_ref_form.fullmatch(asked.case_ref) is None:
-            raise Invalid("not the form of a case reference here", pointer="#/case_ref")
+        if asked.case_ref is not None:
+            check_case_ref(asked.case_ref, runtime.settings)
         key = await request_key(request, principal, runtime.keys, required=False)
 
         async def change(tx: Tx) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def router(runtime: Runtime) -> APIRouter:
         async with runtime.database.transaction() as tx:
             row = await report_store.shown(tx, principal.organisation_id, report_id)
             if row is None:
-                raise NotFound("your organisation has no such report")
+                raise NotFound("Your organisation has no report with this id.")
             await audit.record(tx, principal, action="case.read", object_kind="report", object_id=report_id)
         return view(row, with_case=True)
 
@@ -115,7 +114,7 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
     if not own - {ClaimState.WITHDRAWN}:
         raise Invalid(_NO_CLAIM, pointer="#/content_id")
     if asked.asserted and ClaimState.CONFIRMED not in own:
-        raise Conflict("a person can assert content only once a claim on it is confirmed")
+        raise Conflict("A report can be asserted only once a claim on the content is confirmed.")
     return content_id
 
 

@@ -79,7 +79,10 @@ def router(runtime: Runtime, writer: LogWriter) -> APIRouter:
         itself. Sending all of it again is harmless. A 503 or 401 on the way says after how many `lines` all was settled.
         """
         if len(items) > runtime.policy.sightings_per_request:
-            raise Invalid(f"at most {runtime.policy.sightings_per_request} sightings", pointer="#")
+            raise Invalid(
+                f"Send at most {runtime.policy.sightings_per_request} sightings at once, or stream them as application/x-ndjson.",
+                pointer="#",
+            )
         now = runtime.clock()
         key = await request_key(request, principal, runtime.keys, required=False)
         done_at = await _already_done(runtime.database, key)
@@ -132,7 +135,7 @@ async def _while_valid(database: Database, principal: Principal, chunks: AsyncIt
     async for chunk in chunks:
         if time.monotonic() - looked_at > _KEY_LOOKED_AT_SECONDS:
             if not await still_valid(database, principal):
-                raise Unauthenticated("this key is revoked")
+                raise Unauthenticated("This key has been revoked. Ask your operations staff for a new one.")
             looked_at = time.monotonic()
         yield chunk
 

@@ -13,6 +13,7 @@ from services.intake.domain.claims import (
     WrongState,
     check_confirmation,
     claim_assurance,
+    in_words,
 )
 from services.intake.domain.schemas import VariantsRequest
 from shared.access import audit
@@ -62,7 +63,7 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide
         live = await (await tx.execute(_LIVE_CLAIM, (content_id, principal.organisation_id, states))).fetchone()
         if live is not None:
             return content_id
-    raise NotFound("there is no such content for you")
+    raise NotFound("There is no content with this id that you may see.")
 
 
 async def suspend(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
@@ -82,9 +83,11 @@ async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str,
     """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` and `key` by anybody but operations."""
     async with store.changing(tx, content_id) as content:
         if content.hold is None:
-            raise Conflict("nobody suspended this content")
+            raise Conflict("This content is not suspended.")
         if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
-            raise Forbidden("what may depict a minor, or rests on a revoked key, is resumed by operations staff alone")
+            raise Forbidden(
+                "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
+            )
         await store.release(tx, content)
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
@@ -103,10 +106,12 @@ async def add_variants(
     await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
     content = await store.lock_content(tx, content_id)
     if content is None or content.facts.state is ContentState.WITHDRAWN:
-        raise NotFound("there is no such content for you")
+        raise NotFound("There is no content with this id that you may see.")
     claim = _claim_to_extend(content.claims, principal.organisation_id, asked.claim_id)
     if len(claim.fingerprints) + len(asked.fingerprints) > policy.fingerprints_per_claim:
-        raise Invalid(f"a claim has at most {policy.fingerprints_per_claim}", pointer="#/fingerprints")
+        raise Invalid(
+            f"A claim can have at most {policy.fingerprints_per_claim} fingerprints.", pointer="#/fingerprints"
+        )
     variant_id = uuid4()
     await tx.execute(
         "INSERT INTO intake.variants (variant_id, claim_id, added_by, added_key, added_assurance)"
@@ -114,7 +119,7 @@ async def add_variants(
         (variant_id, claim.claim_id, principal.person_id, principal.key_id, asked.assurance.value),
     )
     if not await store.add_fingerprints(tx, claim.claim_id, asked.fingerprints, variant_id=variant_id):
-        raise Conflict("the claim has these fingerprints already")
+        raise Conflict("The claim has these fingerprints already.")
     await audit.record(tx, principal, action="variant.added", object_kind="claim", object_id=claim.claim_id)
     return variant_id, claim.claim_id
 
@@ -127,12 +132,14 @@ async def confirm_variants(
     async with store.changing(tx, content_id) as content:
         row = await _own_variant(tx, principal, content_id, variant_id)
         if row["claim_state"] != ClaimState.CONFIRMED:
-            raise Conflict(f"the claim is {row['claim_state']}.")
+            raise Conflict(
+                f"The claim is {in_words(row['claim_state'])}; variants can be confirmed only for a confirmed claim."
+            )
         try:
             state = ClaimState.CONFIRMED if row["confirmed_by"] else ClaimState.AWAITING_CONFIRMATION
             check_confirmation(state=state, declared_by=row["added_by"], person_id=principal.person_id)
         except WrongState:
-            raise Conflict("these are confirmed already") from None
+            raise Conflict("These variants are confirmed already.") from None
         except SamePerson as error:
             raise Forbidden(str(error)) from None
         weaker = claim_assurance(Assurance(row["added_assurance"]), assurance)
@@ -149,11 +156,11 @@ def _claim_to_extend(claims: tuple[ClaimFacts, ...], organisation_id: str, claim
     if claim_id is not None:
         own = [claim for claim in own if claim.claim_id == claim_id]
     if not own:
-        raise NotFound("your organisation has no such claim on this content")
+        raise NotFound("Your organisation has no claim with this id on this content.")
     for claim in own:
         if claim.state is ClaimState.CONFIRMED:
             return claim
-    raise Conflict("variants are added to a confirmed claim")
+    raise Conflict("Variants can be added only to a confirmed claim.")
 
 
 async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID) -> Row:
@@ -166,7 +173,7 @@ async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_i
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotFound("your organisation has no such variants on this content")
+        raise NotFound("Your organisation has no variants with this id on this content.")
     return row
 
 

@@ -93,7 +93,7 @@ async def declare(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> 
         ),
     )
     if await cursor.fetchone() is None:
-        raise Conflict("this value is on the negative list, or waits to be confirmed")
+        raise Conflict("This value is on the negative list already, or is waiting to be confirmed.")
     await audit.record(tx, principal, action="negative_entry.declared", object_kind=OBJECT_KIND, object_id=entry_id)
     return entry_id
 
@@ -107,9 +107,9 @@ async def confirm(tx: Tx, principal: Principal, entry_id: UUID) -> None:
     try:
         check_confirmation(state=state, declared_by=row["declared_by"], person_id=principal.person_id)
     except WrongState:
-        raise Conflict("the entry is confirmed already") from None
+        raise Conflict("This entry is confirmed already.") from None
     except SamePerson:
-        raise Forbidden("another person must do this: who declared an entry cannot confirm it") from None
+        raise Forbidden("Whoever declared an entry cannot confirm it. Another person must.") from None
     await _check_apart(tx, row["algorithm"], bytes(row["value"]))
     await tx.execute(_CONFIRM, (principal.person_id, principal.key_id, entry_id))
     await _publish(tx, entry_id)
@@ -144,7 +144,7 @@ async def check_claimable(tx: Tx, fingerprints: Sequence[Fingerprint]) -> None:
     row = await cursor.fetchone()
     if row is not None:
         raise Invalid(
-            "on the negative list of known harmless hashes, or near an entry; operations staff can remove the entry",
+            "This is on the negative list of known harmless hashes, or close to an entry. Operations staff can remove the entry.",
             pointer=f"#/fingerprints/{row['place'] - 1}",
         )
 
@@ -185,7 +185,7 @@ async def locked(tx: Tx, entry_id: UUID) -> Row:
         await tx.execute("SELECT * FROM intake.negative_list WHERE entry_id = %s FOR UPDATE", (entry_id,))
     ).fetchone()
     if row is None:
-        raise NotFound("there is no such entry")
+        raise NotFound("There is no entry with this id on the negative list.")
     return row
 
 

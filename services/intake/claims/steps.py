@@ -17,6 +17,7 @@ from services.intake.domain.claims import (
     check_confirmation,
     check_not_before,
     claim_assurance,
+    in_words,
     next_withdrawal_step,
 )
 from services.intake.domain.schemas import ClaimRequest
@@ -112,7 +113,7 @@ async def own_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
         again = await read_claim(tx, principal, claim_id)
         if again["content_id"] == row["content_id"]:
             return again
-    raise Conflict("the claim is being changed; try again")
+    raise Conflict("The claim is being changed by somebody else. Please try again.")
 
 
 async def confirm(
@@ -169,7 +170,7 @@ async def undo_withdrawal(tx: Tx, principal: Principal, claim_id: UUID) -> None:
     """Take a withdrawal back while it is not final. Raises NotFound, Conflict."""
     row = await own_claim(tx, principal, claim_id)
     if row["state"] != ClaimState.WITHDRAWING:
-        raise Conflict(f"the claim is {row['state']}.")
+        raise Conflict(f"The claim is {in_words(row['state'])}: there is no withdrawal to undo.")
     async with store.changing(tx, row["content_id"]):
         await tx.execute(_UNDO, (claim_id,))
         await store.publish_claim(tx, claim_id)
@@ -213,5 +214,5 @@ async def read_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotFound("your organisation has no such claim")
+        raise NotFound("Your organisation has no claim with this id.")
     return row

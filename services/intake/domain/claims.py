@@ -28,11 +28,11 @@ _HOLD_RANK = {Hold.PERSON: 0, Hold.KEY: 1, Hold.POSSIBLE_MINOR: 2}
 
 
 class SamePerson(Permanent):
-    """Another person must do this: four eyes."""
+    """This takes a second person, with a key of their own."""
 
 
 class WrongState(Permanent):
-    """The claim's state does not allow this."""
+    """The claim is in another state."""
 
 
 class TooLateAStart(Permanent):
@@ -155,18 +155,23 @@ def stronger_hold(present: Hold | None, asked: Hold) -> Hold:
     return present
 
 
+def in_words(name: str) -> str:
+    """A state or a reason, as a person reads it."""
+    return name.replace("_", " ")
+
+
 def check_confirmation(*, state: ClaimState, declared_by: str, person_id: str) -> None:
     """Raises WrongState unless the claim waits for it, SamePerson when the claimant would confirm their own claim."""
     if state is not ClaimState.AWAITING_CONFIRMATION:
-        raise WrongState(f"the claim is {state}.")
+        raise WrongState(f"The claim is {in_words(state)}.")
     if person_id == declared_by:
-        raise SamePerson("the claimant cannot confirm their own claim.")
+        raise SamePerson("Whoever declared it cannot confirm it.")
 
 
 def check_not_before(moment: datetime | None, *, now: datetime, longest: timedelta) -> None:
     """Raises TooLateAStart for a start of demands more than `longest` (72 h) away."""
     if moment is not None and moment > now + longest:
-        raise TooLateAStart(f"at most {longest.total_seconds() / 3600:g} hours from now.")
+        raise TooLateAStart(f"This may be at most {longest.total_seconds() / 3600:g} hours from now.")
 
 
 def claim_assurance(declared: Assurance, confirmed: Assurance) -> Assurance:
@@ -193,9 +198,9 @@ def next_withdrawal_step(
         case ClaimState.CONFIRMED:
             return WithdrawalStep.BEGIN
         case ClaimState.WITHDRAWN:
-            raise WrongState("the claim is withdrawn.")
+            raise WrongState("The claim is withdrawn already.")
     if reason is not reason_before:
-        raise WrongState(f"it is being withdrawn for the reason {reason_before}.")
+        raise WrongState(f"The claim is being withdrawn already, for the reason {in_words(reason_before or 'none')}.")
     return WithdrawalStep.NOTHING if person_id == asked_by else WithdrawalStep.FINISH
 
 

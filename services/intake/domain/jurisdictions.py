@@ -14,5 +14,5 @@ def parse_jurisdiction(text: str) -> str:
     code = text.strip().upper()
     match = _FORM.fullmatch(code)
     if match is None or match[1] not in COUNTRIES:
-        raise ValueError("a jurisdiction is an ISO 3166 code, such as GB or GB-SCT")
+        raise ValueError("This must be an ISO 3166 code, such as GB or GB-SCT.")
     return code

@@ -34,6 +34,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SEEN_FINGERPRINTS = 20
 """Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
 
+_NO_DOMAIN = "This must be a domain name, such as example.org, without a scheme, port or path."
+
 
 def parse_domain(text: str) -> str:
     """A domain name, lower-case punycode. Raises ValueError for an address, a URL or a name with a port."""
@@ -41,9 +43,9 @@ def parse_domain(text: str) -> str:
     try:
         parsed = parse_url(f"https://{name}/")
     except BadUrl:
-        raise ValueError("not a domain name") from None
+        raise ValueError(_NO_DOMAIN) from None
     if parsed.host_is_address or "." not in parsed.host or parsed.href != f"https://{parsed.host}/":
-        raise ValueError("not a domain name")
+        raise ValueError(_NO_DOMAIN)
     return parsed.host
 
 
@@ -66,20 +68,20 @@ def _keyed(url: str) -> KeyedUrl:
 
 def _known_to_calendars(moment: datetime) -> datetime:
     if moment < EARLIEST:
-        raise ValueError(f"before {EARLIEST.year}")
+        raise ValueError(f"This date must not be before {EARLIEST.year}.")
     return moment
 
 
 def _true(value: bool) -> bool:
     if not value:
-        raise ValueError("must be declared true")
+        raise ValueError("This must be true: nothing is registered without this declaration.")
     return value
 
 
 def _some(values: Items) -> Items:
     # Not pydantic's min_length: it counts the good items alone, and so reports a bad one twice.
     if not values:
-        raise ValueError("at least one is needed")
+        raise ValueError("This list must not be empty.")
     return values
 
 
@@ -119,7 +121,9 @@ class GivenFingerprint(Request):
     def _usable(self) -> Self:
         self.parsed()
         if self.max_distance is not None and self.algorithm != "pdq":
-            raise ValueError(f"only pdq has a max_distance, {self.algorithm} agrees when equal")
+            raise ValueError(
+                f"Only pdq has a max_distance; leave it out for {self.algorithm}, which must be equal to match."
+            )
         return self
 
     def parsed(self) -> Fingerprint:
@@ -164,7 +168,7 @@ class Declaration(Request):
     @model_validator(mode="after")
     def _with_authority(self) -> Self:
         if self.declared_as != "subject" and not self.authority_recorded:
-            raise ValueError("authority_recorded must be true for anybody but the subject")
+            raise ValueError("Unless declared_as is 'subject', authority_recorded must be true.")
         return self
 
 
@@ -247,9 +251,9 @@ class ReportRequest(Request):
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
         if self.asserted and self.content_id is None:
-            raise ValueError("asserted needs the content_id the URL is said to show")
+            raise ValueError("With asserted, content_id must say which content the URL shows.")
         if self.fetch == "never" and not self.asserted:
-            raise ValueError("fetch may be never for an asserted report alone: there is nothing else to do with it")
+            raise ValueError("fetch can be 'never' only together with asserted: otherwise there is nothing to do.")
         return self
 
 

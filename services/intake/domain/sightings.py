@@ -16,7 +16,7 @@ from shared.contracts.event import data_of, headers_of
 from shared.contracts.json_pointer import pointer_of
 from shared.contracts.sightings import SeenFingerprint, Sighting, SightingsBatch
 from shared.contracts.topics import SIGHTINGS, SIGHTINGS_RECORD_BYTES
-from shared.errors import field_errors
+from shared.field_errors import field_errors
 from shared.ids import sighting_id, sightings_event_id
 from shared.log.partitioner import partition_of
 from shared.log.port import OutgoingRecord
@@ -43,7 +43,7 @@ def parse_sighting(item: Any, *, organisation_id: str, now: datetime) -> Sightin
     except ValidationError as error:
         return SightingRefusal(errors=tuple((pointer_of(one.location), one.text) for one in field_errors(error)))
     if asked.seen_at > now + CLOCKS_DIFFER:
-        return SightingRefusal(errors=(("#/seen_at", "in the future"),))
+        return SightingRefusal(errors=(("#/seen_at", "This time is in the future. Check the clock of the crawler."),))
     return make_sighting(
         organisation_id=organisation_id,
         source=asked.source,

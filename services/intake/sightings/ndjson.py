@@ -88,15 +88,15 @@ class Tally:
 def parse_line(line: Line, *, organisation_id: str, now: datetime) -> Sighting | SightingRefusal | None:
     """One line; None for a blank one."""
     if line is TOO_LONG:
-        return _refusal("longer than a line may be")
+        return _refusal("This line is too long. Send a shorter one, with fewer fingerprints.")
     if not line.strip():
         return None
     if has_nul(line):
-        return _refusal("a NUL character is not acceptable")
+        return _refusal("This contains a NUL character (U+0000). Remove it.")
     try:
         item = from_json(line, allow_inf_nan=False)
     except ValueError:
-        return _refusal("not JSON in UTF-8")
+        return _refusal("This line is not valid JSON in UTF-8.")
     return parse_sighting(item, organisation_id=organisation_id, now=now)
 
 

@@ -23,7 +23,7 @@ from shared.urls import BadUrl, canonical
 
 
 class BadFile(Problem):
-    """The directory file is not usable; nothing was imported."""
+    """The directory file has errors, and nothing was imported."""
 
     status = 422
     kind = "urn:takedown:problem:directory"
@@ -46,7 +46,7 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
         try:
             text = (await request.body()).decode("utf-8")
         except UnicodeDecodeError:
-            raise Invalid("the file is not UTF-8") from None
+            raise Invalid("The file is not UTF-8. Save it as UTF-8 and send it again.") from None
         try:
             async with database.transaction() as tx:
                 imported = await store.import_csv(tx, runtime.keys, text)
@@ -59,7 +59,12 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
                 )
         except BadDirectory as error:
             lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
-            raise BadFile("1 error" if len(lines) == 1 else f"{len(lines)} errors", lines=lines) from None
+            raise BadFile(
+                "Correct it and import it again."
+                if len(lines) == 1
+                else f"Correct its {len(lines)} errors and import it again.",
+                lines=lines,
+            ) from None
         return {"added": imported.added, "changed": imported.changed, "unchanged": imported.unchanged}
 
     @routes.get("/hosts")
@@ -78,7 +83,7 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
             except OtherRootKey as error:
                 raise Conflict(error.title, reason="other_root_key") from None
             if not found or endpoint is None:
-                raise NotFound("no organisation of the directory has this key")
+                raise NotFound("No organisation in the directory has this key. `takedown hosts list` shows them.")
             _may_be_tested(found[0], await outbound_switch.holds(tx), is_on=await outbound_switch.is_on(tx))
             await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
         # A disabled endpoint is what a test is for.
@@ -110,7 +115,7 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
         name = _domain(domain)
         async with database.transaction() as tx:
             if not await outbound_switch.release(tx, name):
-                raise NotFound("this domain is not on hold")
+                raise NotFound("This domain is not on hold. `takedown hosts list` shows what is.")
             await audit.record(tx, principal, action="host.released", object_kind="domain", object_id=name)
         return {"domain": name, "held": False}
 
@@ -122,7 +127,9 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
     @routes.post("/outbound")
     async def set_outbound(principal: Operations, asked: Annotated[OutboundAsked, Body()]) -> dict[str, Any]:
         if asked.on and runtime.settings.public_url is None:
-            raise Conflict("TAKEDOWN_PUBLIC_URL is not set: no recipient could answer")
+            raise Conflict(
+                "TAKEDOWN_PUBLIC_URL is not set, so no recipient could answer. Set it and start the service again."
+            )
         async with database.transaction() as tx:
             await outbound_switch.switch(tx, on=asked.on, by=principal.person_id)
             action = "outbound.on" if asked.on else "outbound.off"
@@ -135,11 +142,16 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
 def _may_be_tested(host: store.Host, held: list[str], *, is_on: bool) -> None:
     """Rules 5 and 7: a test is a message too. Raises Conflict."""
     if not is_on:
-        raise Conflict("outbound is off: nothing leaves, a test neither", reason="outbound_off")
+        raise Conflict(
+            "Outbound is off, so nothing is sent, not even a test. `takedown outbound on` turns it on.",
+            reason="outbound_off",
+        )
     if contact_rules.refusal_of_test(host.organisation_view(mail=True)) is not None:
-        raise Conflict("a hostile organisation hears nothing of us", reason="hostile")
+        raise Conflict(
+            "The directory lists this organisation as hostile, and nothing is ever sent to it.", reason="hostile"
+        )
     if any(is_same_or_under(domain, one) for domain in host.domains for one in held):
-        raise Conflict("this organisation is on hold", reason="held")
+        raise Conflict("This organisation is on hold. `takedown hosts release DOMAIN` ends that.", reason="held")
 
 
 def _shown(host: store.Host, held: list[str]) -> dict[str, Any]:

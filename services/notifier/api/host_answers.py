@@ -51,11 +51,13 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
         response.headers.update(HEADERS)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated("the demand's token is needed as a bearer")
+            raise Unauthenticated("Send the token of the demand in the header `Authorization: Bearer …`.")
         async with runtime.database.transaction() as tx:
             owner = await takedowns.owner_of_token(tx, token.strip())
         if owner is None or owner.demand_id != demand_id:
-            raise Unauthenticated("this token opens no such demand")
+            raise Unauthenticated(
+                "This token does not belong to this demand. Use the token and the demand_id of the same item."
+            )
         return owner
 
     Owner = Annotated[takedowns.DemandOwner, Depends(owner_of)]

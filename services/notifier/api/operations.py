@@ -1,7 +1,7 @@
 """The API of people: takedowns, tasks, decisions. Who may what is said by the key's role."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query
@@ -66,7 +66,7 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
         async with database.transaction() as tx:
             shown = await queries.takedown(tx, principal, takedown_id)
         if shown is None:
-            raise NotFound("no such takedown")
+            raise NotFound("There is no takedown with this id.")
         return shown
 
     @routes.get("/tasks")
@@ -74,7 +74,7 @@ def router(applier: UnitOfWorkFactory) -> APIRouter:
         principal: AnyReader,
         page: Page,
         kind: TaskKind | None = None,
-        state: Annotated[str, Query(pattern="^(open|done|all)$")] = "open",
+        state: Literal["open", "done", "all"] = "open",
     ) -> dict[str, Any]:
         async with database.transaction() as tx:
             found = await tasks.list_tasks(
@@ -140,16 +140,16 @@ async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
     NotFound."""
     content_id, takedown_id = await _named(tx, asked)
     if asked.content_id not in (None, content_id):
-        raise Invalid("content_id is not the content of what is decided", pointer="#/content_id")
+        raise Invalid("This is not the content that the task, takedown or demand is about.", pointer="#/content_id")
     if asked.task_id is not None:
         task = await tasks.task_of(tx, asked.task_id)
         if task is None or not belongs(task, content_id, takedown_id):
-            raise Invalid("the task is of another takedown", pointer="#/task_id")
+            raise Invalid("This task belongs to another takedown.", pointer="#/task_id")
     if asked.demand_id is not None:
         of_demand = await takedowns.takedown_of_demand(tx, asked.demand_id)
         of_content = None if of_demand is None else await takedowns.content_of(tx, of_demand)
         if of_content != content_id or asked.takedown_id not in (None, of_demand):
-            raise Invalid("the demand is of another takedown", pointer="#/demand_id")
+            raise Invalid("This demand belongs to another takedown.", pointer="#/demand_id")
     return content_id, takedown_id
 
 
@@ -158,23 +158,28 @@ async def _named(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
     if asked.task_id is not None:
         task = await tasks.task_of(tx, asked.task_id)
         if task is None:
-            raise NotFound("no such task")
+            raise NotFound("There is no task with this id.")
         if task.kind is TaskKind.POSSIBLE_MINOR and asked.kind in CONTENT_DECISIONS and takedown_id is None:
             return task.content_id, None  # the host's word was about the content
         takedown_id = takedown_id or task.takedown_id
     if takedown_id is None and asked.demand_id is not None:
         takedown_id = await takedowns.takedown_of_demand(tx, asked.demand_id)
         if takedown_id is None:
-            raise NotFound("no such demand")
+            raise NotFound("There is no demand with this id.")
     if takedown_id is not None:
         content_id = await takedowns.content_of(tx, takedown_id)
         if content_id is None:
-            raise NotFound("no such takedown")
+            raise NotFound("There is no takedown with this id.")
         return content_id, takedown_id
     if asked.content_id is None:
-        raise Invalid("one of task_id, takedown_id, demand_id, content_id is needed", pointer="#/takedown_id")
+        raise Invalid(
+            "Name what is decided: give one of task_id, takedown_id, demand_id or content_id.", pointer="#/takedown_id"
+        )
     if asked.kind not in CONTENT_DECISIONS:
-        raise Invalid(f"{asked.kind} is about a takedown, not a whole content", pointer="#/content_id")
+        raise Invalid(
+            f"{asked.kind} is a decision about one takedown. Name it in takedown_id, task_id or demand_id.",
+            pointer="#/content_id",
+        )
     return asked.content_id, None
 
 
@@ -182,9 +187,11 @@ async def _check_recipient(tx: Tx, asked: DecisionAsked) -> None:
     if asked.kind is not DecisionKind.REROUTE:
         return
     if asked.recipient is None:
-        raise Invalid("a reroute names the organisation to ask", pointer="#/recipient")
+        raise Invalid("For reroute, name the organisation to ask, by its key in the directory.", pointer="#/recipient")
     if not await list_hosts(tx, organisation=asked.recipient):
-        raise Invalid("no organisation of the directory has this key", pointer="#/recipient")
+        raise Invalid(
+            "No organisation in the directory has this key. `takedown hosts list` shows them.", pointer="#/recipient"
+        )
 
 
 async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
@@ -199,7 +206,7 @@ async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
         include={"kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"}
     )
     if row != same:
-        raise KeyReused("another decision was taken with it")
+        raise KeyReused("Another decision was sent with it. Use a new one.")
 
 
 def _decision_id(principal: Principal, idempotency_key: str | None) -> UUID:

@@ -119,7 +119,7 @@ async def content_behind(tx: Tx, principal: Principal, shown: UUID) -> UUID | No
 async def takedowns(tx: Tx, principal: Principal, asked: Asked, page: PageAsked) -> dict[str, Any]:
     """`{items, next}`, newest first. Raises Forbidden where a reader, who is shown no host, asks for one."""
     if asked.host is not None and principal.role is Role.READER:
-        raise Forbidden("a reader does not see where takedowns are")
+        raise Forbidden("A key with the role reader does not see hosts or URLs, so it cannot filter by host.")
     content_id = None
     if asked.content_id is not None:
         content_id = await content_behind(tx, principal, asked.content_id)

@@ -39,6 +39,8 @@ COLUMNS = (
     "country",
 )
 MAX_ROWS = 100_000
+_NO_COLUMN = f"There is no such column. The columns are {', '.join(COLUMNS)}."
+_BAD_CSV = "This line is not valid CSV. Check its double quotes."
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -56,7 +58,7 @@ class LineError:
 
 
 class BadDirectory(Permanent):
-    """The directory file is not usable; nothing was imported."""
+    """The directory file has errors, and nothing was imported."""
 
     def __init__(self, errors: Sequence[LineError]) -> None:
         self.errors = tuple(errors)
@@ -89,23 +91,31 @@ def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRo
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         header = reader.fieldnames or ()
-    except csv.Error as error:
-        raise BadDirectory([LineError(line=1, column="(line)", text=str(error))]) from None
-    errors = [LineError(line=1, column=name, text="is missing") for name in REQUIRED_COLUMNS if name not in header]
-    errors += [LineError(line=1, column=str(name), text="is no column") for name in header if name not in COLUMNS]
+    except csv.Error:
+        raise BadDirectory([LineError(line=1, column="(line)", text=_BAD_CSV)]) from None
+    errors = [
+        LineError(line=1, column=name, text="This column is missing. Add it to the header.")
+        for name in REQUIRED_COLUMNS
+        if name not in header
+    ]
+    errors += [LineError(line=1, column=str(name), text=_NO_COLUMN) for name in header if name not in COLUMNS]
     if errors:
         raise BadDirectory(errors)
     rows: list[HostRow] = []
     try:
         for record in reader:
             if len(rows) >= MAX_ROWS:
-                errors.append(LineError(line=reader.line_num, column="organisation", text=f"over {MAX_ROWS} lines"))
+                errors.append(
+                    LineError(
+                        line=reader.line_num, column="organisation", text=f"The file may have at most {MAX_ROWS} lines."
+                    )
+                )
                 break
             row = _parse_row(reader.line_num, record, errors)
             if row is not None:
                 rows.append(row)
-    except csv.Error as error:
-        errors.append(LineError(line=reader.line_num, column="(line)", text=str(error)))
+    except csv.Error:
+        errors.append(LineError(line=reader.line_num, column="(line)", text=_BAD_CSV))
     errors += _contradictions(rows, known)
     if errors:
         raise BadDirectory(sorted(errors, key=lambda error: error.line))
@@ -131,30 +141,33 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
         return (record.get(column) or "").strip()
 
     if None in record:
-        bad("(line)", "has more cells than the header")
+        bad("(line)", "This line has more cells than the header. Put a cell with a comma in double quotes.")
     organisation = cell("organisation").lower()
     if not _KEY.fullmatch(organisation):
-        bad("organisation", "is a key of a-z, 0-9, dot, dash and underscore, at most 63 long")
+        bad(
+            "organisation",
+            "This must be a key of 1 to 63 characters: a-z, 0-9, dot, hyphen and underscore, such as example-host.",
+        )
     domains = tuple(dict.fromkeys(_domain(word) for word in cell("domains").split()))
     for domain in domains:
         if not _DOMAIN.fullmatch(domain):
-            bad("domains", "holds something that is no domain")
+            bad("domains", "These must be domain names separated by spaces, such as img.example cdn.example.")
     rung = cell("rung") or "site_operator"
     posture = cell("posture") or "unknown"
     bound_by = tuple(cell("bound_by").split())
     country = cell("country").upper() or None
     if rung not in RUNGS:
-        bad("rung", f"is one of {', '.join(RUNGS)}")
+        bad("rung", f"This must be {_either(RUNGS)}.")
     if posture not in POSTURES:
-        bad("posture", f"is one of {', '.join(POSTURES)}")
+        bad("posture", f"This must be {_either(POSTURES)}.")
     if any(regime not in REGIMES for regime in bound_by):
-        bad("bound_by", f"names regimes: {', '.join(REGIMES)}")
+        bad("bound_by", f"This must be empty or {_either(REGIMES)}.")
     if country is not None and country not in COUNTRIES:
-        bad("country", "is a country code of two letters (ISO 3166-1), such as GB")
+        bad("country", "This must be a country code of two letters (ISO 3166-1), such as GB.")
     webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad)
     email = cell("email") or None
     if email is not None and not _EMAIL.fullmatch(email):
-        bad("email", "is no address")
+        bad("email", "This is not an e-mail address such as abuse@host.example.")
     if len(errors) > before:
         return None
     return HostRow(
@@ -176,16 +189,16 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
 def _webhook(url: str, secrets: tuple[str, ...], bad: Any) -> tuple[str | None, tuple[str, ...]]:
     if not url:
         if secrets:
-            bad("webhook_secrets", "are there without a webhook_url")
+            bad("webhook_secrets", "There is a secret but no webhook_url. Add the address, or remove the secret.")
         return None, ()
     try:
         canonical(url)
     except BadUrl as error:
         bad("webhook_url", error.title)
     if not secrets:
-        bad("webhook_secrets", "is empty, a webhook needs one")
+        bad("webhook_secrets", "A webhook needs a secret: whsec_ followed by 24 to 64 bytes in base64.")
     if len(secrets) > ACTIVE_SECRETS:
-        bad("webhook_secrets", f"holds more than {ACTIVE_SECRETS}")
+        bad("webhook_secrets", f"There can be at most {ACTIVE_SECRETS} secrets, separated by a space.")
     for secret in secrets:
         try:
             parse_secret(secret)
@@ -212,11 +225,15 @@ def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[Line
     for row in rows:
         if row.organisation in by_key:
             errors.append(
-                LineError(line=row.line, column="organisation", text=f"is in line {by_key[row.organisation].line} too")
+                LineError(
+                    line=row.line,
+                    column="organisation",
+                    text=f"This organisation is in line {by_key[row.organisation].line} too. Keep one of them.",
+                )
             )
         by_key.setdefault(row.organisation, row)
         errors += [
-            LineError(line=row.line, column="domains", text=f"{domain} belongs to another line too")
+            LineError(line=row.line, column="domains", text=f"{domain} is in another line too. Keep it in one of them.")
             for domain in row.domains
             if of_domain.setdefault(domain, row.organisation) != row.organisation
         ]
@@ -224,10 +241,27 @@ def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[Line
         if row.next_rung is None:
             continue
         if row.next_rung not in by_key and row.next_rung not in known:
-            errors.append(LineError(line=row.line, column="next_rung", text="is no organisation of this directory"))
+            errors.append(
+                LineError(
+                    line=row.line,
+                    column="next_rung",
+                    text="There is no organisation with this key, neither in this file nor in the directory.",
+                )
+            )
         elif _circles(row, by_key):
-            errors.append(LineError(line=row.line, column="next_rung", text="leads in a circle"))
+            errors.append(
+                LineError(
+                    line=row.line,
+                    column="next_rung",
+                    text="The next rungs lead back to this line. The last one of them must have none.",
+                )
+            )
     return errors
+
+
+def _either(words: Sequence[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _circles(row: HostRow, by_key: Mapping[str, HostRow]) -> bool:

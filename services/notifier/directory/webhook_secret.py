@@ -14,17 +14,17 @@ ACTIVE_SECRETS = 2
 
 
 class BadSecret(Permanent, ValueError):
-    """A webhook secret is `whsec_` and 24 to 64 bytes in base64."""
+    """A webhook secret is whsec_ followed by 24 to 64 bytes in base64."""
 
 
 def parse_secret(secret: str) -> bytes:
     """The key in a `whsec_…` secret. Raises BadSecret; its text never holds the secret."""
     if not secret.startswith(SECRET_PREFIX):
-        raise BadSecret("It does not begin with whsec_.")
+        raise BadSecret("This one does not begin with whsec_.")
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise BadSecret("Behind whsec_ is no base64.") from None
+        raise BadSecret("What follows whsec_ is not valid base64.") from None
     if len(key) not in SECRET_BYTES:
-        raise BadSecret(f"It has {len(key)} bytes.")
+        raise BadSecret(f"This one has {len(key)} bytes.")
     return key

@@ -49,8 +49,8 @@ class KafkaLog:
         for topic in topics:
             if topic.name in present and present[topic.name].partitions != topic.partitions:
                 raise BadSettings(
-                    f"{topic.name} has {present[topic.name].partitions} partitions, not {topic.partitions}:"
-                    " fixed once created"
+                    f"The topic {topic.name} has {present[topic.name].partitions} partitions and must have {topic.partitions}."
+                    " The number is fixed once a topic exists: use an empty log, or the version that made this one."
                 )
         if missing:
             await self._admin.create(missing)

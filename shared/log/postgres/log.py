@@ -77,7 +77,8 @@ class PostgresLog:
             )
             if rows[0]["partitions"] != topic.partitions:
                 raise BadSettings(
-                    f"{topic.name} has {rows[0]['partitions']} partitions, not {topic.partitions}: fixed once created"
+                    f"The topic {topic.name} has {rows[0]['partitions']} partitions and must have {topic.partitions}."
+                    " The number is fixed once a topic exists: use an empty log, or the version that made this one."
                 )
 
     async def missing_topics(self, topics: Collection[Topic]) -> tuple[str, ...]:

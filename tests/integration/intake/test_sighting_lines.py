@@ -47,7 +47,7 @@ async def test_lines_are_on_the_log_when_the_answer_comes_and_may_come_again(int
     first = await intake.client.post("/v1/sightings", content=body, headers=headers(crawler))
     found = await on_the_log(intake)  # at once, no waiting
     assert first.status_code == 200, first.text
-    refusal = {"line": 41, "pointer": "#", "detail": "not JSON in UTF-8"}
+    refusal = {"line": 41, "pointer": "#", "detail": "This line is not valid JSON in UTF-8."}
     assert first.json() == {"lines": 42, "accepted": 41, "refused": 1, "refusals": [refusal]}
     again = await intake.client.post("/v1/sightings", content=body, headers=headers(crawler))
     assert again.json() == first.json()

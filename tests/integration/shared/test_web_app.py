@@ -154,7 +154,10 @@ async def test_a_body_that_does_not_end_is_read_up_to_the_limit(client: httpx.As
 
 async def test_a_body_that_is_no_json_is_said_to_be_none_and_points_to_no_field(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/sightings", content=b'{"a"', headers={"content-type": "application/json"})
-    assert (response.status_code, response.json()["detail"]) == (422, "the body is not JSON")
+    assert (response.status_code, response.json()["detail"]) == (
+        422,
+        "This is not valid JSON. Check quotes, commas and brackets.",
+    )
     assert "errors" not in response.json()
 
 
