@@ -23,15 +23,18 @@ def found(html: str, **more: int) -> tuple[str, ...]:
         ("<img src=a.jpg>", ["gallery/a.jpg"]),
         ('<img src="a.jpg?w=1&amp;h=2">', ["gallery/a.jpg?w=1&h=2"]),
         ('<img src=" a b.jpg ">', ["gallery/a%20b.jpg"]),
-        ('<img src="s.jpg" srcset="m.jpg 640w, l.jpg 1280w, t.jpg 100w">', ["gallery/l.jpg", "gallery/s.jpg"]),
-        ('<img srcset="a.jpg, b.jpg 2x,\n c.jpg 1.5x">', ["gallery/b.jpg"]),
+        (
+            '<img src="s.jpg" srcset="m.jpg 640w, l.jpg 1280w, t.jpg 100w">',
+            ["gallery/l.jpg", "gallery/s.jpg", "gallery/m.jpg", "gallery/t.jpg"],
+        ),
+        ('<img srcset="a.jpg, b.jpg 2x,\n c.jpg 1.5x">', ["gallery/b.jpg", "gallery/c.jpg", "gallery/a.jpg"]),
         ('<img srcset="/i/a,b.jpg 1x">', ["i/a,b.jpg"]),
         ('<img src="blank.gif" data-src="true.jpg">', ["gallery/true.jpg", "gallery/blank.gif"]),
         (
             '<picture><source srcset="a.avif 1x, b.avif 2x"><img src="a.jpg"></picture>',
-            ["gallery/b.avif", "gallery/a.jpg"],
+            ["gallery/b.avif", "gallery/a.jpg", "gallery/a.avif"],
         ),
-        ('<video poster="p.jpg"><source src="v.mp4"></video>', ["gallery/p.jpg"]),
+        ('<video poster="p.jpg"><source src="v.mp4"></video>', ["gallery/p.jpg", "gallery/v.mp4"]),
         ('<img src="a.jpg"><meta property="og:image" content="/og.jpg">', ["og.jpg", "gallery/a.jpg"]),
         (
             '<meta name="twitter:image" content="t.jpg"><link rel="image_src" href="l.jpg">',
