@@ -112,7 +112,10 @@ def canonical(url: str) -> UrlKey:
         bare = hostname.rstrip(".")
         if not bare:
             raise MalformedUrl()
-        parsed.hostname = bare
+        try:
+            parsed.hostname = bare
+        except ValueError:  # no host without its dots: `256.256.256.256..` is no address
+            raise MalformedUrl() from None
         href, hostname = parsed.href, parsed.hostname  # what is left may be an address (`0x7f.1..`)
     normalised = _percent_normalised(href) if "%" in href else href
     if normalised != href:

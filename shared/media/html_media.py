@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.media.html.contents import (
+    MAX_FILMS_OF_A_POSTER,
     MAX_FRAMES,
     MAX_INLINE,
     MAX_INLINE_BYTES,
     MAX_MEDIA,
     MAX_STYLESHEETS,
     MAX_TEXT_CHARACTERS,
+    MAX_URLS_CHARACTERS,
     InlineMedia,
     MediaKind,
     MediaPlace,
@@ -61,6 +63,7 @@ class _Resolver:
         self._whole = scan.whole
         self._inline: dict[bytes, InlineMedia] = {}
         self._inline_bytes = 0
+        self._characters = 0
         self._films: dict[int, tuple[str, ...]] = {}
 
     def contents(self, encoding: str) -> PageContents:
@@ -77,7 +80,8 @@ class _Resolver:
                 one = ReferencedMedia(url=url, kind=_kind(reference), place=reference.place, poster_of=poster_of)
                 if url in found:
                     found[url] = _joined(found[url], one)
-                elif len(found) < MAX_MEDIA:
+                elif len(found) < MAX_MEDIA and self._characters < MAX_URLS_CHARACTERS:
+                    self._characters += len(url) + sum(map(len, poster_of or ()))
                     found[url] = one
                 else:
                     self._whole = False
@@ -128,13 +132,15 @@ class _Resolver:
         for one in self._scan.references:
             if one.film is not None and not one.poster and not is_data_url(_cleaned(one.url)):
                 films.setdefault(one.film, {}).update(dict.fromkeys(self._resolved(one.url)))
-        return {film: tuple(urls)[:20] for film, urls in films.items()}
+        return {film: tuple(urls)[:MAX_FILMS_OF_A_POSTER] for film, urls in films.items()}
 
     def _poster_of(self, reference: Reference) -> tuple[str, ...] | None:
         if not reference.poster:
             return None
         if reference.film is None:
-            return tuple(url for written in reference.poster_of for url in self._resolved(written))[:20]
+            return tuple(url for written in reference.poster_of for url in self._resolved(written))[
+                :MAX_FILMS_OF_A_POSTER
+            ]
         films = self._films.get(reference.film)
         # What is declared is the poster of a film only where a film is declared; a `video` is one in any case.
         return films or (() if reference.film > 0 else None)

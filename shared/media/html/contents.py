@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import struct
+from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from shared.urls import MAX_URL_CHARACTERS
 
 MAX_MEDIA = 1_000
 MAX_INLINE = 100
-MAX_INLINE_BYTES = 12_000_000
+MAX_INLINE_BYTES = 6_000_000
 """Of all inline media of a page together."""
 MAX_FRAMES = 50
 MAX_STYLESHEETS = 50
 MAX_TITLE_CHARACTERS = 300
 MAX_TEXT_CHARACTERS = 4_000
+MAX_FILMS_OF_A_POSTER = 5
 MAX_SIGNS = 50
 """Of each kind of sign."""
-MAX_ENCODED_BYTES = 4 * MAX_URL_CHARACTERS * (MAX_MEDIA + MAX_FRAMES + MAX_STYLESHEETS + MAX_SIGNS) + MAX_INLINE_BYTES
-
-_LENGTH = struct.Struct(">I")
+MAX_SIGN_CHARACTERS = 500
+MAX_URLS_CHARACTERS = 1_500_000
+"""Of the URLs of all media of a page together."""
 
 
 class MediaKind(StrEnum):
@@ -123,61 +124,31 @@ class PageContents:
         return tuple(sorted(self.media, key=lambda one: places.index(one.place))[:limit])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
-    """`PageContents` with the lengths of the inline media in place of their bytes, which follow."""
-
-    contents: PageContents
-    lengths: tuple[int, ...]
+_CONTENTS = TypeAdapter(PageContents)
 
 
-_HEAD = TypeAdapter(_Head)
-
-
-def encoded(contents: PageContents) -> bytes:
-    """The contents as bytes: a length, JSON of that length, the bytes of the inline media."""
+def to_json(contents: PageContents) -> dict[str, Any]:
+    """The contents as JSON has them, bytes in base64."""
     fields = asdict(contents)
     for one in fields["inline"]:
-        one["body"] = ""
-    lengths = [len(one.body) for one in contents.inline]
-    head = json.dumps({"contents": fields, "lengths": lengths}).encode()
-    return b"".join((_LENGTH.pack(len(head)), head, *(one.body for one in contents.inline)))
+        one["body"] = b64encode(one["body"]).decode()
+    return fields
 
 
-def decoded(reply: bytes) -> PageContents:
-    """The contents that these bytes are. Raises ValueError: a process that was taken over may answer anything."""
-    if len(reply) > MAX_ENCODED_BYTES or len(reply) < _LENGTH.size:
-        raise ValueError("no page contents")
-    end = _LENGTH.size + _LENGTH.unpack_from(reply)[0]
+def from_json(fields: Any) -> PageContents:
+    """The contents that these are. Raises ValueError: a process that was taken over may answer anything."""
     try:
-        head = _HEAD.validate_json(reply[_LENGTH.size : end])
-    except ValidationError:
+        for one in fields["inline"]:
+            one["body"] = b64decode(one["body"], validate=True)
+        contents = _CONTENTS.validate_python(fields)
+    except (ValueError, TypeError, KeyError):
         raise ValueError("no page contents") from None
-    if not _is_sound(head) or sum(head.lengths) != len(reply) - end:
+    if not _is_sound(contents):
         raise ValueError("no page contents")
-    inline = []
-    for one, length in zip(head.contents.inline, head.lengths, strict=True):
-        inline.append(
-            InlineMedia(
-                body=reply[end : end + length], content_type=one.content_type, kind=one.kind, poster_of=one.poster_of
-            )
-        )
-        end += length
-    contents = head.contents
-    return PageContents(
-        media=contents.media,
-        inline=tuple(inline),
-        frames=contents.frames,
-        refresh_url=contents.refresh_url,
-        stylesheets=contents.stylesheets,
-        signs=contents.signs,
-        encoding=contents.encoding,
-        whole=contents.whole,
-    )
+    return contents
 
 
-def _is_sound(head: _Head) -> bool:
-    contents = head.contents
+def _is_sound(contents: PageContents) -> bool:
     urls = [
         *(one.url for one in contents.media),
         *(url for one in (*contents.media, *contents.inline) for url in one.poster_of or ()),
@@ -187,8 +158,7 @@ def _is_sound(head: _Head) -> bool:
     ]
     return (
         len(contents.media) <= MAX_MEDIA
-        and len(contents.inline) == len(head.lengths) <= MAX_INLINE
-        and all(length >= 0 for length in head.lengths)
+        and len(contents.inline) <= MAX_INLINE
         and len(contents.frames) <= MAX_FRAMES
         and len(contents.stylesheets) <= MAX_STYLESHEETS
         and all(url.startswith(("http://", "https://")) and len(url) <= MAX_URL_CHARACTERS for url in urls)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shared.media.html.contents import MAX_SIGNS, MAX_TEXT_CHARACTERS, MediaKind, MediaPlace
+from shared.media.html.contents import MAX_SIGN_CHARACTERS, MAX_SIGNS, MAX_TEXT_CHARACTERS, MediaKind, MediaPlace
 from shared.media.html.css import css_urls
 from shared.media.html.data_urls import is_data_url, parse_data_url
 from shared.media.html.names import kind_of, names_a_file
@@ -167,4 +167,4 @@ class Document:
 
     def keep(self, signs: list[str], value: str | None) -> None:
         if value and self.visible and len(signs) < MAX_SIGNS:
-            signs.append(value.strip()[:MAX_TEXT_CHARACTERS])
+            signs.append(value.strip()[:MAX_SIGN_CHARACTERS])

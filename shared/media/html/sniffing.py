@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_SNIFFED_BYTES = 1_445
+_SNIFFED_BYTES = 8_192
+_SPACE = b" \t\r\n\f"
+_SVG = re.compile(rb"<(?:[\w.-]{1,40}:)?svg[\s/>]")
 _MARKUP = re.compile(
     rb"<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|img|frameset|video|link)[\s/>]|<!--",
     re.IGNORECASE,
@@ -45,14 +47,27 @@ def is_page(body: bytes, content_type: str | None) -> bool:
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence in _HTML_TYPES:
         return True
-    start = body[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\f")
-    return _MARKUP.match(start) is not None
+    start = body[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(_SPACE)
+    return _MARKUP.match(start) is not None and not _is_svg(start, essence)
 
 
 def holds_markup(body: bytes, content_type: str | None) -> bool:
     """True where bytes that begin as a medium are a page too for a browser that is sent to them: sent as HTML, with markup inside."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     return essence in _HTML_TYPES and _WHOLE_PAGE.search(body) is not None
+
+
+def _is_svg(start: bytes, essence: str) -> bool:
+    """A picture, though comments or a document type come first."""
+    at = 0
+    while start.startswith((b"<!--", b"<?", b"<!D", b"<!d"), at):
+        closing = b"-->" if start.startswith(b"<!--", at) else b">"
+        end = start.find(closing, at)
+        if end < 0:
+            return essence == "image/svg+xml"
+        at = end + len(closing)
+        at += len(start) - at - len(start[at:].lstrip(_SPACE))
+    return _SVG.match(start, at) is not None
 
 
 def _is_media(body: bytes) -> bool:

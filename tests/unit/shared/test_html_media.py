@@ -380,6 +380,9 @@ def test_the_signs_of_a_page_are_facts() -> None:
         (b"#EXTM3U\n#EXTINF", "text/html", False),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "text/html", False),
         (b'{"error":"rate limited"}', "application/json", False),
+        (b"<!-- drawn --><svg xmlns='http://www.w3.org/2000/svg'>", "image/svg+xml", False),
+        (b"<?xml version='1.0'?><!-- a --><!DOCTYPE svg><svg:svg>", None, False),
+        (b"<!-- a page --><html><svg>", None, True),
     ],
 )
 def test_a_page_is_told_from_a_medium(start: bytes, content_type: str | None, page: bool) -> None:

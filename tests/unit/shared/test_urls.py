@@ -48,6 +48,71 @@ def test_a_key_of_a_key_is_itself(url: str) -> None:
     assert once.key_version == 1
 
 
+hosts = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "0",
+            "1",
+            "08",
+            "0x",
+            "0x7f",
+            "256",
+            "4294967296",
+            "999999999999",
+            ".",
+            "..",
+            "...",
+            "-",
+            "_",
+            "xn--",
+            "xn--a",
+            "xn--bcher-kva",
+            "%",
+            "%2e",
+            "%2E",
+            "%00",
+            "[",
+            "]",
+            "[::1]",
+            ":",
+            ":80",
+            "@",
+            "é",
+            "。",
+            "．",
+            "\xad",
+            "\u200d",
+            "ß",
+            "ﷺ",
+            "💩",
+            "/",
+            "\\",
+            "?",
+            "#",
+            ";",
+            "~",
+            "{",
+        ]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@settings(max_examples=400)
+@given(hosts, st.sampled_from(["/", "/x", "", "?", "#", "/%", "/..", "/%2e%2E/"]))
+@example("256.256.256.256..", "/")
+@example("..", "/x")
+def test_any_host_has_a_key_or_is_refused(host: str, tail: str) -> None:
+    for url in (f"http://{host}{tail}", f"https:{host}{tail}", f"http:\\\\{host}{tail}"):
+        try:
+            key = canonical(url)
+        except BadUrl:
+            continue
+        assert canonical(key.url_key) == key
+        assert canonical(parse_url(url).href) == key
+
+
 @settings(max_examples=200)
 @given(st.text(max_size=40) | url_texts)
 def test_any_text_is_read_or_refused_by_name(text: str) -> None:
@@ -110,6 +175,12 @@ def test_two_things_have_two_keys(one: str, other: str) -> None:
         ("/a.jpg", MalformedUrl),
         ("http://", MalformedUrl),
         ("http://./", MalformedUrl),
+        ("http://../x", MalformedUrl),
+        ("http://256.256.256.256../", MalformedUrl),
+        ("https://1.2.3.4.5./x", MalformedUrl),
+        ("http://0x100000000../", MalformedUrl),
+        ("http://09../", MalformedUrl),
+        ("http://a.1.../", MalformedUrl),
         ("http://a b/", MalformedUrl),
         ("http://a.example:99999/", MalformedUrl),
         ("http://a.example/\ud800", MalformedUrl),
