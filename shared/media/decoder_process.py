@@ -1,9 +1,10 @@
-"""The child process that decodes pictures: `python -m shared.media.decoder_process`. It holds one picture at a time and writes nothing.
+"""The child process that decodes pictures and reads pages: `python -m shared.media.decoder_process`. It holds one at a time and writes nothing.
 
-Picture decoders are C code fed by uploaders. So each runs here, within limits on memory, processor time, wall time, pixels
+Decoders and parsers are C code fed by uploaders. So each runs here, within limits on memory, processor time, wall time, pixels
 and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`fingerprinter.py`).
 
-Protocol, over pipes: a request is a head (`REQUEST`) and the file's bytes; an answer is a length (`LENGTH`) and JSON (`Answer`).
+Protocol, over pipes: a request is a head (`REQUEST`) and the file's bytes; an answer is a length (`LENGTH`) and JSON (`Answer`, or
+`PageAnswer`).
 The end of stdin ends the child, and so does the death of its parent in the midst of a picture.
 """
 
@@ -20,17 +21,30 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import BinaryIO
+from enum import IntEnum
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from shared.media.html.contents import to_json
+from shared.media.html_media import read_packed_page
 from shared.media.image import TooManyPixels, TooManyScans, look_at
 
-REQUEST = struct.Struct(">I?")
-"""How many bytes follow; whether a large JPEG may be decoded at a smaller scale."""
+REQUEST = struct.Struct(">IB")
+"""How many bytes follow; the `Work` to do with them."""
 LENGTH = struct.Struct(">I")
+PAGE_CPU_SECONDS = 8
+"""The largest page takes some two."""
 PARENT_WATCH_SECONDS = 0.5
 LIMITS_VARIABLE = "DECODE_LIMITS"
+
+
+class Work(IntEnum):
+    """What to do with a file. A large JPEG may be decoded at a smaller scale where it says so."""
+
+    PICTURE = 0
+    REDUCED_PICTURE = 1
+    PAGE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +72,24 @@ class Answer:
     complete: bool = True
     reduced: bool = False
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswer:
+    """`contents`: `PageContents` as JSON has them; None where there is a `failure` (a word of `media.Reason`)."""
+
+    contents: dict[str, Any] | None = None
+    failure: str = ""
+
+
+def page_answer(packed: bytes) -> PageAnswer:
+    """What the page holds, or why it could not be told."""
+    try:
+        return PageAnswer(contents=to_json(read_packed_page(packed)))
+    except MemoryError:
+        return PageAnswer(failure="out_of_memory")
+    except Exception:  # noqa: BLE001 - that the reader raised is the outcome, recorded as one
+        return PageAnswer(failure="broken")
 
 
 def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
@@ -91,21 +123,26 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
             return
-        length, reduced = REQUEST.unpack(head)
+        length, work = REQUEST.unpack(head)
         body = requests.read(length)
-        _wind_up(limits)
-        reply = json.dumps(asdict(answer(body, max_pixels=limits.max_pixels, reduced=reduced))).encode()
+        _wind_up(limits, Work(work))
+        if work == Work.PAGE:
+            reply = json.dumps(asdict(page_answer(body))).encode()
+        else:
+            reduced = work == Work.REDUCED_PICTURE
+            reply = json.dumps(asdict(answer(body, max_pixels=limits.max_pixels, reduced=reduced))).encode()
         signal.alarm(0)
         del body
         answers.write(LENGTH.pack(len(reply)) + reply)
         answers.flush()
 
 
-def _wind_up(limits: Limits) -> None:
-    """Processor and wall time for the next picture. Both end the process by a signal that nobody catches."""
+def _wind_up(limits: Limits, work: Work) -> None:
+    """Processor and wall time for the next file. Both end the process by a signal that nobody catches."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + limits.cpu_seconds, resource.RLIM_INFINITY))
+    seconds = min(limits.cpu_seconds, PAGE_CPU_SECONDS) if work is Work.PAGE else limits.cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
     signal.alarm(limits.wall_seconds)
 
 

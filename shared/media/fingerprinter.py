@@ -9,19 +9,22 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 import shared
 from shared.errors import Permanent, Transient
-from shared.media.decoder_process import LENGTH, LIMITS_VARIABLE, REQUEST, Answer, Limits
+from shared.media.decoder_process import LENGTH, LIMITS_VARIABLE, REQUEST, Answer, Limits, PageAnswer, Work
 from shared.media.exact import exact_fingerprints
 from shared.media.fingerprints import Algorithm, Orientation
+from shared.media.html.contents import PageContents, from_json
+from shared.media.html_media import packed_page
 from shared.media.media_fingerprints import Hashes, MediaFingerprints
 from shared.media.page import find_media, is_page
 
@@ -32,6 +35,7 @@ __all__ = [
     "MediaFingerprints",
     "Reason",
     "Undecodable",
+    "UnreadablePage",
     "find_media",
     "is_page",
 ]
@@ -42,7 +46,11 @@ _GRACE_SECONDS = 5.0
 """The parent waits longer than the child's own alarm, for one that is stopped or starved of it."""
 _MAX_ANSWER_BYTES = 1_000_000
 """Some 70 views of 8 hashes are 50 KB."""
+_MAX_PAGE_BYTES = 12_000_000
+"""Inline media of 6 MB in base64, URLs of 1.5 MB."""
 _ANSWER = TypeAdapter(Answer)
+_PAGE_ANSWER = TypeAdapter(PageAnswer)
+_Parsed = TypeVar("_Parsed")
 
 
 class Reason(StrEnum):
@@ -77,6 +85,14 @@ class Undecodable(Permanent):
         return self.reason.no_media
 
 
+class UnreadablePage(Permanent):
+    """This page could not be read, so that nothing is known of what it shows."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"{reason.value}.")
+        self.reason = reason
+
+
 class DecoderUnavailable(Transient):
     """The decoding process could not be started."""
 
@@ -91,7 +107,7 @@ _SMALL_PICTURE = _bitmap(64)
 
 
 class Fingerprinter:
-    """Fingerprints pictures in a pool of confined child processes. Use it in `async with`, or call `aclose`.
+    """Fingerprints pictures and reads pages in a pool of confined child processes. Use it in `async with`, or call `aclose`.
 
     Children start when first needed, or all at once by `prepare`. One that dies, hangs or was cancelled at work is killed and replaced.
     """
@@ -132,7 +148,7 @@ class Fingerprinter:
         """
         if not body:
             raise Undecodable(Reason.EMPTY)
-        answer = await self._answer_twice(body, reduced)
+        answer = await self._answer_twice(Work.REDUCED_PICTURE if reduced else Work.PICTURE, body, _parsed)
         if answer.failure:
             reason = Reason(answer.failure)
             if reason is Reason.NOT_A_PICTURE and _is_other_media(body):
@@ -152,22 +168,33 @@ class Fingerprinter:
             reduced=answer.reduced,
         )
 
-    async def _answer_twice(self, body: bytes, reduced: bool) -> Answer:
+    async def read_page(self, body: bytes, content_type: str | None, base_url: str) -> PageContents:
+        """What a page shows of media, by `html_media.read_page` in a child. Raises UnreadablePage, DecoderUnavailable."""
+        packed = packed_page(body, content_type, base_url)
+        try:
+            answer = await self._answer_twice(Work.PAGE, packed, _parsed_page)
+        except Undecodable as error:
+            raise UnreadablePage(error.reason) from None
+        if isinstance(answer, Reason):
+            raise UnreadablePage(answer)
+        return answer
+
+    async def _answer_twice(self, work: Work, body: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:
         """A crash is tried once more in a fresh child: the first may have been killed from outside (out of memory, an
         operator). Two in a row are the picture's doing."""
         try:
-            return await self._answer(body, reduced)
+            return await self._answer(work, body, parse)
         except Undecodable as error:
             if error.reason is not Reason.CRASHED or self._closed:
                 raise
-        return await self._answer(body, reduced)
+        return await self._answer(work, body, parse)
 
-    async def _answer(self, body: bytes, reduced: bool) -> Answer:
+    async def _answer(self, work: Work, body: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:
         async with self._places:
             child = await self._living()
             healthy = False
             try:
-                answer = await child.ask(body, reduced)
+                answer = parse(await child.ask(work, body))
                 healthy = True
             finally:
                 if healthy and not self._closed:
@@ -194,7 +221,7 @@ class Fingerprinter:
 
 
 class _Child:
-    """One decoding process, asked one picture at a time."""
+    """One decoding process, asked one file at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
         self._process = process
@@ -220,20 +247,20 @@ class _Child:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    async def ask(self, body: bytes, reduced: bool) -> Answer:
-        """Raises Undecodable where the child died of the picture or took too long."""
+    async def ask(self, work: Work, body: bytes) -> bytes:
+        """What it says. Raises Undecodable where the child died of the picture or took too long."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(self._limits.wall_seconds + _GRACE_SECONDS):
-                self._process.stdin.write(REQUEST.pack(len(body), reduced))
+                self._process.stdin.write(REQUEST.pack(len(body), work))
                 self._process.stdin.write(body)
                 await self._process.stdin.drain()
                 head = await self._process.stdout.readexactly(LENGTH.size)
                 (length,) = LENGTH.unpack(head)
-                if length > _MAX_ANSWER_BYTES:
+                if length > (_MAX_PAGE_BYTES if work is Work.PAGE else _MAX_ANSWER_BYTES):
                     raise Undecodable(Reason.CRASHED)
-                return _parsed(await self._process.stdout.readexactly(length))
+                return await self._process.stdout.readexactly(length)
         except TimeoutError:
             raise Undecodable(Reason.OUT_OF_TIME) from None
         except (OSError, asyncio.IncompleteReadError):
@@ -271,6 +298,15 @@ def _parsed(reply: bytes) -> Answer:
     if not sound:
         raise Undecodable(Reason.CRASHED)
     return answer
+
+
+def _parsed_page(reply: bytes) -> PageContents | Reason:
+    """Raises Undecodable, like `_parsed`."""
+    try:
+        answer = _PAGE_ANSWER.validate_json(reply)
+        return from_json(answer.contents) if answer.contents is not None else Reason(answer.failure)
+    except ValueError:
+        raise Undecodable(Reason.CRASHED) from None
 
 
 def _view(hashes: Mapping[str, tuple[str, int]]) -> Hashes:

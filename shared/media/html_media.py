@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from shared.media.html.contents import (
@@ -28,7 +29,7 @@ from shared.media.html.sniffing import holds_markup, is_page
 from shared.media.html.tokens import read_document
 from shared.urls import BadUrl, UrlTooLong, parse_url
 
-__all__ = ["find_media", "holds_markup", "is_page", "read_page"]
+__all__ = ["find_media", "holds_markup", "is_page", "packed_page", "read_packed_page", "read_page"]
 
 MAX_PAGE_CHARACTERS = 10_000_000
 MAX_BASES = 3
@@ -52,6 +53,18 @@ def read_page(body: bytes, content_type: str | None, base_url: str) -> PageConte
     else:
         read_document(text, document)
     return _Resolver(scan, base_url).contents(decoded.encoding)
+
+
+def packed_page(body: bytes, content_type: str | None, base_url: str) -> bytes:
+    """A page with what is told of it, as one piece: for `read_packed_page` in another process."""
+    head = json.dumps({"content_type": content_type, "base_url": base_url}).encode()
+    return b"".join((head, b"\n", body))
+
+
+def read_packed_page(packed: bytes) -> PageContents:
+    """As `read_page`."""
+    head, _, body = packed.partition(b"\n")
+    return read_page(body, **json.loads(head))
 
 
 class _Resolver:

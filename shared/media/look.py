@@ -19,7 +19,7 @@ from shared.media.fingerprinter import (
     MediaFingerprints,
     Reason,
     Undecodable,
-    find_media,
+    UnreadablePage,
     is_page,
 )
 from shared.media.fingerprints import Fingerprint
@@ -151,11 +151,17 @@ class LightLooker:
         if isinstance(fetched, UrlLook):
             return fetched
         if pages and is_page(fetched.body, fetched.content_type):
-            return UrlLook(url=url, answer=self._answer(fetched), saw=await self._media_of(fetched, besides, enough))
+            try:
+                saw: PageMedia | UndecodedBytes = await self._media_of(fetched, besides, enough)
+            except UnreadablePage as error:
+                saw = UndecodedBytes(reason=error.reason)
+            return UrlLook(url=url, answer=self._answer(fetched), saw=saw)
         return await self._media(url, fetched, enough)
 
     async def _media_of(self, page: Fetched, besides: str | None, enough: Enough | None) -> PageMedia:
-        found = find_media(page.body, page.content_type, page.final_url, self.policy.media_per_page)
+        """Raises UnreadablePage."""
+        contents = await self.fingerprinter.read_page(page.body, page.content_type, page.final_url)
+        found = [one.url for one in contents.telling(self.policy.media_per_page)]
         places = asyncio.Semaphore(PAGE_MEDIA_AT_ONCE)
 
         async def one(url: str | UrlLook) -> UrlLook:

@@ -151,7 +151,8 @@ def from_json(fields: Any) -> PageContents:
 def _is_sound(contents: PageContents) -> bool:
     urls = [
         *(one.url for one in contents.media),
-        *(url for one in (*contents.media, *contents.inline) for url in one.poster_of or ()),
+        *(url for one in contents.media for url in one.poster_of or ()),
+        *(url for one in contents.inline for url in one.poster_of or ()),
         *contents.frames,
         *contents.stylesheets,
         *([contents.refresh_url] if contents.refresh_url is not None else []),

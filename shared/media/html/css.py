@@ -29,7 +29,10 @@ class CssUrls:
 
 
 def css_urls(text: str) -> CssUrls | None:
-    """The URLs of a style sheet or a style attribute; None: it names none. Raises nothing; fonts and references within a document are left out."""
+    """The URLs of a style sheet or a style attribute; None: it names none. Raises nothing.
+
+    Fonts and references within a document are left out.
+    """
     if _MAY_NAME.search(text) is None:
         return None
     if len(text) > MAX_CSS_CHARACTERS or sum(map(text.count, "{([")) > MAX_BLOCKS:

@@ -52,5 +52,5 @@ def _by_meta(body: bytes) -> webencodings.Encoding | None:
 
 
 def _looked_up(label: str) -> webencodings.Encoding | None:
-    encoding = webencodings.lookup(label)
+    encoding = webencodings.lookup(label) if label.isascii() else None
     return None if encoding is None or encoding.name in _UNUSABLE else encoding

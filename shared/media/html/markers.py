@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 MARKERS = {
-    "age_gate": r"age[-_ ]?(?:gate|check|verif\w{0,10}|restrict\w{0,10}|confirm\w{0,10})|agegate|over[-_]?18|verify[-_]?age|adult[-_]?warning",
+    "age_gate": r"age[-_ ]?(?:gate|check|verif\w{0,10}|restrict\w{0,10}|confirm\w{0,10})|over[-_]?18|verify[-_]?age|adult[-_]?warning",
     "arkose": r"arkoselabs|funcaptcha",
     "akamai": r"sec-if-cpt|/akam/|ak-challenge",
     "aws_waf": r"awswaf|aws-waf",
