@@ -24,9 +24,8 @@ from shared.media.decoder_process import LENGTH, LIMITS_VARIABLE, REQUEST, Answe
 from shared.media.exact import exact_fingerprints
 from shared.media.fingerprints import Algorithm, Orientation
 from shared.media.html.contents import PageContents, from_json
-from shared.media.html_media import packed_page
+from shared.media.html_media import is_page, packed_page
 from shared.media.media_fingerprints import Hashes, MediaFingerprints
-from shared.media.page import find_media, is_page
 
 __all__ = [
     "DecoderUnavailable",
@@ -36,7 +35,6 @@ __all__ = [
     "Reason",
     "Undecodable",
     "UnreadablePage",
-    "find_media",
     "is_page",
 ]
 

@@ -29,17 +29,12 @@ from shared.media.html.sniffing import holds_markup, is_page
 from shared.media.html.tokens import read_document
 from shared.urls import BadUrl, UrlTooLong, parse_url
 
-__all__ = ["find_media", "holds_markup", "is_page", "packed_page", "read_packed_page", "read_page"]
+__all__ = ["holds_markup", "is_page", "packed_page", "read_packed_page", "read_page"]
 
 MAX_PAGE_CHARACTERS = 10_000_000
 MAX_BASES = 3
 _PLACES = tuple(MediaPlace)
 _CONTROLS = "".join(map(chr, range(0x21)))
-
-
-def find_media(body: bytes, content_type: str | None, base_url: str, limit: int = 50) -> tuple[str, ...]:
-    """Absolute URLs of the media on a page, each once, the most telling first, at most `limit`."""
-    return tuple(one.url for one in read_page(body, content_type, base_url).telling(limit))
 
 
 def read_page(body: bytes, content_type: str | None, base_url: str) -> PageContents:

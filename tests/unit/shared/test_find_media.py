@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.media.page import find_media, is_page
+from shared.media.html_media import is_page, read_page
 
 BASE = "https://site.example/gallery/page.html?x=1"
+
+
+def find_media(body: bytes, content_type: str | None, base_url: str, limit: int = 50) -> tuple[str, ...]:
+    return tuple(one.url for one in read_page(body, content_type, base_url).telling(limit))
 
 
 def found(html: str, **more: int) -> tuple[str, ...]:

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from shared.media.html.contents import MediaKind, MediaPlace, PageContents
-from shared.media.html_media import find_media, holds_markup, is_page, read_page
+from shared.media.html_media import holds_markup, is_page, read_page
 
 DATA = Path(__file__).parents[2] / "data" / "html"
 PAGE = "https://site.test/gallery/page.html?x=1"
+
+
+def find_media(body: bytes, content_type: str | None, base_url: str, limit: int = 50) -> tuple[str, ...]:
+    return tuple(one.url for one in read_page(body, content_type, base_url).telling(limit))
 
 
 def read(html: str) -> PageContents:
