@@ -1,7 +1,7 @@
 """The child process that decodes pictures and reads pages: `python -m shared.media.decoder_process`. It writes nothing.
 
-Decoders and parsers are C code fed by uploaders. So each runs here, one at a time, within limits on memory, processor time, wall time, pixels
-and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`fingerprinter.py`).
+Decoders and parsers are C code fed by uploaders. So each runs here, one at a time, within limits on memory, processor time, wall
+time, pixels and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`fingerprinter.py`).
 
 Protocol, over pipes: a request is a head (`REQUEST`) and the file's bytes; an answer is a length (`LENGTH`) and JSON (`Answer`, or
 `PageAnswer`).
