@@ -211,6 +211,9 @@ class Fingerprinter:
             await self._discard(child)  # killed from outside while idle: not the next picture's fault
         child = await _Child.start(self._limits)
         self._children.add(child)
+        if self._closed:  # while it was started
+            await self._discard(child)
+            raise Undecodable(Reason.CRASHED)
         return child
 
     async def _discard(self, child: _Child) -> None:
