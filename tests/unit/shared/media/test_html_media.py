@@ -10,7 +10,7 @@ import pytest
 from shared.media.html.contents import MediaKind, MediaPlace, PageContents
 from shared.media.html_media import holds_markup, is_page, read_page
 
-DATA = Path(__file__).parents[2] / "data" / "html"
+DATA = Path(__file__).parents[3] / "data" / "html"
 PAGE = "https://site.test/gallery/page.html?x=1"
 
 

@@ -31,7 +31,7 @@ from shared.media.html.script_data import read_script
 from shared.media.html.srcset import candidates
 from shared.media.html_media import is_page, read_page
 
-DATA = Path(__file__).parents[2] / "data" / "html"
+DATA = Path(__file__).parents[3] / "data" / "html"
 PAGE = "https://site.test/gallery/page.html"
 
 PIECES = st.sampled_from(
