@@ -9,7 +9,6 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from services.intake.api import claims, content, negative_list, reports, sightings
-from services.intake.api.idempotency import documented
 from services.intake.claims.content_steps import DECISIONS_GROUP
 from services.intake.claims.decisions import DecisionsHandler
 from services.intake.claims.rendering import render_claim, render_content
@@ -51,13 +50,16 @@ class IntakeService:
 
     def routers(self) -> Sequence[APIRouter]:
         return (
-            documented(claims.router(self._runtime)),
-            documented(content.router(self._runtime)),
-            sightings.lines_router(self._runtime, self._writer),
-            documented(sightings.router(self._runtime, self._writer)),
-            documented(reports.router(self._runtime)),
-            documented(negative_list.router(self._runtime)),
+            claims.routes,
+            content.routes,
+            sightings.lines_routes,  # before `routes`: it takes its media type alone
+            sightings.routes,
+            reports.routes,
+            negative_list.routes,
         )
+
+    def provides(self) -> Sequence[object]:
+        return (self._writer,)
 
     async def run(self) -> None:
         runtime = self._runtime

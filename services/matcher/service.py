@@ -64,6 +64,9 @@ class MatcherService:
     def routers(self) -> Sequence[APIRouter]:
         return ()
 
+    def provides(self) -> Sequence[object]:
+        return ()
+
     async def run(self) -> None:
         """Match, and answer replays, until cancelled. An unexpected error of either ends both with that error."""
         _keep_compiled(self._compiled)

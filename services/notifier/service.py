@@ -50,6 +50,9 @@ class Notifier:
             host_page.router(self._applier),
         )
 
+    def provides(self) -> Sequence[object]:
+        return ()
+
     async def run(self) -> None:
         """Run all workers until cancelled. An unexpected error of one ends all with that error."""
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -31,15 +30,6 @@ def is_lines(scope: Scope) -> bool:
     return False
 
 
-def schema_of_lines(line: type[BaseModel], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What OpenAPI says of the stream, beside the operation's own media type: a line's schema, and the answer's properties."""
-    return {
-        "requestBody": {"content": {NDJSON: {"schema": line.model_json_schema()}}},
-        "responses": {
-            "200": {
-                "content": {
-                    "application/json": {"schema": {"anyOf": [{}, {"type": "object", "properties": dict(answer)}]}}
-                }
-            }
-        },
-    }
+def body_of_lines(line: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of an operation that takes such a stream beside its JSON, whose schema names the line's model too."""
+    return {"requestBody": {"content": {NDJSON: {"schema": {"$ref": f"#/components/schemas/{line.__name__}"}}}}}

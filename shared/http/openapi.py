@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +13,14 @@ _TEXT = {"type": "string"}
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "Problem Details (RFC 9457). Values are never echoed.",
+    "examples": [
+        {
+            "type": "urn:takedown:problem:conflict",
+            "title": "This is not possible as things stand.",
+            "status": 409,
+            "detail": "The claim is withdrawn.",
+        }
+    ],
     "required": ["type", "title", "status"],
     "properties": {
         "type": {**_TEXT, "description": "`urn:takedown:problem:…`, or `about:blank`."},
@@ -64,6 +73,31 @@ def described(description: dict[str, Any]) -> dict[str, Any]:
             if "422" in responses:
                 responses["422"] = {"description": "A field is not acceptable, or the request is refused.", **_ANSWER}
             responses["default"] = {"description": "Any other error.", **_ANSWER}
+            _show_examples(operation, schemas)
             if opened_by is not None:
                 operation["security"] = [{opened_by: []}]
     return description
+
+
+def _show_examples(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Beside each schema of the operation the first example of its model: many tools show no example of a model they refer to."""
+    answers = (answer for status, answer in operation["responses"].items() if status.startswith("2"))
+    for part in (operation.get("requestBody", {}), *answers):
+        for shown in part.get("content", {}).values():
+            found = _example_of(shown.get("schema", {}), schemas)
+            if found is not None and "examples" not in shown:
+                shown.setdefault("example", found)
+
+
+def _example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """The example of the schema, of the first of several that it may be (null aside), or of a list's items; None: there is none."""
+    if "$ref" in schema:
+        return _example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if schema.get("examples"):
+        return schema["examples"][0]
+    for one in schema.get("anyOf", ()):
+        found = _example_of(one, schemas)
+        if found is not None:
+            return found
+    item = _example_of(schema["items"], schemas) if schema.get("type") == "array" else None
+    return None if item is None else [item]

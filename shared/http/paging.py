@@ -7,11 +7,13 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
+from pydantic import Field
 
+from shared.http.answers import Answer
 from shared.http.problems import Invalid
 from shared.ids import timestamp
 
@@ -21,6 +23,14 @@ Place = tuple[datetime, UUID]
 """Where a row stands in its list."""
 
 Listed = TypeVar("Listed")
+Item = TypeVar("Item", bound=Answer)
+
+
+class ListAnswer(Answer, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: Annotated[str | None, Field(description="The `cursor` of the next page; null on the last one.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +58,7 @@ Page = Annotated[PageAsked, Depends(page_asked)]
 
 
 def page_of(
-    found: Sequence[Listed], items: Sequence[dict[str, Any]], asked: PageAsked, place: Callable[[Listed], Place]
+    found: Sequence[Listed], items: Sequence[object], asked: PageAsked, place: Callable[[Listed], Place]
 ) -> dict[str, Any]:
     """The body of a list's answer, `{items, next}`. `found` is one longer than the page when there are more; `items` shows them."""
     more = len(found) > asked.limit

@@ -1,4 +1,15 @@
-"""One FastAPI app for one or several services: problems, body limit, health and metrics."""
+"""One FastAPI app for one or several services: problems, body limit, health and metrics.
+
+How a service writes its routes:
+
+- One module a resource, with a router at its top level (`routes = APIRouter(prefix=…, tags=[…])`) and plain functions as routes.
+- A route gets what it works with by its type: the runtime as `ServiceRuntime`, an object of the service's own as
+  `Annotated[Kind, Depends(provided(Kind))]` once the service names it in `provides()` (`shared.service.dependencies`).
+- Each route has a `summary`, a docstring (its description) and an answer that is an `Answer` (`shared.http.answers`): it returns
+  one, or, where it returns a response of its own, names it as `response_model`.
+- Each body and each answer has an example in its model (`model_config = example({…})`); `shared.http.openapi` shows it in the
+  operation. `tests/unit/house/test_api_description.py` holds all of this up.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +141,10 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     """The HTTP face of `services`."""
     app = App(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
+    app.state.provided = {
+        Runtime: runtime,
+        **{type(one): one for service in services for one in service.provides()},
+    }
     problems.install(app)
     streamed: set[str] = set()
     app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)

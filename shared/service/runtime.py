@@ -53,7 +53,11 @@ class Service(Protocol):
     name: str
 
     def routers(self) -> Sequence[APIRouter]:
-        """Its HTTP routes. They find the service's own state through closures, not through the app."""
+        """Its HTTP routes; `shared.service.app` says how they are written."""
+        ...
+
+    def provides(self) -> Sequence[object]:
+        """The objects its routes ask for by their type, beside the runtime; one of each type."""
         ...
 
     async def run(self) -> None:

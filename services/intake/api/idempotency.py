@@ -13,18 +13,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from psycopg.types.json import Json
 
 from shared.access.auth import Principal
 from shared.access.keyring import KeyRing
-from shared.db.pool import Database, Tx
+from shared.db.pool import Tx
+from shared.http.answers import Answer
 from shared.http.problems import Invalid, KeyReused
+from shared.service.runtime import Runtime
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
+
+
+def _described(*, required: bool) -> dict[str, Any]:
+    header = {
+        "name": HEADER,
+        "in": "header",
+        "required": required,
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
+        "example": "7a1c2f0e-3f1e-4d0b-9a86-2d7c5f0b6a11",
+        "description": "The same key and body get the same answer for 7 days; another body is refused (422).",
+    }
+    return {"parameters": [header]}
+
+
+KEY_OPTIONAL = _described(required=False)
+KEY_REQUIRED = _described(required=True)
+"""The `openapi_extra` of a route that reads the header."""
 
 _CLAIM_KEY = """
 INSERT INTO intake.idempotency (key_digest, body_digest) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1 AS fresh
@@ -71,26 +89,30 @@ async def request_key(request: Request, principal: Principal, keys: KeyRing, *, 
 
 
 async def answer_once(
-    database: Database,
-    key: RequestKey | None,
-    change: Callable[[Tx], Awaitable[dict[str, Any]]],
+    runtime: Runtime,
+    request: Request,
+    principal: Principal,
+    change: Callable[[Tx], Awaitable[Answer]],
     *,
     status: int = 200,
+    key_required: bool = False,
     shown_again: Callable[[Tx, dict[str, Any]], Awaitable[None]] | None = None,
 ) -> JSONResponse:
     """Do `change` in one transaction and answer with what it returns; for a known key give the stored answer instead, after
     `shown_again` with it: what a person reads of a case is audited, also where nothing changes.
 
-    Raises KeyReused when the key came with another body. A change that raises leaves nothing, the key neither.
+    Raises Invalid where a key is required and missing, KeyReused when the key came with another body. A change that raises
+    leaves nothing, the key neither.
     """
-    async with database.transaction() as tx:
+    key = await request_key(request, principal, runtime.keys, required=key_required)
+    async with runtime.database.transaction() as tx:
         if key is not None:
             stored = await claim_key(tx, key)
             if stored is not None:
                 if shown_again is not None:
                     await shown_again(tx, stored.answer)
                 return JSONResponse(stored.answer, status_code=stored.status or status)
-        answer = await change(tx)
+        answer = (await change(tx)).model_dump(mode="json")
         if key is not None:
             await tx.execute(_STORE, (status, Json(answer), key.key_digest))
     return JSONResponse(answer, status_code=status)
@@ -112,21 +134,6 @@ async def stored_answer(tx: Tx, key: RequestKey) -> StoredAnswer | None:
     if not hmac.compare_digest(bytes(row["body_digest"]), key.body_digest):
         raise KeyReused("Send the same body again, or use a new key.")
     return StoredAnswer(status=row["status"], answer=row["answer"], created_at=row["created_at"])
-
-
-def documented(routes: APIRouter) -> APIRouter:
-    """The same routes; the description of each POST names the header."""
-    for route in routes.routes:
-        if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
-            header = {
-                "name": HEADER,
-                "in": "header",
-                "required": route.path == "/v1/claims",
-                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
-                "description": "The same key and body get the same answer for 7 days; another body is refused (422).",
-            }
-            route.openapi_extra = {**(route.openapi_extra or {}), "parameters": [header]}
-    return routes
 
 
 def _digest(keys: KeyRing, purpose: str, text: bytes) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from services.intake.api.answers import ReportList, ReportQueued, ReportState, ReportSummary, ReportView
 from services.intake.api.case_refs import check_case_ref
-from services.intake.api.idempotency import answer_once, request_key
+from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
 from services.intake.claims import content_steps, store
 from services.intake.domain.schemas import ReportRequest
 from services.intake.reports import store as report_store
@@ -19,84 +20,77 @@ from shared.contracts.claims import ClaimState
 from shared.db.pool import Row, Tx
 from shared.http.paging import Page, page_of
 from shared.http.problems import Conflict, Invalid, NotFound
-from shared.ids import timestamp
-from shared.service.runtime import Runtime
+from shared.service.dependencies import ServiceRuntime
 from shared.urls import canonical
 
 _NO_CLAIM = "Your organisation has no claim on content with this id, or has withdrawn it."
 
-ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused"]
+routes = APIRouter(prefix="/v1/reports", tags=["reports"])
 
 
-def router(runtime: Runtime) -> APIRouter:
-    """The routes of reports."""
-    routes = APIRouter(prefix="/v1/reports", tags=["reports"])
+@routes.post("", status_code=202, summary="Report a URL", response_model=ReportQueued, openapi_extra=KEY_OPTIONAL)
+async def make_report(
+    principal: Helpline, runtime: ServiceRuntime, request: Request, asked: ReportRequest
+) -> JSONResponse:
+    """Ask that a URL be looked at. `asserted` with a `content_id` is a person's word that it shows that content.
 
-    @routes.post("", status_code=202)
-    async def report(principal: Helpline, request: Request, asked: ReportRequest) -> JSONResponse:
-        """Ask that a URL be looked at. `asserted` with a `content_id` is a person's word that it shows that content.
+    An asserted page with several pictures is taken to mean the most telling one (`og:image` before `img`); a page that
+    yields no media is itself the target; `fetch: never` takes the URL for the media's own.
+    """
+    if asked.case_ref is not None:
+        check_case_ref(asked.case_ref, runtime.settings)
 
-        An asserted page with several pictures is taken to mean the most telling one (`og:image` before `img`); a page that
-        yields no media is itself the target; `fetch: never` takes the URL for the media's own.
-        """
-        if asked.case_ref is not None:
-            check_case_ref(asked.case_ref, runtime.settings)
-        key = await request_key(request, principal, runtime.keys, required=False)
+    async def change(tx: Tx) -> ReportQueued:
+        content_id = await _meant(tx, principal, asked)
+        url = canonical(asked.url)
+        report_id = uuid4()
+        await report_store.insert(
+            tx,
+            report_id=report_id,
+            organisation_id=principal.organisation_id,
+            person_id=principal.person_id,
+            url=asked.url,
+            url_key=url.url_key,
+            key_version=url.key_version,
+            case_ref=asked.case_ref,
+            content_id=content_id,
+            asserted=asked.asserted,
+            fetch=asked.fetch,
+        )
+        await audit.record(tx, principal, action="report.made", object_kind="report", object_id=report_id)
+        return ReportQueued(report_id=report_id)
 
-        async def change(tx: Tx) -> dict[str, Any]:
-            content_id = await _meant(tx, principal, asked)
-            url = canonical(asked.url)
-            report_id = uuid4()
-            await report_store.insert(
-                tx,
-                report_id=report_id,
-                organisation_id=principal.organisation_id,
-                person_id=principal.person_id,
-                url=asked.url,
-                url_key=url.url_key,
-                key_version=url.key_version,
-                case_ref=asked.case_ref,
-                content_id=content_id,
-                asserted=asked.asserted,
-                fetch=asked.fetch,
-            )
-            await audit.record(tx, principal, action="report.made", object_kind="report", object_id=report_id)
-            return {"report_id": str(report_id), "state": "queued"}
+    return await answer_once(runtime, request, principal, change, status=202)
 
-        return await answer_once(runtime.database, key, change, status=202)
 
-    @routes.get("")
-    async def list_reports(
-        principal: Helpline,
-        page: Page,
-        case_ref: Annotated[str | None, Query(max_length=64)] = None,
-        state: ReportState | None = None,
-    ) -> dict[str, Any]:
-        """The organisation's reports, newest first."""
-        async with runtime.database.transaction() as tx:
-            rows = await report_store.list_shown(
-                tx,
-                organisation=principal.organisation_id,
-                state=state,
-                case_ref=case_ref,
-                **page.parameters(),
-            )
-            for row in rows[: page.limit] if case_ref is not None else ():
-                await audit.record(tx, principal, action="case.read", object_kind="report", object_id=row["report_id"])
-        shown = [view(row, with_case=case_ref is not None) for row in rows]
-        return page_of(rows, shown, page, lambda row: (row["created_at"], row["report_id"]))
+@routes.get("", summary="List reports")
+async def list_reports(
+    principal: Helpline,
+    runtime: ServiceRuntime,
+    page: Page,
+    case_ref: Annotated[str | None, Query(max_length=64)] = None,
+    state: ReportState | None = None,
+) -> ReportList:
+    """The organisation's reports, newest first. With `case_ref` this reads the case, and is audited as that."""
+    async with runtime.database.transaction() as tx:
+        rows = await report_store.list_shown(
+            tx, organisation=principal.organisation_id, state=state, case_ref=case_ref, **page.parameters()
+        )
+        for row in rows[: page.limit] if case_ref is not None else ():
+            await audit.record(tx, principal, action="case.read", object_kind="report", object_id=row["report_id"])
+    shown = [report_summary(row) if case_ref is None else report_view(row) for row in rows]
+    return ReportList(**page_of(rows, shown, page, lambda row: (row["created_at"], row["report_id"])))
 
-    @routes.get("/{report_id}")
-    async def read(principal: Helpline, report_id: UUID) -> dict[str, Any]:
-        """One report: audited, since it shows a case."""
-        async with runtime.database.transaction() as tx:
-            row = await report_store.shown(tx, principal.organisation_id, report_id)
-            if row is None:
-                raise NotFound("Your organisation has no report with this id.")
-            await audit.record(tx, principal, action="case.read", object_kind="report", object_id=report_id)
-        return view(row, with_case=True)
 
-    return routes
+@routes.get("/{report_id}", summary="Read a report")
+async def read_report(principal: Helpline, runtime: ServiceRuntime, report_id: UUID) -> ReportView:
+    """One report: audited, since it shows a case."""
+    async with runtime.database.transaction() as tx:
+        row = await report_store.shown(tx, principal.organisation_id, report_id)
+        if row is None:
+            raise NotFound("Your organisation has no report with this id.")
+        await audit.record(tx, principal, action="case.read", object_kind="report", object_id=report_id)
+    return report_view(row)
 
 
 async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | None:
@@ -118,20 +112,23 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
     return content_id
 
 
-def view(row: Row, *, with_case: bool) -> dict[str, Any]:
-    """A report as its organisation sees it: `matched` means a takedown of content it has a live claim on. `no_match` with a `why` names
-    the guards for which an agreement with such content is not acted on."""
+def report_summary(row: Row) -> ReportSummary:
+    """A report in a list of its organisation."""
     why = row["why"]
     if row["shown_state"] == "no_match" and row["guards"]:
         why = ", ".join(sorted(set(row["guards"].split(","))))
-    shown = {
-        "report_id": str(row["report_id"]),
-        "state": row["shown_state"],
-        "why": why,
-        "asserted": row["asserted"],
-        "content_id": str(row["alias"]) if row["alias"] else None,
-        "takedown_ids": [str(one) for one in row["takedown_ids"]],
-        "created_at": timestamp(row["created_at"]),
-        "changed_at": timestamp(row["changed_at"]),
-    }
-    return {**shown, "url": row["url"], "case_ref": row["case_ref"]} if with_case else shown
+    return ReportSummary(
+        report_id=row["report_id"],
+        state=row["shown_state"],
+        why=why,
+        asserted=row["asserted"],
+        content_id=row["alias"],
+        takedown_ids=row["takedown_ids"],
+        created_at=row["created_at"],
+        changed_at=row["changed_at"],
+    )
+
+
+def report_view(row: Row) -> ReportView:
+    """A report, whole, as its organisation sees it."""
+    return ReportView(**dict(report_summary(row)), url=row["url"], case_ref=row["case_ref"])

@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import SkipValidation
 from starlette.requests import ClientDisconnect
 
-from services.intake.api.idempotency import RequestKey, claim_key, request_key, stored_answer
+from services.intake.api.answers_to_crawlers import (
+    FieldError,
+    LineRefusal,
+    LinesAnswer,
+    SightingAccepted,
+    SightingProblem,
+    SightingRefused,
+    SightingsAnswer,
+)
+from services.intake.api.idempotency import KEY_OPTIONAL, RequestKey, claim_key, request_key, stored_answer
 from services.intake.domain.schemas import SightingRequest
 from services.intake.domain.sightings import SightingRefusal, batched, parse_sighting
 from services.intake.sightings.ndjson import Tally, take_lines
@@ -25,74 +34,64 @@ from shared.contracts.sightings import Sighting
 from shared.contracts.topics import SIGHTINGS
 from shared.db.pool import Database
 from shared.errors import Transient
-from shared.http.ndjson import LinesRoute, schema_of_lines
+from shared.http.ndjson import LinesRoute, body_of_lines
 from shared.http.problems import Invalid, Unauthenticated, problem_response
 from shared.process.metrics import SIGHTINGS as SIGHTINGS_COUNTED
+from shared.service.dependencies import ServiceRuntime, provided
 from shared.service.runtime import Runtime
 
 SOURCE = "intake"
-
-_LINES_ANSWER = {
-    "lines": {"type": "integer", "description": "All lines, blank ones too."},
-    "accepted": {"type": "integer"},
-    "refused": {"type": "integer"},
-    "refusals": {
-        "type": "array",
-        "maxItems": 1000,
-        "items": {
-            "type": "object",
-            "properties": {
-                "line": {"type": "integer", "description": "From 1."},
-                "pointer": {"type": "string", "description": "JSON Pointer within the line."},
-                "detail": {"type": "string"},
-            },
-        },
-    },
-}
 
 _KEY_LOOKED_AT_SECONDS = 10.0
 """A stream may go on for hours: a key revoked meanwhile ends it."""
 
 
-def lines_router(runtime: Runtime, writer: LogWriter) -> APIRouter:
-    """The stream of lines. To be included before `router`: it takes its media type alone."""
-    routes = APIRouter(prefix="/v1", tags=["sightings"], route_class=LinesRoute)
+lines_routes = APIRouter(prefix="/v1", tags=["sightings"], route_class=LinesRoute)
+"""The stream of lines. To be included before `routes`: it takes its media type alone."""
+routes = APIRouter(prefix="/v1", tags=["sightings"])
 
-    @routes.post("/sightings", include_in_schema=False)
-    async def post_lines(principal: Crawler, request: Request) -> Response:
-        """A sighting a line, each accepted or refused by itself. No `Idempotency-Key`: a sighting sent again is the same one."""
-        return await _take_lines(runtime, writer, principal, request)
-
-    return routes
+Writer = Annotated[LogWriter, Depends(provided(LogWriter))]
 
 
-def router(runtime: Runtime, writer: LogWriter) -> APIRouter:
-    """An array of sightings."""
-    routes = APIRouter(prefix="/v1", tags=["sightings"])
+@lines_routes.post("/sightings", include_in_schema=False)
+async def post_lines(principal: Crawler, runtime: ServiceRuntime, writer: Writer, request: Request) -> Response:
+    """A sighting a line, each accepted or refused by itself. No `Idempotency-Key`: a sighting sent again is the same one."""
+    return await _take_lines(runtime, writer, principal, request)
 
-    @routes.post("/sightings", openapi_extra=schema_of_lines(SightingRequest, _LINES_ANSWER))
-    async def post_sightings(principal: Crawler, request: Request, items: list[Any]) -> JSONResponse:
-        """Up to 1,000 sightings, each accepted or refused by itself. The answer's items stand in the order of the request's.
 
-        As `application/x-ndjson`, a sighting a line, a request may have any length. Its answer comes when the log has acknowledged
-        all that was accepted: how many `lines`, `accepted`, `refused`, and the first 1,000 `refusals`. A line over 64 KiB is refused by
-        itself. Sending all of it again is harmless. A 503 or 401 on the way says after how many `lines` all was settled.
-        """
-        if len(items) > runtime.policy.sightings_per_request:
-            raise Invalid(
-                f"Send at most {runtime.policy.sightings_per_request} sightings at once, or stream them as application/x-ndjson.",
-                pointer="#",
-            )
-        now = runtime.clock()
-        key = await request_key(request, principal, runtime.keys, required=False)
-        done_at = await _already_done(runtime.database, key)
-        parsed = [parse_sighting(item, organisation_id=principal.organisation_id, now=done_at or now) for item in items]
-        if done_at is None:
-            await _publish(writer, [one for one in parsed if isinstance(one, Sighting)], now)
-            await _remember(runtime.database, key)
-        return JSONResponse({"items": [_answer(index, one) for index, one in enumerate(parsed)]})
+@routes.post(
+    "/sightings",
+    summary="Tell of sightings",
+    response_model=SightingsAnswer | LinesAnswer,
+    openapi_extra={**KEY_OPTIONAL, **body_of_lines(SightingRequest)},
+)
+async def post_sightings(
+    principal: Crawler,
+    runtime: ServiceRuntime,
+    writer: Writer,
+    request: Request,
+    items: list[SkipValidation[SightingRequest]],
+) -> JSONResponse:
+    """Up to 1,000 sightings, each accepted or refused by itself. The answer's items stand in the order of the request's.
 
-    return routes
+    As `application/x-ndjson`, a sighting a line, a request may have any length. Its answer comes when the log has acknowledged
+    all that was accepted: how many `lines`, `accepted`, `refused`, and the first 1,000 `refusals`. A line over 64 KiB is refused by
+    itself. Sending all of it again is harmless. A 503 or 401 on the way says after how many `lines` all was settled.
+    """
+    if len(items) > runtime.policy.sightings_per_request:
+        raise Invalid(
+            f"Send at most {runtime.policy.sightings_per_request} sightings at once, or stream them as application/x-ndjson.",
+            pointer="#",
+        )
+    now = runtime.clock()
+    key = await request_key(request, principal, runtime.keys, required=False)
+    done_at = await _already_done(runtime.database, key)
+    parsed = [parse_sighting(item, organisation_id=principal.organisation_id, now=done_at or now) for item in items]
+    if done_at is None:
+        await _publish(writer, [one for one in parsed if isinstance(one, Sighting)], now)
+        await _remember(runtime.database, key)
+    answer = SightingsAnswer(items=[_answer(index, one) for index, one in enumerate(parsed)])
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 async def _take_lines(runtime: Runtime, writer: LogWriter, principal: Principal, request: Request) -> Response:
@@ -126,7 +125,13 @@ async def _take_lines(runtime: Runtime, writer: LogWriter, principal: Principal,
         )
     finally:
         SIGHTINGS_COUNTED.labels("refused").inc(tally.refused)
-    return JSONResponse(asdict(tally))
+    answer = LinesAnswer(
+        lines=tally.lines,
+        accepted=tally.accepted,
+        refused=tally.refused,
+        refusals=[LineRefusal(**one) for one in tally.refusals],
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 async def _while_valid(database: Database, principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -166,16 +171,9 @@ async def _remember(database: Database, key: RequestKey | None) -> None:
             await claim_key(tx, key)
 
 
-def _answer(index: int, one: Sighting | SightingRefusal) -> dict[str, Any]:
+def _answer(index: int, one: Sighting | SightingRefusal) -> SightingAccepted | SightingRefused:
     if isinstance(one, Sighting):
-        return {"index": index, "sighting_id": str(one.sighting_id)}
+        return SightingAccepted(index=index, sighting_id=one.sighting_id)
     SIGHTINGS_COUNTED.labels("refused").inc()
-    return {
-        "index": index,
-        "problem": {
-            "type": Invalid.kind,
-            "title": Invalid("").title,
-            "status": Invalid.status,
-            "errors": [{"pointer": pointer, "detail": detail} for pointer, detail in one.errors],
-        },
-    }
+    errors = [FieldError(pointer=pointer, detail=detail) for pointer, detail in one.errors]
+    return SightingRefused(index=index, problem=SightingProblem(title=Invalid("").title, errors=errors))

@@ -7,7 +7,6 @@ add to either hold one lock from their look to their commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID, uuid4
 
 from services.intake.claims import store
@@ -20,8 +19,7 @@ from shared.contracts.content import NegativeEntry
 from shared.contracts.topics import CONTENT
 from shared.db.pool import Row, Tx
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound, Refused
-from shared.ids import timestamp
-from shared.media.fingerprints import PDQ_MAX_DISTANCE, Algorithm, Fingerprint, fingerprint_ref
+from shared.media.fingerprints import PDQ_MAX_DISTANCE, Algorithm, Fingerprint
 from shared.outbox import outbox
 
 OBJECT_KIND = "negative_entry"
@@ -74,7 +72,7 @@ class NearContent(Refused):
     """The register has this value, or one within 31 bits of it."""
 
 
-async def declare(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> UUID:
+async def declare_entry(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> UUID:
     """A new entry, which waits for another person. Raises NearContent, Conflict (it is on the list)."""
     await hold_key(tx, principal)
     await store.one_at_a_time(tx)
@@ -98,11 +96,11 @@ async def declare(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> 
     return entry_id
 
 
-async def confirm(tx: Tx, principal: Principal, entry_id: UUID) -> None:
+async def confirm_entry(tx: Tx, principal: Principal, entry_id: UUID) -> None:
     """Another person's word: matchers are told. Raises NotFound, Conflict, Forbidden (who declared it), NearContent."""
     await hold_key(tx, principal)
     await store.one_at_a_time(tx)
-    row = await locked(tx, entry_id)
+    row = await lock_entry(tx, entry_id)
     state = ClaimState.CONFIRMED if row["confirmed_at"] else ClaimState.AWAITING_CONFIRMATION
     try:
         check_confirmation(state=state, declared_by=row["declared_by"], person_id=principal.person_id)
@@ -116,9 +114,9 @@ async def confirm(tx: Tx, principal: Principal, entry_id: UUID) -> None:
     await audit.record(tx, principal, action="negative_entry.confirmed", object_kind=OBJECT_KIND, object_id=entry_id)
 
 
-async def remove(tx: Tx, principal: Principal, entry_id: UUID) -> None:
+async def remove_entry(tx: Tx, principal: Principal, entry_id: UUID) -> None:
     """Take an entry off the list, its row with it. One person is enough: it can only let more be acted on. Raises NotFound."""
-    await _remove(tx, principal, await locked(tx, entry_id))
+    await _remove(tx, principal, await lock_entry(tx, entry_id))
 
 
 async def remove_of_key(tx: Tx, principal: Principal, key_id: UUID) -> None:
@@ -149,7 +147,7 @@ async def check_claimable(tx: Tx, fingerprints: Sequence[Fingerprint]) -> None:
         )
 
 
-async def render(tx: Tx, entry_id: UUID) -> NegativeEntry | None:
+async def current_entry(tx: Tx, entry_id: UUID) -> NegativeEntry | None:
     """The entry's event; None: a tombstone."""
     row = await (await tx.execute(_CURRENT, (entry_id,))).fetchone()
     if row is None:
@@ -162,24 +160,7 @@ async def render(tx: Tx, entry_id: UUID) -> NegativeEntry | None:
     )
 
 
-def view(row: Row, reference_key: bytes) -> dict[str, Any]:
-    """An entry as operations staff see it: its keyed digest, as matches carry it, never its value."""
-    fingerprint = Fingerprint(algorithm=Algorithm(row["algorithm"]), value=bytes(row["value"]))
-    confirmed_at = row["confirmed_at"]
-    return {
-        "entry_id": str(row["entry_id"]),
-        "state": ClaimState.AWAITING_CONFIRMATION.value if confirmed_at is None else ClaimState.CONFIRMED.value,
-        "algorithm": row["algorithm"],
-        "fingerprint_ref": fingerprint_ref(reference_key, fingerprint),
-        "reason": row["reason"],
-        "declared_by": row["declared_by"],
-        "confirmed_by": row["confirmed_by"],
-        "created_at": timestamp(row["created_at"]),
-        "confirmed_at": None if confirmed_at is None else timestamp(confirmed_at),
-    }
-
-
-async def locked(tx: Tx, entry_id: UUID) -> Row:
+async def lock_entry(tx: Tx, entry_id: UUID) -> Row:
     """The entry's row under its lock. Raises NotFound."""
     row = await (
         await tx.execute("SELECT * FROM intake.negative_list WHERE entry_id = %s FOR UPDATE", (entry_id,))

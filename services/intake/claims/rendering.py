@@ -25,7 +25,7 @@ async def render_content(tx: Tx, key: str) -> Event | None:
     """The event of `takedown.content` for a content or an entry of the negative list."""
     row = await (await tx.execute(_CONTENT, (UUID(key),))).fetchone()
     if row is None:
-        return await negative_list.render(tx, UUID(key))
+        return await negative_list.current_entry(tx, UUID(key))
     facts = derive(await claim_facts(tx, row["content_id"]), Hold(row["hold"]) if row["hold"] else None)
     return ContentChanged(
         content_id=row["content_id"],

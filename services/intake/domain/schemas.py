@@ -107,6 +107,17 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+def _example(shown: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [shown]})
+
+
+_PDQ = {
+    "algorithm": "pdq",
+    "value": "f8f8f0cc0f4ed0b1e2b0f0a91e5bcab4c3a7c6b9c0b1f6d3a8c95c6c6cc5f09a",
+    "quality": 100,
+}
+
+
 class GivenFingerprint(Request):
     """A fingerprint of claimed content. Refused: malformed, degenerate, of a PDQ quality below 50."""
 
@@ -175,6 +186,27 @@ class Declaration(Request):
 class ClaimRequest(Request):
     """`POST /v1/claims`."""
 
+    model_config = _example(
+        {
+            "case_ref": "HL-20260001",
+            "fingerprints": [_PDQ],
+            "declaration": {
+                "intimate": True,
+                "non_consensual": True,
+                "true_and_good_faith": True,
+                "depicts_minor": "no",
+                "synthetic": False,
+                "declared_as": "subject",
+                "authority_recorded": True,
+                "declared_at": "2026-03-02T09:10:00Z",
+                "text_version": "2026-1",
+            },
+            "assurance": "viewed",
+            "subject_jurisdictions": ["GB-SCT"],
+            "do_not_contact": ["host.example"],
+        }
+    )
+
     case_ref: Annotated[str, StringConstraints(max_length=64)]
     fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
     declaration: Declaration
@@ -187,11 +219,15 @@ class ClaimRequest(Request):
 class ConfirmationRequest(Request):
     """`POST /v1/claims/{id}/confirmation`, and the same of variants."""
 
+    model_config = _example({"assurance": "viewed"})
+
     assurance: Assurance
 
 
 class WithdrawalRequest(Request):
     """`POST /v1/claims/{id}/withdrawal`."""
+
+    model_config = _example({"reason": "subject_request"})
 
     reason: WithdrawalReason
 
@@ -199,11 +235,15 @@ class WithdrawalRequest(Request):
 class SuspensionRequest(Request):
     """`POST /v1/content/{id}/suspension|resumption`. `possible_minor` is the one reason with consequences of its own."""
 
+    model_config = _example({"reason": "possible_minor"})
+
     reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "person"
 
 
 class VariantsRequest(Request):
     """`POST /v1/content/{id}/fingerprints`. `claim_id` None: the organisation's oldest confirmed claim on the content."""
+
+    model_config = _example({"fingerprints": [{**_PDQ, "origin": "variant"}], "assurance": "viewed"})
 
     fingerprints: Annotated[tuple[GivenFingerprint, ...], AfterValidator(_some)]
     assurance: Assurance
@@ -212,6 +252,14 @@ class VariantsRequest(Request):
 
 class NegativeEntryRequest(Request):
     """`POST /v1/negative-list`. A blank image has a low quality, so none is asked for. `reason`: what it is of, without a URL."""
+
+    model_config = _example(
+        {
+            "algorithm": "pdq",
+            "value": _PDQ["value"],
+            "reason": "The placeholder that a large photo host shows for a removed picture.",
+        }
+    )
 
     algorithm: Literal["pdq", "md5", "sha1", "sha256"]
     value: Annotated[str, StringConstraints(max_length=128)]
@@ -230,6 +278,16 @@ class NegativeEntryRequest(Request):
 class SightingRequest(Request):
     """One sighting of `POST /v1/sightings`."""
 
+    model_config = _example(
+        {
+            "media_url": "https://host.example/media/1.jpg",
+            "page_url": "https://host.example/page/1",
+            "seen_at": "2026-03-02T10:59:30Z",
+            "source": "crawler-1",
+            "fingerprints": [{**_PDQ, "orientation": "identity"}],
+        }
+    )
+
     media_url: MediaUrlToKey
     page_url: MediaUrl | None = None
     seen_at: Moment
@@ -241,6 +299,8 @@ class SightingRequest(Request):
 
 class ReportRequest(Request):
     """`POST /v1/reports`. `asserted`: a person looked and says that this URL shows the content."""
+
+    model_config = _example({"url": "https://host.example/page/1", "case_ref": "HL-20260001"})
 
     url: MediaUrl
     case_ref: Annotated[str, StringConstraints(max_length=64)] | None = None

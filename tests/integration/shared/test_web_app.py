@@ -66,14 +66,14 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         return len(items)
 
     runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
-    service = SimpleNamespace(name="some", routers=lambda: [routes], not_ready=lambda: [])
+    service = SimpleNamespace(name="some", routers=lambda: [routes], provides=list, not_ready=lambda: [])
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as asked:
         yield asked
 
 
 async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
-    service = SimpleNamespace(name="some", routers=list, not_ready=list)
+    service = SimpleNamespace(name="some", routers=list, provides=list, not_ready=list)
 
     async with AsyncExitStack() as stack:
         postgres = await asyncio.to_thread(stack.enter_context, EmbeddedPostgres(server_dir / "postgres"))
@@ -92,7 +92,7 @@ async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
 
 
 async def test_ready_asks_no_database_that_was_never_opened() -> None:
-    service = SimpleNamespace(name="matcher", routers=list, not_ready=list)
+    service = SimpleNamespace(name="matcher", routers=list, provides=list, not_ready=list)
     runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
@@ -100,7 +100,7 @@ async def test_ready_asks_no_database_that_was_never_opened() -> None:
 
 
 async def test_ready_says_while_the_log_is_away() -> None:
-    service = SimpleNamespace(name="intake", routers=list, not_ready=list)
+    service = SimpleNamespace(name="intake", routers=list, provides=list, not_ready=list)
     away = KafkaLog("127.0.0.1:1")  # nobody listens there
     app = create_app(
         cast(Runtime, SimpleNamespace(policy=Policy(), database=Database(""), log=away)), [cast(Service, service)]

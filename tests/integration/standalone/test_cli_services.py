@@ -84,6 +84,9 @@ class Worker:
     def routers(self) -> Sequence[APIRouter]:
         return ()
 
+    def provides(self) -> Sequence[object]:
+        return ()
+
     async def run(self) -> None:
         await self.end.wait()
         if self._error is not None:
