@@ -30,7 +30,7 @@ from services.notifier.domain.model import (
     TakedownState,
     TaskKind,
 )
-from services.notifier.domain.transitions import DEMAND, TAKEDOWN
+from services.notifier.domain.states import DEMAND, TAKEDOWN
 from shared import ids
 from shared.policy import Policy
 

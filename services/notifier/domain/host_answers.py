@@ -15,7 +15,7 @@ from services.notifier.domain.model import (
     TakedownState,
     TaskKind,
 )
-from services.notifier.domain.transitions import DEMAND
+from services.notifier.domain.states import DEMAND
 from shared import ids
 from shared.contracts.decisions import DecisionKind
 from shared.policy import HOUR

@@ -1,4 +1,4 @@
-"""The words a takedown is kept in: its states, its demands, and which state may follow which.
+"""What is kept of a takedown, its demands and our looks. The words (states, kinds, reasons) are in `states.py`.
 
 Frozen values; the store keeps them as versioned JSON. Waits and deadlines are aware UTC datetimes.
 """
@@ -7,121 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
+from services.notifier.domain.states import DemandState as DemandState
+from services.notifier.domain.states import HoldReason as HoldReason
+from services.notifier.domain.states import MessageKind as MessageKind
+from services.notifier.domain.states import Outcome as Outcome
+from services.notifier.domain.states import Refusal as Refusal
+from services.notifier.domain.states import RetractionReason as RetractionReason
+from services.notifier.domain.states import Rung as Rung
+from services.notifier.domain.states import TakedownState as TakedownState
+from services.notifier.domain.states import TaskKind as TaskKind
 from shared.contracts.content import Algorithm, Assurance
 from shared.contracts.matches import Guard, TargetKind
-
-
-class TakedownState(StrEnum):
-    DISCOVERED = "discovered"  # Matched; our own check has not seen it yet.
-    HELD = "held"  # A person has to say whether it goes on.
-    OPEN = "open"  # Seen by our own check; demands are made.
-    VERIFYING = "verifying"  # Seen gone once; a second look decides.
-    REMOVED = "removed"  # Confirmed by our own checks; watched from now on.
-    REAPPEARED = "reappeared"  # Back after a confirmed removal; a new round of demands.
-    UNREMOVED = "unremoved"  # Everybody on the ladder was asked; still checked.
-    REJECTED = "rejected"  # A person says that the match is wrong.
-    SUSPENDED = "suspended"  # Nothing is fetched, checked or sent until it is resumed.
-    WITHDRAWN = "withdrawn"  # The content is no longer pursued; its target is erased.
-    DISMISSED = "dismissed"  # A person ended it for another reason.
-
-
-class DemandState(StrEnum):
-    DUE = "due"
-    DELIVERED = "delivered"
-    UNDELIVERABLE = "undeliverable"
-    ACKNOWLEDGED = "acknowledged"
-    REPORTED_REMOVED = "reported_removed"
-    DISPUTED = "disputed"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    RETRACTED = "retracted"
-    CLOSED = "closed"
-
-
-class Rung(StrEnum):
-    """The recipients, in the order they are asked. The first two are used today."""
-
-    SITE_OPERATOR = "site_operator"
-    HOSTING_PROVIDER = "hosting_provider"
-    CDN = "cdn"
-    REGISTRAR = "registrar"
-    SEARCH_ENGINE = "search_engine"
-    REGULATOR = "regulator"
-
-
-class Outcome(StrEnum):
-    """What a check saw."""
-
-    PRESENT = "present"
-    GONE = "gone"
-    MISMATCH = "mismatch"
-    BLOCKED = "blocked"
-    INCONCLUSIVE = "inconclusive"
-
-
-class MessageKind(StrEnum):
-    ISSUED = "demand.issued"
-    REMINDED = "demand.reminded"
-    STILL_PRESENT = "demand.still_present"
-    REAPPEARED = "demand.reappeared"
-    RETRACTED = "demand.retracted"
-    CLOSED = "demand.closed"
-    HOST_TEST = "host.test"
-
-
-class TaskKind(StrEnum):
-    FIRST_CHECK = "first_check"
-    LOW_ASSURANCE = "low_assurance"
-    UNKNOWN_HOST = "unknown_host"
-    UNKNOWN_POSTURE = "unknown_posture"
-    DISPUTE = "dispute"
-    POSSIBLE_MINOR = "possible_minor"
-    FLOOD = "flood"
-    UNDELIVERABLE = "undeliverable"
-    LADDER_EXHAUSTED = "ladder_exhausted"
-    SUGGESTED_RECIPIENT = "suggested_recipient"
-
-
-class HoldReason(StrEnum):
-    """Why a takedown is `held`."""
-
-    FIRST_CHECK = "first_check"
-    LOW_ASSURANCE = "low_assurance"
-    FLOOD = "flood"
-    DISPUTE = "dispute"
-    ASSERTED = "asserted"
-    REJECTED_BEFORE = "rejected_before"
-
-
-class Refusal(StrEnum):
-    """Why a message was not attempted. `outbound off` and a hold per host are none: the row just stays due."""
-
-    SUSPENDED = "suspended"
-    ENDED = "ended"
-    """The takedown or the demand no longer wants this message."""
-    TERMS_UNKNOWN = "terms_unknown"
-    """No confirmed claim is known: nobody knows whom not to contact."""
-    DO_NOT_CONTACT = "do_not_contact"
-    HOSTILE = "hostile"
-    UNKNOWN_POSTURE = "unknown_posture"
-    UNKNOWN_RECIPIENT = "unknown_recipient"
-    NO_CHANNEL = "no_channel"
-    NOT_BEFORE = "not_before"
-    DISPUTED = "disputed"
-    STALE_OBSERVATION = "stale_observation"
-
-
-class RetractionReason(StrEnum):
-    """Which words a `demand.retracted` uses."""
-
-    NO_FURTHER_ACTION = (
-        "no_further_action"  # The subject asked us to stop: nothing is said about consent or lawfulness.
-    )
-    SENT_IN_ERROR = "sent_in_error"  # Please restore.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 An event that means nothing in a state gives the same takedown and no effects, or a lifecycle note. Nothing a recipient does
 can end a takedown: only our own checks confirm a removal. The parts are in `machine/`; which state may follow which is the
-table in `transitions.py`.
+table in `states.py`.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ from services.notifier.domain.model import (
     TakedownState,
     TaskKind,
 )
+from services.notifier.domain.states import TAKEDOWN as STEPS
 from services.notifier.domain.takedown import begin, decide, may_send
-from services.notifier.domain.transitions import TAKEDOWN as STEPS
 from services.notifier.store.takedown_json import from_json, to_json
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.decisions import DecisionKind

@@ -8,7 +8,7 @@ import pytest
 
 from services.notifier.domain.builder import IllegalStep, TakedownBuilder
 from services.notifier.domain.model import DemandState, TakedownState
-from services.notifier.domain.transitions import DEMAND, TAKEDOWN, document
+from services.notifier.domain.states import DEMAND, TAKEDOWN, document
 from tests.unit.notifier.takedown_story import Story
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_document_is_what_the_code_prints() -> None:
     assert (ROOT / "docs" / "takedown-states.md").read_text() == document(), (
-        "run: python -m services.notifier.domain.transitions > docs/takedown-states.md"
+        "run: python -m services.notifier.domain.states > docs/takedown-states.md"
     )
 
 
