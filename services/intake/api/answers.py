@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.claims import ClaimState, WithdrawalReason
+from shared.contracts.claims import ClaimState, DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
 from shared.http.answers import Answer, Moment, example
 from shared.http.paging import ListAnswer
@@ -34,6 +34,9 @@ _CLAIM = {
     "subject_jurisdictions": ["GB-SCT"],
     "do_not_contact": ["host.example"],
     "demands_not_before": None,
+    "declared_as": "subject",
+    "authority_recorded": True,
+    "evidence_wanted": False,
     "withdrawal": None,
     "fingerprint_count": 1,
     "fingerprints": [_FINGERPRINT],
@@ -141,6 +144,9 @@ class ClaimView(ClaimSummary):
     subject_jurisdictions: list[str]
     do_not_contact: list[str]
     demands_not_before: Moment | None
+    declared_as: Annotated[DeclaredAs | None, Field(description="Null once the claim is withdrawn.")]
+    authority_recorded: bool
+    evidence_wanted: bool
     withdrawal: WithdrawalView | None
     fingerprint_count: int
     fingerprints: list[FingerprintView]

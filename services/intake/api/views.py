@@ -41,6 +41,9 @@ async def claim_view(tx: Tx, row: Row) -> ClaimView:
         subject_jurisdictions=row["subject_jurisdictions"],
         do_not_contact=row["do_not_contact"],
         demands_not_before=row["demands_not_before"],
+        declared_as=row["declared_as"],
+        authority_recorded=row["authority_recorded"],
+        evidence_wanted=row["evidence_wanted"],
         withdrawal=withdrawal,
         fingerprint_count=len(fingerprints),
         fingerprints=[

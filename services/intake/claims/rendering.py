@@ -16,7 +16,7 @@ _CONTENT = "SELECT content_id, revision, hold, changed_at FROM intake.content WH
 
 _CLAIM = """
 SELECT claim_id, content_id, revision, state, organisation_id, assurance, subject_jurisdictions, do_not_contact,
-       demands_not_before, withdrawal_reason, changed_at
+       demands_not_before, withdrawal_reason, declared_as, authority_recorded, evidence_wanted, changed_at
 FROM intake.claims WHERE claim_id = %s FOR SHARE
 """
 

@@ -32,8 +32,9 @@ from shared.policy import Policy
 
 _INSERT = """
 INSERT INTO intake.claims (claim_id, content_id, organisation_id, case_ref, declaration, declared_by, declared_key,
-    declared_assurance, subject_jurisdictions, do_not_contact, demands_not_before)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    declared_assurance, subject_jurisdictions, do_not_contact, demands_not_before, declared_as, authority_recorded,
+    evidence_wanted)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 _CONFIRM = """
@@ -57,7 +58,7 @@ WHERE claim_id = %s
 _FINISH_WITHDRAWAL = """
 UPDATE intake.claims SET state = 'withdrawn', withdrawn_at = now(), withdrawal_due = NULL,
     withdrawal_reason = coalesce(withdrawal_reason, %s), withdrawn_by = coalesce(withdrawn_by, %s),
-    case_ref = NULL, declaration = NULL, subject_jurisdictions = '{}', demands_not_before = NULL
+    case_ref = NULL, declaration = NULL, declared_as = NULL, subject_jurisdictions = '{}', demands_not_before = NULL
 WHERE claim_id = %s
 """
 
@@ -98,6 +99,9 @@ async def declare(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared
             list(asked.subject_jurisdictions),
             list(asked.do_not_contact),
             asked.demands_not_before,
+            asked.declaration.declared_as,
+            asked.declaration.authority_recorded,
+            asked.evidence_wanted,
         ),
     )
     await store.add_fingerprints(tx, claim_id, asked.fingerprints)

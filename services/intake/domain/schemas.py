@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from services.intake.domain.jurisdictions import parse_jurisdiction
-from shared.contracts.claims import WithdrawalReason
+from shared.contracts.claims import DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
 from shared.urls import BadUrl, UrlKey, canonical, parse_url
@@ -171,16 +171,11 @@ class Declaration(Request):
     true_and_good_faith: DeclaredTrue
     depicts_minor: Literal["no"]
     synthetic: bool
-    declared_as: Literal["subject", "authorised_representative", "legal_guardian"]
-    authority_recorded: bool = False
+    declared_as: DeclaredAs
+    authority_recorded: DeclaredTrue
+    """Whether the helpline has on record that it may act for a person depicted; each demand says so, and so each claim needs it."""
     declared_at: Moment
     text_version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-
-    @model_validator(mode="after")
-    def _with_authority(self) -> Self:
-        if self.declared_as != "subject" and not self.authority_recorded:
-            raise ValueError("Unless declared_as is 'subject', authority_recorded must be true.")
-        return self
 
 
 class ClaimRequest(Request):
@@ -214,6 +209,8 @@ class ClaimRequest(Request):
     subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20), AfterValidator(_each_once)] = ()
     do_not_contact: Annotated[tuple[Domain, ...], Field(max_length=200), AfterValidator(_each_once)] = ()
     demands_not_before: Moment | None = None
+    evidence_wanted: bool = False
+    """Whether hosts are asked to preserve what they disable, and the records about it."""
 
 
 class ConfirmationRequest(Request):

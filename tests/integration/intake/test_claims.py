@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from services.intake.service import SCHEMA
+from shared.contracts.claims import ClaimChanged
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.topics import CLAIMS, CONTENT
+from shared.db.migrations import Schema, migrate
+from shared.db.pool import Database
 from tests.integration.intake.harness import Intake, Member, claim_body, md5, pdq, running_intake
 
 
@@ -119,7 +125,11 @@ BAD_CLAIMS: list[tuple[str, dict[str, Any]]] = [
     ("#/declaration/intimate", {"declaration": {"intimate": False}}),
     ("#/declaration/non_consensual", {"declaration": {"non_consensual": False}}),
     ("#/declaration/true_and_good_faith", {"declaration": {"true_and_good_faith": False}}),
-    ("#/declaration", {"declaration": {"declared_as": "legal_guardian", "authority_recorded": False}}),
+    *(
+        ("#/declaration/authority_recorded", {"declaration": {"declared_as": who, "authority_recorded": False}})
+        for who in ("subject", "authorised_representative", "legal_guardian")
+    ),
+    ("#/declaration/authority_recorded", {"declaration": {"authority_recorded": None}}),
     ("#/declaration/declared_as", {"declaration": {"declared_as": "friend"}}),
     ("#/declaration/declared_at", {"declaration": {"declared_at": "2026-01-01T00:00:00"}}),
     ("#/declaration/declared_at", {"declaration": {"declared_at": "2126-01-01T00:00:00Z"}}),
@@ -284,3 +294,54 @@ async def test_lists_go_page_by_page_through_ones_own(intake: Intake) -> None:
         assert seen == [one[identifier] for one in reversed(made)]
         assert cursor == {}
     assert (await intake.get("/v1/claims", by=ann, cursor="bm9uc2Vuc2U=")).status_code == 422
+
+
+@pytest.mark.parametrize("missing", ["declared_as", "authority_recorded"])
+async def test_a_claim_says_in_which_capacity_and_that_the_authority_is_on_record(intake: Intake, missing: str) -> None:
+    body = claim_body()
+    del body["declaration"][missing]
+    response = await intake.post("/v1/claims", body, by=await intake.member("ann"), key=uuid4().hex)
+    assert response.status_code == 422
+    assert [one["pointer"] for one in response.json()["errors"]] == [f"#/declaration/{missing}"]
+
+
+@pytest.mark.parametrize("declared_as", ["subject", "authorised_representative", "legal_guardian"])
+async def test_what_a_demand_may_say_of_the_claimant_travels_with_the_claim(intake: Intake, declared_as: str) -> None:
+    ann, bob = await intake.member("ann"), await intake.member("bob")
+    claim = await intake.confirmed(
+        by=ann,
+        confirmer=bob,
+        declaration={"declared_as": declared_as},
+        evidence_wanted=True,
+        fingerprints=[{"algorithm": "md5", "value": md5(hash(declared_as) % 1000)}],
+    )
+    await intake.relay_idle()
+    events = [one for one in await intake.events(CLAIMS.name) if isinstance(one, ClaimChanged)]
+    (told,) = [one for one in events if str(one.claim_id) == claim["claim_id"]]
+    assert (told.declared_as, told.authority_recorded, told.evidence_wanted) == (declared_as, True, True)
+
+
+async def test_an_older_version_s_claims_are_told_once_more(fresh_database: str, tmp_path: Path) -> None:
+    """The notifier learns of each live claim that was told before in which capacity it was declared."""
+    for path in SCHEMA.folder.glob("*.sql"):
+        if path.name < "0010":
+            (tmp_path / path.name).write_text(path.read_text())
+    declaration = '{"declared_as": "legal_guardian", "authority_recorded": true}'
+    claims = ((1, 1, "confirmed", declaration), (2, 0, "awaiting_confirmation", declaration), (3, 2, "withdrawn", None))
+    async with Database(fresh_database) as database:
+        await migrate(database, [Schema(name=SCHEMA.name, folder=tmp_path)])
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO intake.content (content_id, revision) VALUES (%s, 1)", (UUID(int=9),))
+            for number, revision, state, said in claims:
+                await tx.execute(
+                    "INSERT INTO intake.claims (claim_id, content_id, organisation_id, revision, state, declaration,"
+                    " declared_by, declared_key, declared_assurance) VALUES (%s, %s, 'o', %s, %s, %s, 'p', %s, 'viewed')",
+                    (UUID(int=number), UUID(int=9), revision, state, said, UUID(int=7)),
+                )
+        await migrate(database, [SCHEMA])
+    async with running_intake(fresh_database) as updated:
+        await updated.relay_idle()
+        told = [one for one in await updated.events(CLAIMS.name) if isinstance(one, ClaimChanged)]
+        assert [(one.claim_id, one.revision, one.declared_as, one.authority_recorded) for one in told] == [
+            (UUID(int=1), 2, "legal_guardian", True)
+        ]

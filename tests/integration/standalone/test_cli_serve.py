@@ -37,6 +37,7 @@ CLAIM = {
         "depicts_minor": "no",
         "synthetic": False,
         "declared_as": "subject",
+        "authority_recorded": True,
         "declared_at": "2026-01-01T00:00:00Z",
         "text_version": "1",
     },
