@@ -39,6 +39,11 @@ def message_id(demand: UUID, kind: str, number: int = 0) -> UUID:
     return deterministic_id((str(demand), kind, str(number)))
 
 
+def thread_id(recipient: str, first_message: UUID) -> UUID:
+    """The id of the mail thread of what is sent to one recipient about one matter, which its first message began."""
+    return deterministic_id((recipient, str(first_message)))
+
+
 def sighting_id(
     organisation_id: str,
     source: str,

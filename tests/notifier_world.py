@@ -245,7 +245,12 @@ class World:
 
     async def claim(self, content_id: UUID, *, claim_id: UUID | None = None, revision: int = 1, **fields: Any) -> UUID:
         claim_id = claim_id or uuid4()
-        values: dict[str, Any] = {"state": ClaimState.CONFIRMED, "organisation_id": "helpline"} | fields
+        values: dict[str, Any] = {
+            "state": ClaimState.CONFIRMED,
+            "organisation_id": "helpline",
+            "declared_as": "subject",
+            "authority_recorded": True,
+        } | fields
         event = ClaimChanged(
             claim_id=claim_id, content_id=content_id, revision=revision, changed_at=datetime.now(UTC), **values
         )

@@ -73,5 +73,8 @@ TAKEDOWNS = Gauge("takedown_takedowns", "Takedowns, by state", ("state",))
 CHECKS = Counter("takedown_checks", "Checks, by outcome", ("outcome",))
 ATTEMPTS = Counter("takedown_attempts", "Attempts, by channel and outcome", ("channel", "outcome"))
 ATTEMPT_SECONDS = Histogram("takedown_attempt_seconds", "Time of one attempt", ("channel",), buckets=_LATENCY)
+MAIL_SERVER_REFUSING = Gauge(
+    "takedown_mail_server_refusing", "1 while our own mail server takes nothing from us. Alarm on > 0"
+)
 TASKS = Gauge("takedown_tasks_open", "Tasks that wait for a person", ("kind",))
 OVERDUE = Gauge("takedown_demands_overdue", "Demands past their deadline with the content still there")

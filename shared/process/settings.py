@@ -85,8 +85,10 @@ class Settings(BaseSettings):
     webhook_user_agent: str = "takedown-demands/1"
     smtp_host: str | None = None
     """None: no e-mail is sent; a recipient with an e-mail address alone gets a task."""
-    smtp_port: Port = 587
-    smtp_starttls: bool = True
+    smtp_port: Port | None = None
+    """None: 587, or 465 where `smtp_tls` is `implicit`."""
+    smtp_tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """`implicit`: TLS from the first byte (RFC 8314). `none`: in the clear, for a server on this machine."""
     smtp_username: str | None = None
     smtp_password: str | None = None
     smtp_from: str = "demands@localhost"

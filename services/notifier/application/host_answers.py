@@ -157,6 +157,7 @@ def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.Demand
             message_id=demand.demand_id,
             at=demand.printed.issued_at,
             token="",
+            answer_url=render.answer_url(runtime.settings, demand.demand_id),
             organisation=render.organisation_of(runtime.settings),
             policy=runtime.policy,
         )

@@ -41,6 +41,8 @@ async def send(
             subject=letter.mail.subject,
             text=letter.mail.text,
             message_id=message_id,
+            thread=letter.thread,
+            reply_to=runtime.settings.organisation_contact,
             now=runtime.clock(),
         )
     except (ValueError, MessageError):  # an address from before addresses were checked

@@ -25,6 +25,8 @@ class Attempted:
     address: str | None = None
     """`ip:port` that was dialled (webhook)."""
     retry_after_seconds: float | None = None
+    own_fault: bool = False
+    """What failed is ours (our mail server, what we are to it), not the recipient's."""
     endpoint_gone: bool = False
     """The recipient said that this endpoint is no more (410): no other demand goes there."""
     elapsed_seconds: float = 0.0

@@ -17,7 +17,7 @@ import structlog
 
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from services.notifier.channels.dispatch import send
-from services.notifier.channels.result import Attempted
+from services.notifier.channels.result import Attempted, AttemptOutcome
 from services.notifier.directory import store as directory
 from services.notifier.domain.events import AttemptCompleted, AttemptEnded, OutboundRefused, Refusal
 from services.notifier.domain.model import MessageKind, Takedown
@@ -28,7 +28,7 @@ from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Row, Tx
 from shared.errors import Transient
-from shared.process.metrics import ATTEMPT_SECONDS, ATTEMPTS
+from shared.process.metrics import ATTEMPT_SECONDS, ATTEMPTS, MAIL_SERVER_REFUSING
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +133,7 @@ class MessageWorker:
         self._applier = applier
         self._runtime = runtime
         self._database = runtime.database
+        self._mail_refused = False
         self.due = DueWorker(
             "messages",
             runtime.database,
@@ -181,6 +182,7 @@ class MessageWorker:
         if attempted is not None:
             ATTEMPTS.labels(attempt.channel, attempted.outcome).inc()
             ATTEMPT_SECONDS.labels(attempt.channel).observe(attempted.elapsed_seconds)
+            self._watch_mail_server(attempt.channel, attempted)
         for left in reversed(range(RECORD_TRIES)):
             try:
                 await self._record(due, attempt, attempted)
@@ -189,6 +191,19 @@ class MessageWorker:
                 if not left:
                     raise
                 await asyncio.sleep(0.2)
+
+    def _watch_mail_server(self, channel: directory.Channel, attempted: Attempted) -> None:
+        """Our own mail server refuses what is ours: an alarm, since no recipient is to blame and no other one helps."""
+        if channel != "email" or attempted.own_fault == self._mail_refused:
+            return
+        if attempted.own_fault:
+            log.error("mail.server_refuses", reason=attempted.reason, status=attempted.status)
+        elif attempted.outcome is AttemptOutcome.ACCEPTED:
+            log.warning("mail.server_takes_again")
+        else:  # refused for the recipient's sake: that says nothing about us
+            return
+        self._mail_refused = attempted.own_fault
+        MAIL_SERVER_REFUSING.set(attempted.own_fault)
 
     async def _send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
         """None: it was broken off, since it may not be sent any more; whether it had left already is not known."""
@@ -308,6 +323,7 @@ class MessageWorker:
             outcome=AttemptEnded.UNKNOWN if attempted is None else AttemptEnded(attempted.outcome),
             retry_after_seconds=None if attempted is None else attempted.retry_after_seconds,
             detail=_detail(attempted),
+            own_fault=attempted is not None and attempted.own_fault,
         )
         async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
             takedown = await scope.load(due.takedown_id)
@@ -345,4 +361,6 @@ class MessageWorker:
 def _detail(attempted: Attempted | None) -> str:
     if attempted is None:
         return "broken_off"
+    if attempted.own_fault:
+        return attempted.reason
     return str(attempted.status) if attempted.status is not None else attempted.reason

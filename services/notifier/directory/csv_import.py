@@ -17,13 +17,14 @@ from typing import Any
 from services.notifier.directory.webhook_secret import ACTIVE_SECRETS, BadSecret, parse_secret
 from services.notifier.domain.ladder import Posture
 from services.notifier.domain.model import Rung
+from services.notifier.regimes import REGIMES
 from shared.countries import COUNTRIES
 from shared.errors import Permanent
 from shared.urls import BadUrl, canonical
 
 RUNGS = tuple(Rung)
 POSTURES = tuple(Posture)
-REGIMES = ("uk_osa_20a",)
+BINDING = {one.id: one for one in REGIMES.values() if one.binding}
 """What `bound_by` may name."""
 REQUIRED_COLUMNS = ("organisation", "domains")
 COLUMNS = (
@@ -160,8 +161,15 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
         bad("rung", f"This must be {_either(RUNGS)}.")
     if posture not in POSTURES:
         bad("posture", f"This must be {_either(POSTURES)}.")
-    if any(regime not in REGIMES for regime in bound_by):
-        bad("bound_by", f"This must be empty or {_either(REGIMES)}.")
+    for name in bound_by:
+        regime = BINDING.get(name)
+        if regime is None:
+            bad("bound_by", f"This must be empty or {_either(tuple(BINDING))}.")
+        elif rung in RUNGS and not regime.binds_on(rung):
+            bad(
+                "bound_by",
+                f"{name} binds operators of user-to-user services alone: leave this empty on the rung {rung}.",
+            )
     if country is not None and country not in COUNTRIES:
         bad("country", "This must be a country code of two letters (ISO 3166-1), such as GB.")
     webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad)

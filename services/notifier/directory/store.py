@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from services.notifier.directory.csv_import import parse_csv
 from services.notifier.domain.ladder import Organisation, Posture
+from services.notifier.regimes import REGIMES
 from services.notifier.store.takedowns import DIRECTORY_CHANNEL
 from shared.access.keyring import KeyRing, OtherRootKey
 from shared.db.pool import Tx
@@ -56,7 +57,8 @@ class Host:
             domains=self.domains,
             channel=self.channel(mail=mail),
             posture=Posture(self.posture),
-            bound_by=self.bound_by,
+            # Imported before a regime knew whom it can bind: what cannot bind it is not cited to it.
+            bound_by=tuple(one for one in self.bound_by if one in REGIMES and REGIMES[one].binds_on(self.rung)),
             next_rung=self.next_rung,
             country=self.country,
         )

@@ -7,10 +7,11 @@ from services.notifier.domain.builder import ANSWERABLE, ASKING, ENDED, Takedown
 from services.notifier.domain.demands import (
     clock_of,
     expire_overdue,
-    law_holds,
+    put_off,
     seen_lately,
     start_clock,
     undeliverable,
+    words_hold,
 )
 from services.notifier.domain.effects import EndMessage, ScheduleTimer
 from services.notifier.domain.endings import take_back, told_at_the_end
@@ -83,7 +84,7 @@ def _moment_refusal(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -
         return Refusal.NOT_BEFORE
     if draft.around.content.new_demands_held and demand.attempted_at is None:
         return Refusal.DISPUTED
-    if demand.attempted_at is None and not law_holds(draft, demand):
+    if demand.attempted_at is None and not words_hold(draft, demand):
         return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
     return None if seen_lately(draft) else Refusal.STALE_OBSERVATION
 
@@ -161,6 +162,8 @@ def _first_message(draft: TakedownBuilder, demand: Demand, event: AttemptComplet
         draft.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
         draft.emit(EndMessage(message_id=event.message_id, reason="permanent"))
         undeliverable(draft, demand, event.detail or "permanent")
+    elif event.own_fault:
+        _again(draft, put_off(draft, demand), event)
     elif demand.give_up_at is not None and draft.now >= demand.give_up_at:
         draft.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
         _give_up(draft, demand)
@@ -206,7 +209,7 @@ def _later_message(draft: TakedownBuilder, demand: Demand, event: AttemptComplet
             if demand.state in ANSWERABLE:
                 draft.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
                 undeliverable(draft, demand, event.detail or "permanent")
-        case AttemptEnded.TRANSIENT | AttemptEnded.UNKNOWN if event.attempt < LATER_ATTEMPTS:
+        case AttemptEnded.TRANSIENT | AttemptEnded.UNKNOWN if event.attempt < LATER_ATTEMPTS or event.own_fault:
             if refusal(draft, demand, event.kind) is Refusal.ENDED:
                 draft.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
             else:

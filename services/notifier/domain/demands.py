@@ -9,7 +9,7 @@ from services.notifier import regimes
 from services.notifier.domain import contact_rules, schedule
 from services.notifier.domain.builder import ANSWERABLE, ASKING, TakedownBuilder
 from services.notifier.domain.effects import CancelMessages, CancelTimers, ScheduleTimer
-from services.notifier.domain.events import TimerKind
+from services.notifier.domain.events import Terms, TimerKind
 from services.notifier.domain.ladder import (
     Ask,
     Choice,
@@ -152,8 +152,9 @@ def _issue(draft: TakedownBuilder, ask: Ask) -> None:
     """Make the demand: its regime and printed times are fixed now; its clock starts at the first accepted delivery."""
     takedown, policy, now = draft.takedown, draft.policy, draft.now
     recipient = ask.organisation
-    regime = _law_for(draft, recipient)
-    if regime is None:
+    regime = _law_for(draft, recipient, ask.rung)
+    # That our own check saw it is asked by no law, but by rule 1.
+    if regime is None or takedown.last_seen is None or takedown.last_seen.observed is None:
         draft.open_task(TaskKind.UNDELIVERABLE, "required_elements_missing")
         draft.note("demand.waits", reason="required_elements_missing")
         return
@@ -184,9 +185,10 @@ def _issue(draft: TakedownBuilder, ask: Ask) -> None:
     _undelivered_timer(draft, demand)
 
 
-def _law_for(draft: TakedownBuilder, recipient: Organisation) -> Regime | None:
+def _law_for(draft: TakedownBuilder, recipient: Organisation, rung: Rung) -> Regime | None:
     return regimes.choose(
         bound_by=recipient.bound_by,
+        rung=rung,
         reviewed_by=draft.around.sender.reviewed_by,
         today=draft.now.date(),
         elements=_elements(draft),
@@ -194,9 +196,10 @@ def _law_for(draft: TakedownBuilder, recipient: Organisation) -> Regime | None:
 
 
 def _printed(draft: TakedownBuilder, regime: Regime) -> PrintedTerms:
-    """What a demand issued now says of its law, its time and what was seen."""
+    """What a demand issued now says of its law, its time, its claims and what was seen: on a climb too, with the time of it."""
     clock = regime.clock or draft.policy.voluntary_response
     seen = draft.takedown.last_seen
+    terms = draft.around.terms or Terms()
     return PrintedTerms(
         issued_at=draft.now,
         regime=regime.id,
@@ -204,27 +207,33 @@ def _printed(draft: TakedownBuilder, regime: Regime) -> PrintedTerms:
         respond_within_seconds=int(clock.total_seconds()) if regime.binding else None,
         requested_by=None if regime.binding else draft.now + clock,
         observed=None if seen is None else seen.observed,
+        authority=terms.authority_recorded,
+        two_confirmed=terms.two_confirmed,
+        evidence_wanted=terms.evidence_wanted,
     )
 
 
-def law_holds(draft: TakedownBuilder, demand: Demand) -> bool:
-    """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on."""
+def words_hold(draft: TakedownBuilder, demand: Demand) -> bool:
+    """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on, and what it says of its
+    claims still true of them."""
     recipient = draft.around.routes.by_key(demand.recipient)
-    regime = None if recipient is None else _law_for(draft, recipient)
-    made_on = demand.printed.regime
-    return not regimes.REGIMES[made_on].binding or (regime is not None and regime.id == made_on)
+    regime = None if recipient is None else _law_for(draft, recipient, demand.rung)
+    printed, terms = demand.printed, draft.around.terms or Terms()
+    law = not regimes.REGIMES[printed.regime].binding or (regime is not None and regime.id == printed.regime)
+    authority = terms.authority_recorded or not printed.authority
+    confirmed = terms.two_confirmed or not printed.two_confirmed
+    return law and authority and confirmed and printed.evidence_wanted == terms.evidence_wanted
 
 
 def _elements(draft: TakedownBuilder) -> frozenset[Element]:
-    """What a demand made now would hold. Statement and basis are part of every message (`notices/message.py`)."""
-    takedown, sender = draft.takedown, draft.around.sender
+    """What a demand made now would hold. The statement is part of every message (`notices/message.py`)."""
+    takedown, sender, terms = draft.takedown, draft.around.sender, draft.around.terms
     there = {
         Element.LOCATION: takedown.target is not None,
-        Element.OBSERVATION: takedown.last_seen is not None and takedown.last_seen.observed is not None,
         Element.REQUESTER: bool(sender.name.strip()),
         Element.CONTACT: bool(sender.contact.strip()),
         Element.STATEMENT: True,
-        Element.ESTABLISHED: True,
+        Element.AUTHORITY: terms is not None and terms.authority_recorded,
     }
     return frozenset(element for element, present in there.items() if present)
 
@@ -314,6 +323,14 @@ def _undelivered_timer(draft: TakedownBuilder, demand: Demand) -> None:
         )
 
 
+def put_off(draft: TakedownBuilder, demand: Demand) -> Demand:
+    """What failed is ours: the time in which a recipient has to be reached begins anew, so that nobody else is asked because of it."""
+    give_up_at = draft.now + draft.policy.scaled(draft.policy.undelivered_escalates_after)
+    demand = draft.change_demand(demand.demand_id, give_up_at=give_up_at)
+    _undelivered_timer(draft, demand)
+    return demand
+
+
 def unpark(draft: TakedownBuilder) -> None:
     """Messages that waited for a look are due again; a demand that was never tried gets its whole time to arrive."""
     policy = draft.policy
@@ -324,7 +341,7 @@ def unpark(draft: TakedownBuilder) -> None:
         if parked.attempted_at is None:
             # Nobody has read it yet, so what it says may still change: a message's body is fixed by its first attempt.
             recipient = draft.around.routes.by_key(parked.recipient)
-            regime = None if recipient is None else _law_for(draft, recipient)
+            regime = None if recipient is None else _law_for(draft, recipient, parked.rung)
             fields |= {
                 "give_up_at": draft.now + policy.scaled(policy.undelivered_escalates_after),
                 "printed": _printed(draft, regime or regimes.VOLUNTARY),

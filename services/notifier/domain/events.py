@@ -36,11 +36,19 @@ class ContentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a demand may rest on, over the content's live claims: the union of domains, the latest moment, the union."""
+    """What a demand may rest on, over the content's live claims: the union of domains, the latest moment, the union; the rest is
+    so where it is so of one of them.
+
+    `authority_recorded`: a person depicted has given authority to act, and it is on record. `two_confirmed`: two people have
+    looked at the content and confirmed it. `evidence_wanted`: hosts are asked to preserve what they disable.
+    """
 
     do_not_contact: tuple[str, ...] = ()
     demands_not_before: datetime | None = None
     subject_jurisdictions: tuple[str, ...] = ()
+    authority_recorded: bool = False
+    two_confirmed: bool = False
+    evidence_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +177,8 @@ class AttemptCompleted:
     outcome: AttemptEnded
     retry_after_seconds: float | None = None
     detail: str | None = None
+    own_fault: bool = False
+    """What failed is ours (our mail server), not the recipient's: it is tried on, and nobody else is asked because of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,8 @@ class MatchFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What our own check saw at the target: the facts a demand quotes. `ip`, `port` are the address dialled."""
+    """What was seen at the target, and whether by our own check or by a person: the facts a demand quotes. `ip`, `port` are the
+    address dialled."""
 
     at: datetime
     ip: str | None = None
@@ -66,11 +67,12 @@ class Observed:
     status: int | None = None
     content_type: str | None = None
     size_bytes: int | None = None
+    seen_by: Literal["check", "person"] = "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedTerms:
-    """What a demand says of its law, its time and what was seen: fixed by its first attempt, made anew until then.
+    """What a demand says of its law, its time, its claims and what was seen: fixed by its first attempt, made anew until then.
 
     `respond_within_seconds` (a law's) and `requested_by` (ours) are what is printed, never scaled. `observed` is erased with the
     target.
@@ -82,6 +84,10 @@ class PrintedTerms:
     respond_within_seconds: int | None = None
     requested_by: datetime | None = None
     observed: Observed | None = None
+    authority: bool = False
+    """It is made for a person depicted, whose authority is on record."""
+    two_confirmed: bool = False
+    evidence_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,11 @@
 """What a demand says. Pure: the body of a message, as data and as plain text.
 
 Rule 5: it is safe in the uploader's hands. It holds no case reference, content id, location of the person, detail of how the
-content was recognised, staff name or fingerprint of the register. `forwardable` may be passed on as it is: it holds neither a
-capability nor a contact. Rule 8: it asks to disable access and to preserve, not to send copies, not to tell the uploader.
+content was recognised, staff name or fingerprint of the register. It never says in which capacity somebody declared the content
+(that would tell a hostile operator who acted), only that we act for a person depicted, and that only where authority is on
+record. `forwardable` may be passed on as it is: it holds neither a capability nor a contact, and asks its reader for nothing but
+to disable access. Rule 8: a demand asks to disable access, not to send copies, not to say who reported it, and to preserve only
+where a claim wants evidence.
 
 Numbers printed here are the real ones, never scaled by `Policy.clock_scale`.
 """
@@ -16,9 +19,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.notifier.domain.model import Demand, MessageKind, Observed, RetractionReason, Takedown
+from services.notifier.domain.model import Demand, MessageKind, Observed, PrintedTerms, RetractionReason, Takedown
 from services.notifier.notices import wording as text
-from services.notifier.regimes import REGIMES
+from services.notifier.regimes import REGIMES, Regime
+from shared import ids
 from shared.errors import Permanent
 from shared.policy import Policy
 
@@ -41,9 +45,11 @@ class DemandingOrganisation(_Part):
 
 
 class ObservedAt(_Part):
-    """What our own check saw, and where: the address dialled, never where we looked from."""
+    """What was seen, by our own check or by a person, and where: the address dialled, never where we looked from. `at` is when it
+    was last seen before this was said, also where a demand rests on an earlier look."""
 
     at: AwareDatetime
+    seen_by: Literal["check", "person"]
     ip: str | None = None
     port: int | None = None
     final_url: str | None = None
@@ -53,7 +59,7 @@ class ObservedAt(_Part):
 
 
 class Preserve(_Part):
-    """Keep what is disabled, where nobody but those who must can see it."""
+    """Keep what is disabled, where nobody but those who must can see it. Asked of the recipient alone."""
 
     requested: bool = True
     days: int
@@ -62,19 +68,25 @@ class Preserve(_Part):
 
 
 class DemandItem(_Part):
-    """One removal demand. Either `regime` and `respond_within_seconds` (a law), or `requested_by` (none)."""
+    """One removal demand. Either `regime` and `respond_within_seconds` (a law), or `requested_by` (none).
+
+    `answer_url` takes answers, with `token` as bearer. `capacity` is there where authority is on record, `preserve` where evidence
+    is wanted.
+    """
 
     demand_id: UUID
     url: str
     page_url: str | None = None
     token: str
+    answer_url: str
     regime: str | None = None
     requested_by: AwareDatetime | None = None
     respond_within_seconds: int | None = None
     issued_at: AwareDatetime
     observed: ObservedAt | None = None
     action: Literal["disable_access"] = "disable_access"
-    preserve: Preserve
+    preserve: Preserve | None = None
+    capacity: Literal["acting_for_person_depicted"] | None = None
     statement: str
     forwardable: str
     established_by: Literal["fingerprint", "person"]
@@ -111,6 +123,14 @@ class Mail:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """What is sent to one recipient about one takedown, in whatever round: begun by `first_message`."""
+
+    thread_id: UUID
+    first_message: UUID
+
+
 def build(
     *,
     kind: MessageKind,
@@ -119,6 +139,7 @@ def build(
     message_id: UUID,
     at: datetime,
     token: str,
+    answer_url: str,
     organisation: DemandingOrganisation,
     policy: Policy,
 ) -> Message:
@@ -133,7 +154,7 @@ def build(
     elif kind is MessageKind.HOST_TEST:
         raise NothingToSay("A test has no demand.")
     else:
-        item = _demand_item(kind, takedown, demand, token, policy)
+        item = _demand_item(kind, takedown, demand, token, answer_url, policy)
     return Message(type=kind, timestamp=at, data=Data(message_id=message_id, organisation=organisation, items=(item,)))
 
 
@@ -144,6 +165,13 @@ def host_test(*, message_id: UUID, at: datetime, organisation: DemandingOrganisa
         timestamp=at,
         data=Data(message_id=message_id, organisation=organisation, items=()),
     )
+
+
+def thread_of(takedown: Takedown, demand: Demand) -> Thread:
+    """The thread of a message about this demand."""
+    first = min((one for one in takedown.demands if one.recipient == demand.recipient), key=lambda one: one.round)
+    message_id = ids.message_id(first.demand_id, first.kind.value)
+    return Thread(thread_id=ids.thread_id(demand.recipient, message_id), first_message=message_id)
 
 
 def body(message: Message) -> bytes:
@@ -157,10 +185,9 @@ def mail(message: Message, *, link: str) -> Mail:
     if not message.data.items:
         return Mail(subject=text.one_line(f"Test message from {sender.name}"), text=text.test(sender.name))
     item = message.data.items[0]
-    subject = text.one_line(f"{text.SUBJECTS[message.type]} (reference {item.demand_id})")
     if isinstance(item, EndItem):
         return Mail(
-            subject=subject,
+            subject=text.subject(message.type, sender.name, str(item.demand_id)),
             text=text.end(
                 name=sender.name,
                 contact=sender.contact,
@@ -172,7 +199,13 @@ def mail(message: Message, *, link: str) -> Mail:
     regime = REGIMES[item.regime].section if item.regime is not None else None
     seen = item.observed
     return Mail(
-        subject=subject,
+        subject=text.subject(
+            message.type,
+            sender.name,
+            str(item.demand_id),
+            respond_within_seconds=item.respond_within_seconds,
+            requested_by=item.requested_by,
+        ),
         text=text.demand(
             opening=text.OPENINGS[message.type],
             name=sender.name,
@@ -183,11 +216,10 @@ def mail(message: Message, *, link: str) -> Mail:
             page_url=item.page_url,
             seen=text.sighting(
                 at=seen.at,
+                seen_by=seen.seen_by,
                 address=seen.ip,
                 port=seen.port,
-                final_url=seen.final_url,
                 status=seen.status,
-                content_type=seen.content_type,
                 size_bytes=seen.size_bytes,
             )
             if seen is not None
@@ -195,7 +227,7 @@ def mail(message: Message, *, link: str) -> Mail:
             regime=regime,
             respond_within_seconds=item.respond_within_seconds,
             requested_by=item.requested_by,
-            preserve_days=item.preserve.days,
+            preserve_days=None if item.preserve is None else item.preserve.days,
             statement=item.statement,
             forwardable=item.forwardable,
             link=link,
@@ -203,27 +235,36 @@ def mail(message: Message, *, link: str) -> Mail:
     )
 
 
-def _demand_item(kind: MessageKind, takedown: Takedown, demand: Demand, token: str, policy: Policy) -> DemandItem:
-    target = takedown.target
+def _demand_item(
+    kind: MessageKind, takedown: Takedown, demand: Demand, token: str, answer_url: str, policy: Policy
+) -> DemandItem:
+    target, printed = takedown.target, demand.printed
     if target is None:
         raise NothingToSay("The target is erased.")
-    regime = REGIMES[demand.printed.regime]
+    regime = REGIMES[printed.regime]
     first = kind in (MessageKind.ISSUED, MessageKind.REAPPEARED)
     return DemandItem(
         demand_id=demand.demand_id,
         url=target.url,
         page_url=target.page_url,
         token=token,
+        answer_url=answer_url,
         regime=regime.id if regime.binding else None,
-        requested_by=demand.printed.requested_by,
-        respond_within_seconds=demand.printed.respond_within_seconds,
-        issued_at=demand.printed.issued_at,
-        observed=_observed(demand.printed.observed if first else _newest(takedown, demand)),
-        preserve=Preserve(days=policy.preserve_days),
-        statement=regime.statement,
+        requested_by=printed.requested_by,
+        respond_within_seconds=printed.respond_within_seconds,
+        issued_at=printed.issued_at,
+        observed=_observed(printed.observed if first else _newest(takedown, demand)),
+        preserve=Preserve(days=policy.preserve_days) if printed.evidence_wanted else None,
+        capacity="acting_for_person_depicted" if printed.authority else None,
+        statement=_statement(regime, printed),
         forwardable=text.forwardable(target.url),
         established_by=takedown.match.basis,
     )
+
+
+def _statement(regime: Regime, printed: PrintedTerms) -> str:
+    words = regime.words(authority=printed.authority)
+    return f"{words} {text.TWO_CONFIRMED}" if printed.two_confirmed else words
 
 
 def _newest(takedown: Takedown, demand: Demand) -> Observed | None:
@@ -237,6 +278,7 @@ def _observed(seen: Observed | None) -> ObservedAt | None:
         return None
     return ObservedAt(
         at=seen.at,
+        seen_by=seen.seen_by,
         ip=seen.ip,
         port=seen.port,
         final_url=seen.final_url,

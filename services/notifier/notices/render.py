@@ -18,11 +18,18 @@ class RenderedMessage:
 
     body: bytes
     mail: notice.Mail
+    thread: notice.Thread | None = None
+    """Where the mail belongs; None for a test, which is about nothing."""
 
 
 def capability_url(settings: Settings, token: str) -> str:
     """The page where the holder of a demand's token answers it. Without a public URL nothing is sent."""
     return f"{(settings.public_url or '').rstrip('/')}/host/d/{token}"
+
+
+def answer_url(settings: Settings, demand_id: UUID) -> str:
+    """Where a program answers a demand, with its token as bearer (`docs/hosts.md`)."""
+    return f"{(settings.public_url or '').rstrip('/')}/host/v1/demands/{demand_id}"
 
 
 def write_letter(
@@ -48,12 +55,17 @@ def write_letter(
             message_id=message_id,
             at=at,
             token=token,
+            answer_url=answer_url(settings, demand_id),
             organisation=organisation_of(settings),
             policy=policy,
         )
     except notice.NothingToSay:
         return None
-    return RenderedMessage(body=notice.body(message), mail=notice.mail(message, link=capability_url(settings, token)))
+    return RenderedMessage(
+        body=notice.body(message),
+        mail=notice.mail(message, link=capability_url(settings, token)),
+        thread=notice.thread_of(takedown, demand),
+    )
 
 
 def test_letter(settings: Settings, *, message_id: UUID, at: datetime) -> RenderedMessage:

@@ -6,12 +6,18 @@ import re
 import textwrap
 import unicodedata
 from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote
 
 from services.notifier.domain.model import MessageKind
 from shared.urls import defanged
 
 WIDTH = 76
 _SCHEME = re.compile(r"http(?=s?:)", re.IGNORECASE)
+_EDGES = "".join(map(chr, range(0x21)))
+_LINE_ENDS = str.maketrans("", "", "\t\n\r")
+"""What the URL standard takes off both ends of a URL, and out of it wherever it is (WHATWG URL, 4.4); all else that is
+unprintable it encodes."""
 
 NO_FURTHER_ACTION = (
     "No further action is asked of you under this demand. This says nothing about consent or about lawfulness."
@@ -19,13 +25,15 @@ NO_FURTHER_ACTION = (
 SENT_IN_ERROR = "This demand was sent in error. Please restore what you disabled because of it. We apologise."
 CLOSED = "Our own checks confirm that the content is no longer at the address of this demand. It is closed. Thank you."
 
-SUBJECTS = {
-    MessageKind.ISSUED: "Request to disable access to an intimate image shared without consent",
-    MessageKind.REAPPEARED: "It is back: request to disable access to an intimate image",
-    MessageKind.REMINDED: "Reminder: request to disable access to an intimate image",
-    MessageKind.STILL_PRESENT: "Still present: request to disable access to an intimate image",
-    MessageKind.RETRACTED: "Withdrawn: a request to disable access",
-    MessageKind.CLOSED: "Closed: a request to disable access",
+TWO_CONFIRMED = "Two people have looked at this content and confirmed it."
+
+BEFORE_SUBJECT = {
+    MessageKind.ISSUED: "",
+    MessageKind.REAPPEARED: "It is back: ",
+    MessageKind.REMINDED: "Reminder: ",
+    MessageKind.STILL_PRESENT: "Still present: ",
+    MessageKind.RETRACTED: "Withdrawn: ",
+    MessageKind.CLOSED: "Closed: ",
 }
 OPENINGS = {
     MessageKind.ISSUED: "We ask you to disable access to the content named below.",
@@ -39,44 +47,60 @@ OPENINGS = {
 }
 
 
+def subject(
+    kind: MessageKind,
+    name: str,
+    reference: str,
+    *,
+    respond_within_seconds: int | None = None,
+    requested_by: datetime | None = None,
+) -> str:
+    """Who asks, for what, and by when: one line, without a URL."""
+    when = ""
+    if respond_within_seconds is not None:
+        when = f" within {_hours(respond_within_seconds)} of receipt"
+    elif requested_by is not None:
+        when = f" by {_moment(requested_by)}"
+    asked = "asked you" if kind in (MessageKind.RETRACTED, MessageKind.CLOSED) else "asks you"
+    return one_line(
+        f"{BEFORE_SUBJECT[kind]}{name} {asked} to disable access to an intimate image{when} (reference {reference})"
+    )
+
+
 def one_line(text: str) -> str:
     """Without anything that could end a line or a header."""
     return " ".join(_printable(text).split())
 
 
 def forwardable(url: str) -> str:
-    """What may be passed on as it is to whoever holds the content: no capability, no contact, no word of how it was found."""
+    """What may be passed on as it is to whoever holds the content: no capability, no contact, no word of how it was found, and
+    nothing about copies. Whoever is told to delete them destroys evidence, whoever is told to keep them has them."""
     return (
-        f"The content at {_url(url)} was reported to us as an intimate image shared without consent. "
-        "Access to it has to be disabled. Please disable it, keep a restricted copy for any lawful request, and do not "
-        "publish it again."
+        f"The content at {_url(url)} was reported as an intimate image shared without consent. "
+        "Please disable access to it."
     )
 
 
 def sighting(
     *,
     at: datetime,
+    seen_by: Literal["check", "person"],
     address: str | None,
     port: int | None,
-    final_url: str | None,
     status: int | None,
-    content_type: str | None,
     size_bytes: int | None,
 ) -> str:
-    """One paragraph: what our check saw, of what is known."""
-    parts = [f"Seen by our own check at {_moment(at)}"]
+    """One paragraph: what was seen, of what is known, and when. Numbers alone: what else a host's headers say is the host's words,
+    and a mail is read by people and machines that trust ours."""
+    who = "a person" if seen_by == "person" else "our own check"
+    parts = [f"Last seen by {who} at {_moment(at)}"]
     if address is not None:
         parts.append(f"at the address {address}" + (f", port {port}" if port is not None else ""))
     if status is not None:
         parts.append(f"status {status}")
-    if content_type is not None:
-        parts.append(f"type {one_line(content_type)[:100]}")
     if size_bytes is not None:
         parts.append(f"{size_bytes} bytes")
-    lines = _wrapped(", ".join(parts) + ".")
-    if final_url is not None:
-        lines += f"\nAfter redirects, if any: {_url(final_url)}"
-    return lines
+    return _wrapped(", ".join(parts) + ".")
 
 
 def demand(
@@ -92,25 +116,24 @@ def demand(
     regime: str | None,
     respond_within_seconds: int | None,
     requested_by: datetime | None,
-    preserve_days: int,
+    preserve_days: int | None,
     statement: str,
     forwardable: str,
     link: str,
 ) -> str:
-    """The whole text of a demand."""
-    where = [f"Address:  {_url(url)}"]
-    if page_url is not None:
-        where.append(f"On page:  {_url(page_url)}")
-    where.append("(hxxp stands for http, so that nobody opens it by accident. Please do not open it without need.)")
+    """The whole text of a demand. Each URL is a line of its own: a program has it back by writing http for hxxp."""
     return _joined(
         _wrapped(opening),
-        "\n".join(where),
+        f"It is at this address:\n{_url(url)}",
+        None if page_url is None else f"It is shown on this page:\n{_url(page_url)}",
+        _wrapped(
+            "(hxxp stands for http, so that nobody opens an address by accident. Please do not open it without need.)"
+        ),
         seen,
         _wrapped(_by_when(regime, respond_within_seconds, requested_by)),
+        None if preserve_days is None else _wrapped(_preserve(preserve_days)),
         _wrapped(
-            f"Please also preserve, for {preserve_days} days and with restricted access: the content itself, and the records "
-            "of its upload, of the account and of access to it. Please do not send us copies of it, and do not tell the "
-            "uploader who asked."
+            "Please do not send us copies of the content, and do not say who reported it, as far as your law allows."
         ),
         _wrapped(statement),
         "To answer (acknowledge, report the removal, object), open this page. Opening it changes nothing:\n" + link,
@@ -133,10 +156,21 @@ def test(name: str) -> str:
     return _joined(_wrapped("This is a test of how we reach you. It asks for nothing."), one_line(name))
 
 
+def _preserve(days: int) -> str:
+    return (
+        f"Evidence is wanted: please preserve, for {days} days and with restricted access, the content itself and the records of "
+        "its upload, of the account and of access to it. We ask this of you alone, not of your customer."
+    )
+
+
+def _hours(seconds: int) -> str:
+    return f"{seconds / 3600:g} hours"
+
+
 def _by_when(regime: str | None, respond_within_seconds: int | None, requested_by: datetime | None) -> str:
     if regime is not None and respond_within_seconds is not None:
-        hours = respond_within_seconds / 3600
-        return f"This demand is made under {regime}. The time to act is {hours:g} hours from its delivery to you."
+        hours = _hours(respond_within_seconds)
+        return f"This demand is made under {regime}. The time to act is {hours} from your receipt of it."
     if requested_by is not None:
         return f"We ask you to act under your own terms of service, by {_moment(requested_by)} if you can."
     return "We ask you to act under your own terms of service."
@@ -147,8 +181,11 @@ def _signature(name: str, contact: str, reference: str, issued_at: datetime) -> 
 
 
 def _url(url: str) -> str:
-    """A URL from outside, as text that is no link, in its query neither, and cannot break the line."""
-    return _SCHEME.sub("hxxp", defanged("".join(_printable(url).split())))
+    """A URL from outside, as text that is no link, in its query neither, cannot break the line, and is still the same URL."""
+    written = "".join(
+        quote(one, errors="replace") if _breaks(one) else one for one in url.strip(_EDGES).translate(_LINE_ENDS)
+    )
+    return _SCHEME.sub("hxxp", defanged(written))
 
 
 def _moment(at: datetime) -> str:
@@ -157,7 +194,12 @@ def _moment(at: datetime) -> str:
 
 def _printable(text: str) -> str:
     """Control and formatting characters (line ends, direction marks) become spaces."""
-    return "".join(" " if unicodedata.category(one)[0] == "C" or one in "\u2028\u2029" else one for one in text)
+    return "".join(" " if _breaks(one) else one for one in text)
+
+
+def _breaks(character: str) -> bool:
+    """Whether it is no visible character, or could end a line."""
+    return unicodedata.category(character)[0] in "CZ"
 
 
 def _wrapped(text: str) -> str:

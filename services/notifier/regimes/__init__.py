@@ -15,16 +15,17 @@ __all__ = ["REGIMES", "VOLUNTARY", "Element", "Regime", "choose"]
 
 
 def choose(
-    *, bound_by: Collection[str], reviewed_by: str | None, today: date, elements: Collection[Element]
+    *, bound_by: Collection[str], rung: str, reviewed_by: str | None, today: date, elements: Collection[Element]
 ) -> Regime | None:
-    """The regime of a demand to a recipient the directory marks `bound_by` these, made of these elements.
+    """The regime of a demand to a recipient on this rung that the directory marks `bound_by` these, made of these elements.
 
-    A binding regime needs all of: the directory's mark, a reviewer named in the settings, its first day, its required
-    elements. Otherwise `voluntary`. None: not even that one's elements are there, and nothing may be sent.
+    A binding regime needs all of: the directory's mark, a rung it can bind, a reviewer named in the settings, its first day, its
+    required elements. Otherwise `voluntary`. None: not even that one's elements are there, and nothing may be sent.
     """
     present = frozenset(elements)
     for regime in REGIMES.values():
-        applies = regime.binding and regime.id in bound_by and bool(reviewed_by) and regime.valid_from <= today
+        marked = regime.binding and regime.id in bound_by and regime.binds_on(rung)
+        applies = marked and bool(reviewed_by) and regime.valid_from <= today
         if applies and regime.required <= present:
             return regime
     return VOLUNTARY if VOLUNTARY.required <= present else None

@@ -41,27 +41,34 @@ RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, sus
 
 _APPLY_CLAIM = """
 INSERT INTO notifier.claims AS c (claim_id, content_id, revision, state, organisation_id, subject_jurisdictions,
-    do_not_contact, demands_not_before, withdrawal_reason, changed_at)
+    do_not_contact, demands_not_before, authority_recorded, two_confirmed, evidence_wanted, withdrawal_reason, changed_at)
 VALUES (%(claim_id)s, %(content_id)s, %(revision)s, %(state)s, %(organisation_id)s, %(subject_jurisdictions)s,
-    %(do_not_contact)s, %(demands_not_before)s, %(withdrawal_reason)s, %(changed_at)s)
+    %(do_not_contact)s, %(demands_not_before)s, %(authority_recorded)s, %(two_confirmed)s, %(evidence_wanted)s,
+    %(withdrawal_reason)s, %(changed_at)s)
 ON CONFLICT (claim_id) DO UPDATE SET content_id = excluded.content_id, revision = excluded.revision, state = excluded.state,
     subject_jurisdictions = excluded.subject_jurisdictions,
     -- Kept past the withdrawal: who must not be contacted must not be sent a retraction either.
     do_not_contact = CASE WHEN excluded.state = 'withdrawn' THEN c.do_not_contact ELSE excluded.do_not_contact END,
+    authority_recorded = excluded.authority_recorded, two_confirmed = excluded.two_confirmed,
+    evidence_wanted = excluded.evidence_wanted,
     demands_not_before = excluded.demands_not_before, withdrawal_reason = excluded.withdrawal_reason,
     changed_at = excluded.changed_at
 WHERE c.revision < excluded.revision
 RETURNING claim_id
 """
 
-# Over a content's live claims (of withdrawn content: over all of them): the union of domains and jurisdictions, the latest moment.
+# Over a content's live claims (of withdrawn content: over all of them): the union of domains and jurisdictions, the latest moment,
+# and what is so of one of them.
 _TERMS = """
 WITH live AS (
-    SELECT do_not_contact, subject_jurisdictions, demands_not_before FROM notifier.claims c
+    SELECT do_not_contact, subject_jurisdictions, demands_not_before, authority_recorded, two_confirmed, evidence_wanted
+    FROM notifier.claims c
     WHERE content_id = %(content_id)s AND (state = ANY(%(live)s) OR state = 'withdrawn' AND EXISTS (
         SELECT 1 FROM notifier.content k WHERE k.content_id = c.content_id AND k.state = 'withdrawn'))
 )
 SELECT count(*) AS claims, max(demands_not_before) AS demands_not_before, clock_timestamp() AS now,
+       coalesce(bool_or(authority_recorded), false) AS authority_recorded,
+       coalesce(bool_or(two_confirmed), false) AS two_confirmed, coalesce(bool_or(evidence_wanted), false) AS evidence_wanted,
        coalesce((SELECT array_agg(DISTINCT d ORDER BY d) FROM live, unnest(do_not_contact) d), '{}') AS do_not_contact,
        coalesce((SELECT array_agg(DISTINCT j ORDER BY j) FROM live, unnest(subject_jurisdictions) j), '{}')
            AS subject_jurisdictions
@@ -159,6 +166,8 @@ async def apply_claim(tx: Tx, event: ClaimChanged) -> bool:
     """Write a claim; False: a newer revision is already here."""
     row = {**event.model_dump(), "do_not_contact": list(event.do_not_contact)}
     row["subject_jurisdictions"] = list(event.subject_jurisdictions)
+    # A claim's assurance is the weaker of its two people's: where it is sure, both have looked.
+    row["two_confirmed"] = event.assurance is not None and event.assurance.sure
     return await (await tx.execute(_APPLY_CLAIM, row)).fetchone() is not None
 
 
@@ -177,6 +186,9 @@ async def terms_and_now(answer: Answer) -> tuple[Terms | None, datetime]:
         do_not_contact=tuple(row["do_not_contact"]),
         demands_not_before=row["demands_not_before"],
         subject_jurisdictions=tuple(row["subject_jurisdictions"]),
+        authority_recorded=row["authority_recorded"],
+        two_confirmed=row["two_confirmed"],
+        evidence_wanted=row["evidence_wanted"],
     )
     return terms, row["now"]
 

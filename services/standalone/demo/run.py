@@ -100,7 +100,7 @@ def settings_of_demo(folder: Path, base_url: str, stage: Stage, kafka: LocalKafk
         "reviewed_by": REVIEWED_BY,
         "smtp_host": stage.mail.host,
         "smtp_port": stage.mail.port,
-        "smtp_starttls": False,
+        "smtp_tls": "none",
         "smtp_from": "demands@helpline.test",
         "outbound_allow": tuple(sorted(set(addresses.values()))),
         "static_hosts": addresses,

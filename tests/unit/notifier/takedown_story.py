@@ -90,7 +90,7 @@ E = TypeVar("E")
 def surroundings(**changes: Any) -> DecisionContext:
     known = DecisionContext(
         content=ContentView(state=ContentState.ACTIVE),
-        terms=Terms(),
+        terms=Terms(authority_recorded=True),
         routes=ROUTES,
         sender=Requester(name="Helpline", contact="desk@helpline.example", reviewed_by="Counsel"),
     )

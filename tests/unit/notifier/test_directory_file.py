@@ -68,6 +68,16 @@ def test_every_error_is_named(line: str, column: str) -> None:
     assert SECRET not in str(refused.value)
 
 
+@pytest.mark.parametrize("rung", ["hosting_provider", "cdn", "registrar", "search_engine", "regulator"])
+def test_a_law_for_operators_of_services_binds_nobody_on_another_rung(rung: str) -> None:
+    header = "organisation,domains,rung,bound_by"
+    with pytest.raises(BadDirectory) as refused:
+        parse_csv(f"{header}\nacme,acme.example,{rung},uk_osa_20a\n")
+    assert [(one.line, one.column) for one in refused.value.errors] == [(2, "bound_by")]
+    assert "user-to-user" in str(refused.value)
+    assert parse_csv(f"{header}\nacme,acme.example,,uk_osa_20a\n")[0].bound_by == ("uk_osa_20a",)
+
+
 def test_contradictions_between_lines() -> None:
     with pytest.raises(BadDirectory) as refused:
         parse_csv("organisation,domains,next_rung\na,x.example,b\nb,x.example,a\na,y.example,\n")

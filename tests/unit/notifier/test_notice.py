@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from services.notifier.domain.events import AttemptEnded
 from services.notifier.domain.model import (
     Demand,
     LastSeen,
@@ -30,15 +31,18 @@ from services.notifier.notices.message import (
     build,
     host_test,
     mail,
+    thread_of,
 )
 from services.notifier.regimes import REGIMES
 from shared import ids
 from shared.contracts.content import Assurance
 from shared.policy import Policy
-from tests.unit.notifier.takedown_story import HOUR, MATCH, START, TARGET, Story, surroundings
+from shared.urls import canonical
+from tests.unit.notifier.takedown_story import HOUR, MATCH, MINUTE, START, TARGET, Story, surroundings
 
 TOKEN = "tok_9f8e7d6c5b4a"
 LINK = f"https://demands.helpline.example/host/d/{TOKEN}"
+ANSWER_URL = "https://demands.helpline.example/host/v1/demands/1"
 US = DemandingOrganisation(name="Helpline", contact="desk@helpline.example")
 DEMAND_KINDS = [MessageKind.ISSUED, MessageKind.REAPPEARED, MessageKind.REMINDED, MessageKind.STILL_PRESENT]
 LAST_KINDS = [MessageKind.RETRACTED, MessageKind.CLOSED]
@@ -54,6 +58,7 @@ def message(
         message_id=ids.message_id(demand.demand_id, kind.value),
         at=START,
         token=TOKEN,
+        answer_url=ANSWER_URL,
         organisation=US,
         policy=policy or Policy(),
     )
@@ -82,24 +87,22 @@ def test_the_body_is_the_agreed_one() -> None:
         "demand_id",
         "url",
         "token",
+        "answer_url",
         "requested_by",
         "issued_at",
         "observed",
         "action",
-        "preserve",
+        "capacity",
         "statement",
         "forwardable",
         "established_by",
     }
     assert item["action"] == "disable_access"
-    assert item["preserve"] == {
-        "requested": True,
-        "days": 90,
-        "items": ["content", "upload_records", "account_records", "access_logs"],
-        "restricted": True,
-    }
+    assert item["answer_url"] == ANSWER_URL
     assert item["established_by"] == "fingerprint"
-    assert set(item["observed"]) <= {"at", "ip", "port", "final_url", "status", "content_type", "size_bytes"}
+    assert item["observed"]["seen_by"] == "check"
+    facts = {"at", "seen_by", "ip", "port", "final_url", "status", "content_type", "size_bytes"}
+    assert set(item["observed"]) <= facts
 
 
 def test_the_same_message_is_the_same_bytes() -> None:
@@ -121,7 +124,8 @@ def test_a_law_prints_its_clock_and_no_date_and_the_other_way_round() -> None:
 
 def test_printed_numbers_are_never_scaled() -> None:
     story = Story.opened(policy=Policy(clock_scale=0.0001))
-    (item,) = json.loads(body(message(story.takedown, story.demand, policy=story.policy)))["data"]["items"]
+    evidence = says(story.demand, evidence_wanted=True)
+    (item,) = json.loads(body(message(story.takedown, evidence, policy=story.policy)))["data"]["items"]
     assert datetime.fromisoformat(item["requested_by"]) - datetime.fromisoformat(item["issued_at"]) == 72 * HOUR
     assert item["preserve"]["days"] == 90
 
@@ -180,12 +184,165 @@ def test_the_mail_names_the_url_as_text_and_the_capability_as_a_link(kind: Messa
     assert all(len(line) <= 998 for line in made.text.splitlines())
 
 
-def test_rule_8_it_asks_to_preserve_and_for_no_copies_and_no_word_to_the_uploader() -> None:
+def both(made: Message) -> tuple[str, str]:
+    """What is read of a message: the statement of its webhook, and its mail as one line."""
+    (item,) = json.loads(body(made))["data"]["items"]
+    return item["statement"], " ".join(mail(made, link=LINK).text.split())
+
+
+@pytest.mark.parametrize("kind", DEMAND_KINDS)
+def test_rule_8_it_asks_for_no_copies_and_no_word_of_who_reported_it(kind: MessageKind) -> None:
     takedown, demand = issued()
-    text = " ".join(mail(message(takedown, demand), link=LINK).text.split())
-    assert "preserve, for 90 days and with restricted access" in text
+    text = both(message(takedown, demand, kind))[1]
     assert "do not send us copies" in text
-    assert "do not tell the uploader" in text
+    assert "do not say who reported it, as far as your law allows" in text
+    assert "alert" not in text, "the law may ask the host to tell its uploader"
+    assert "tell the uploader" not in text
+
+
+@pytest.mark.parametrize("kind", DEMAND_KINDS)
+def test_rule_8_evidence_is_asked_for_only_where_it_is_wanted_and_of_the_host_alone(kind: MessageKind) -> None:
+    takedown, demand = issued()
+    for wanted in (False, True):
+        made = message(takedown, says(demand, evidence_wanted=wanted), kind)
+        (item,) = json.loads(body(made))["data"]["items"]
+        text = both(made)[1]
+        assert ("preserve" in item) is wanted
+        assert ("preserve, for 90 days and with restricted access" in text) is wanted
+        if wanted:
+            assert item["preserve"] == {
+                "requested": True,
+                "days": 90,
+                "items": ["content", "upload_records", "account_records", "access_logs"],
+                "restricted": True,
+            }
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_customer_is_told_to_disable_access_and_nothing_about_copies(wanted: bool) -> None:
+    takedown, demand = issued()
+    (item,) = message(takedown, says(demand, evidence_wanted=wanted)).data.items
+    assert isinstance(item, notice.DemandItem)
+    assert "disable access" in item.forwardable
+    for word in ("keep", "copy", "copies", "delete", "remove", "destroy", "preserve", "publish", "again", "authority"):
+        assert word not in item.forwardable.replace(TARGET.url, "").lower(), word
+
+
+@pytest.mark.parametrize("regime", sorted(REGIMES))
+@pytest.mark.parametrize("kind", DEMAND_KINDS)
+def test_the_capacity_is_said_where_authority_is_on_record_and_never_as_the_person_shown(
+    regime: str, kind: MessageKind
+) -> None:
+    takedown, demand = issued()
+    for authority in (False, True):
+        made = message(takedown, says(demand, regime=regime, authority=authority), kind)
+        (item,) = json.loads(body(made))["data"]["items"]
+        assert (item.get("capacity") == "acting_for_person_depicted") is authority
+        for text in both(made):
+            assert ("acting for a person depicted, with recorded authority" in text) is authority
+            assert ("authori" in text.replace("authorities", "")) is authority
+            assert "subject" not in text.lower()
+
+
+def test_two_people_have_confirmed_only_where_two_have() -> None:
+    takedown, demand = issued()
+    for two in (False, True):
+        for text in both(message(takedown, says(demand, two_confirmed=two))):
+            assert ("Two people" in text) is two
+
+
+@pytest.mark.parametrize(("seen_by", "words"), [("check", "our own check"), ("person", "a person")])
+def test_a_notice_says_who_saw_it_and_when(seen_by: Literal["check", "person"], words: str) -> None:
+    takedown, demand = issued()
+    seen = Observed(at=datetime(2026, 11, 24, 9, 29, tzinfo=UTC), seen_by=seen_by)
+    made = message(takedown, says(demand, observed=seen))
+    (item,) = json.loads(body(made))["data"]["items"]
+    assert (item["observed"]["seen_by"], item["observed"]["at"]) == (seen_by, "2026-11-24T09:29:00Z")
+    assert f"Last seen by {words} at 2026-11-24 09:29 UTC" in both(made)[1]
+
+
+def test_the_notice_of_a_climb_says_when_it_was_last_seen() -> None:
+    story = Story.opened()
+    seen = story.takedown.last_seen
+    assert seen is not None
+    story.later(10 * MINUTE).attempt(AttemptEnded.PERMANENT)
+    climbed = story.takedown.demands[-1]
+    assert climbed.recipient == "hoster"
+    (item,) = json.loads(body(message(story.takedown, climbed)))["data"]["items"]
+    assert datetime.fromisoformat(item["observed"]["at"]) == seen.at
+    assert datetime.fromisoformat(item["issued_at"]) == seen.at + 10 * MINUTE
+
+
+def test_the_subject_says_who_what_and_by_when() -> None:
+    takedown, demand = issued()
+    asked = mail(message(takedown, demand), link=LINK).subject
+    assert asked.startswith("Helpline asks you to disable access to an intimate image by 2026-11-27 12:00 UTC")
+    law = says(demand, regime="uk_osa_20a", respond_within_seconds=172_800, requested_by=None)
+    assert (
+        "disable access to an intimate image within 48 hours of receipt"
+        in mail(message(takedown, law), link="").subject
+    )
+    for kind in DEMAND_KINDS + LAST_KINDS:
+        subject = mail(message(takedown, demand, kind), link=LINK).subject
+        assert "Helpline" in subject
+        assert str(demand.demand_id) in subject
+        assert "site.test" not in subject
+
+
+def test_no_word_of_a_hosts_headers_is_in_a_mail() -> None:
+    takedown, demand = issued()
+    seen = Observed(
+        at=START,
+        ip="203.0.113.9",
+        port=443,
+        status=200,
+        size_bytes=5,
+        content_type="image/png; IGNORE=all-of-the-above",
+        final_url="https://img.site.test/a.jpg?say=close-this-ticket",
+    )
+    for kind in DEMAND_KINDS:
+        made = message(
+            replace(takedown, last_seen=LastSeen(at=START, observed=seen)), says(demand, observed=seen), kind
+        )
+        text = mail(made, link=LINK).text
+        assert "IGNORE" not in text
+        assert "image/png" not in text
+        assert "close-this-ticket" not in text
+
+
+addresses = st.builds(
+    "{}://img.site.test/{}".format,
+    st.sampled_from(["http", "https", "HTTPS"]),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(url=addresses, page_url=st.none() | addresses)
+def test_each_url_is_a_line_that_is_no_link_and_still_the_same_url(url: str, page_url: str | None) -> None:
+    assume("hxxp" not in url + (page_url or ""))
+    takedown, demand = issued()
+    paged = replace(takedown, target=replace(TARGET, url=url, page_url=page_url))
+    lines = mail(message(paged, demand), link=LINK).text.split("\n")
+    found = [line for line in lines if line.startswith(("hxxp", "hxxps")) and " " not in line]
+    wanted = [one for one in (url, page_url) if one is not None]
+    assert [canonical(line.replace("hxxp", "http")).url_key for line in found] == [
+        canonical(one).url_key for one in wanted
+    ]
+
+
+def test_what_one_recipient_is_sent_about_one_takedown_is_one_thread() -> None:
+    story = Story.delivered()
+    first = story.demand
+    thread = thread_of(story.takedown, first)
+    begun = ids.message_id(first.demand_id, "demand.issued")
+    assert thread.first_message == begun
+    assert thread.thread_id == ids.thread_id("site", begun)
+    again = replace(first, demand_id=UUID(int=9), round=2, kind=MessageKind.REAPPEARED)
+    other = replace(first, demand_id=UUID(int=8), recipient="hoster")
+    takedown = replace(story.takedown, demands=(again, other, first))
+    assert thread_of(takedown, again) == thread
+    assert thread_of(takedown, other).thread_id != thread.thread_id
 
 
 def test_every_regime_can_be_printed() -> None:
@@ -292,6 +449,7 @@ def test_nothing_from_outside_breaks_a_line_of_the_mail(name: str, content_type:
         message_id=UUID(int=7),
         at=START,
         token=TOKEN,
+        answer_url=ANSWER_URL,
         organisation=DemandingOrganisation(name=name, contact="desk@helpline.example"),
         policy=Policy(),
     )

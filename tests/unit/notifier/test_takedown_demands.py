@@ -441,3 +441,42 @@ def test_a_dispute_of_the_content_is_not_hidden_behind_a_question_of_the_host() 
     assert [(one.reason, one.scope, one.owner) for one in opened] == [("consent_claimed", "content", "helpline")]
     assert story.open_tasks() == {"dispute"}
     assert of_kind(story.responds(ResponseReason.NOT_NCII), OpenTask) == [], "its due time stands"
+
+
+# Our own mail server
+
+
+@pytest.mark.parametrize("hours", [1, 7, 30])
+def test_while_our_own_mail_server_refuses_us_nobody_else_is_asked(hours: int) -> None:
+    story = Story.opened()
+    for _ in range(hours * 4):
+        story.attempt(AttemptEnded.TRANSIENT, own_fault=True, detail="mail_server_refused")
+        story.later(15 * MINUTE)
+        story.look(Outcome.PRESENT)
+        story.fire_due_timers()
+    assert {one.recipient for one in story.takedown.demands} == {"site"}
+    assert (story.demand.state, story.open_tasks()) == (DemandState.DUE, set())
+    story.later(HOUR)
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.ISSUED]
+    assert story.demand.state is DemandState.DELIVERED
+
+
+def test_after_our_own_fault_a_recipient_that_is_not_reached_is_left_for_the_next_as_ever() -> None:
+    story = Story.opened()
+    story.attempt(AttemptEnded.TRANSIENT, own_fault=True)
+    for _ in range(4 * 8):
+        story.later(15 * MINUTE)
+        story.look(Outcome.PRESENT)
+        story.attempt(AttemptEnded.TRANSIENT)
+        story.fire_due_timers()
+    assert {one.recipient for one in story.takedown.demands} == {"site", "hoster"}
+
+
+def test_a_later_message_is_tried_for_as_long_as_the_fault_is_ours() -> None:
+    story = Story.delivered()
+    story.withdrawn("not_ncii")
+    for _ in range(40):
+        story.later(HOUR).attempt(AttemptEnded.TRANSIENT, own_fault=True)
+    assert story.open_tasks() == set()
+    assert story.later(HOUR).attempt() == [MessageKind.RETRACTED]

@@ -496,6 +496,43 @@ def test_rule_6_the_law_is_named_only_to_who_is_bound_and_when_reviewed() -> Non
     assert not_reviewed.demand.printed.regime == "voluntary"
 
 
+@pytest.mark.parametrize("terms", [Terms(), Terms(evidence_wanted=True), Terms(two_confirmed=True)])
+def test_rule_6_without_authority_on_record_the_law_is_not_named_and_nothing_is_said_of_authority(terms: Terms) -> None:
+    story = Story.opened(around=surroundings(routes=_routes(bound_by=("uk_osa_20a",)), terms=terms))
+    printed = story.demand.printed
+    assert (printed.regime, printed.authority) == ("voluntary", False)
+    assert (printed.evidence_wanted, printed.two_confirmed) == (terms.evidence_wanted, terms.two_confirmed)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Terms(authority_recorded=True), Terms()),
+        (Terms(two_confirmed=True), Terms()),
+        (Terms(evidence_wanted=True), Terms()),
+        (Terms(), Terms(evidence_wanted=True)),
+    ],
+)
+def test_rule_6_what_is_no_longer_true_of_the_claims_is_not_said_in_a_demand_nobody_has_read(
+    before: Terms, after: Terms
+) -> None:
+    story = Story.opened(around=surroundings(routes=_routes(bound_by=("uk_osa_20a",)), terms=before))
+    story.around = replace(story.around, terms=after)
+    assert story.attempt() == []
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [MessageKind.ISSUED]
+    printed = story.demand.printed
+    assert (printed.regime, printed.authority) == ("voluntary", False)
+    assert (printed.two_confirmed, printed.evidence_wanted) == (after.two_confirmed, after.evidence_wanted)
+
+
+def test_rule_6_a_law_for_operators_is_not_named_to_their_hosting_provider() -> None:
+    hoster = replace(HOSTER, bound_by=("uk_osa_20a",))
+    story = Story.opened(around=surroundings(routes=Routes(organisations=(SITE, hoster))))
+    story.attempt(AttemptEnded.PERMANENT)
+    assert (story.demand.recipient, story.demand.printed.regime) == ("hoster", "voluntary")
+
+
 # Rule 7: a person can undo
 
 
