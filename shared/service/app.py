@@ -28,17 +28,19 @@ from shared.errors import TakedownError
 from shared.http import problems
 from shared.http.ndjson import LinesRoute, is_lines
 from shared.http.openapi import App
+from shared.http.repeated_names import is_json, repeated_name
 from shared.log.port import EventLog, TopicPartition
 from shared.service.runtime import Runtime, Service
 
 log = structlog.get_logger()
 
 LOG_REACHED_WITHIN_SECONDS = 2.0
+READ_AT_ONCE_BYTES = 64 * 1024
 
 
 class BodyLimit:
     """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 422 for a NUL character, which PostgreSQL's text
-    has no place for.
+    has no place for, and for a name that stands twice in one object of JSON.
 
     A body is read whole before the app sees it, for the app would take an error while reading for its own. Only where a path
     takes lines (`streamed`) a body of that media type goes through as it comes: its route limits and refuses line by line.
@@ -80,6 +82,10 @@ class BodyLimit:
                 return
         if _has_nul(scope, headers.get(b"content-type", b""), bytes(body)):
             await _refuse(problems.Invalid("It contains a NUL character (U+0000). Remove it."), scope, receive, send)
+            return
+        if is_json(headers.get(b"content-type", b"")) and (place := await _repeated_name(bytes(body))) is not None:
+            twice = problems.Invalid("This name stands twice in the same object. Send it once.", pointer=place)
+            await _refuse(twice, scope, receive, send)
             return
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
@@ -132,8 +138,16 @@ def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
     return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
 
 
+async def _repeated_name(body: bytes) -> str | None:
+    """Reading a large body takes longer than the others should wait."""
+    if len(body) > READ_AT_ONCE_BYTES:
+        return await asyncio.to_thread(repeated_name, body)
+    return repeated_name(body)
+
+
 async def _refuse(error: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail)
+    errors = None if error.pointer is None else [{"pointer": error.pointer, "detail": error.detail}]
+    response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail, errors=errors)
     await response(scope, receive, send)
 
 

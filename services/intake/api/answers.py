@@ -13,7 +13,7 @@ from shared.http.answers import Answer, Moment, example
 from shared.http.paging import ListAnswer
 
 AlgorithmName = Literal["pdq", "md5", "sha1", "sha256"]
-ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused"]
+ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused", "failed"]
 
 _DECLARED = {
     "claim_id": "0b8d1f0e-52a3-4b56-8f0a-6f6a3f5f9a01",

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from services.intake.domain.jurisdictions import parse_jurisdiction
+from services.intake.domain.reported_urls import reported_url
 from shared.contracts.claims import DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
@@ -92,6 +93,7 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Domain = Annotated[str, AfterValidator(parse_domain)]
 Jurisdiction = Annotated[str, AfterValidator(parse_jurisdiction)]
 MediaUrl = Annotated[str, AfterValidator(_checked_url)]
+ReportedUrl = Annotated[str, AfterValidator(reported_url), AfterValidator(_checked_url)]
 MediaUrlToKey = Annotated[
     KeyedUrl,
     GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(_keyed, core_schema.str_schema())),
@@ -299,7 +301,8 @@ class ReportRequest(Request):
 
     model_config = _example({"url": "https://host.example/page/1", "case_ref": "HL-20260001"})
 
-    url: MediaUrl
+    url: ReportedUrl
+    """Also as people paste it: `hxxps://host[.]example/1.jpg`, or `host.example/1.jpg`, which is taken as https."""
     case_ref: Annotated[str, StringConstraints(max_length=64)] | None = None
     content_id: UUID | None = None
     asserted: bool = False

@@ -82,6 +82,8 @@ class ReportWorker:
             longest_seconds=TOTAL_SECONDS,
             do=self._follow_all,
             unwanted=self._unwanted,
+            failed=self._failed,
+            failed_again=[runtime.policy.scaled(wait) for wait in RETRY_AFTER],
         )
 
     async def run(self) -> None:
@@ -170,6 +172,11 @@ class ReportWorker:
                 state = await report_store.settle(tx, report.report_id) or state
         REPORTS.labels(state).inc()
         log.info("report.looked_at", report_id=str(report.report_id), state=state, why=why)
+
+    async def _failed(self, report: Taken, failures: int) -> None:
+        """A look that raised, again and again, is this report's outcome."""
+        if failures >= ATTEMPTS:
+            await self._finish(report, Looked(state="failed", why="look_failed"))
 
     async def _refusal(self, report: Taken) -> str | None:
         async with self._runtime.database.transaction() as tx:

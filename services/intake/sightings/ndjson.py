@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from services.intake.domain.sightings import SightingRefusal, parse_sighting
 from shared.contracts.sightings import Sighting
 from shared.http.problems import has_nul
+from shared.http.repeated_names import repeated_name
 
 REFUSALS_KEPT = 1000
 LINES_AT_ONCE = 250
@@ -97,6 +98,8 @@ def parse_line(line: Line, *, organisation_id: str, now: datetime) -> Sighting |
         item = from_json(line, allow_inf_nan=False)
     except ValueError:
         return _refusal("This line is not valid JSON in UTF-8.")
+    if (place := repeated_name(line)) is not None:
+        return SightingRefusal(errors=((place, "This name stands twice in the same object. Send it once."),))
     return parse_sighting(item, organisation_id=organisation_id, now=now)
 
 

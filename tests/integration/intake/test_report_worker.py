@@ -17,7 +17,7 @@ from tests.integration.intake.test_reports import ADDRESS, Site, in_state, jpeg,
 _REFUSE_ONE = """
 CREATE FUNCTION intake.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON intake.reports FOR EACH ROW
-    WHEN (new.url LIKE '%poison%' AND new.state <> 'queued') EXECUTE FUNCTION intake.refuse();
+    WHEN (new.url LIKE '%poison%' AND new.state = 'fetched') EXECUTE FUNCTION intake.refuse();
 """
 
 
@@ -44,7 +44,7 @@ async def open_intake(conninfo: str, site: Site) -> AsyncIterator[Intake]:
         yield intake
 
 
-async def test_a_report_that_fails_is_counted_and_the_others_are_followed(fresh_database: str) -> None:
+async def test_a_report_that_fails_three_times_has_failed_and_the_others_are_followed(fresh_database: str) -> None:
     async with open_site() as site, open_intake(fresh_database, site) as intake:
         ann = await intake.member("ann")
         async with intake.database.transaction() as tx:
@@ -57,12 +57,11 @@ async def test_a_report_that_fails_is_counted_and_the_others_are_followed(fresh_
         for one in others:
             await in_state(intake, ann, one, "fetched")
 
-        async def counted() -> bool:
-            rows = await intake.rows("SELECT failures, last_failure FROM intake.reports WHERE failures > 0")
-            return [(row["failures"], row["last_failure"]) for row in rows] == [(1, "RaiseException")]
-
-        await until(counted)
-        await in_state(intake, ann, poison, "queued")
+        shown = await in_state(intake, ann, poison, "failed")
+        assert shown["why"] == "look_failed"
+        assert site.asked["/poison.jpg"] == 3
+        rows = await intake.rows("SELECT failures, last_failure FROM intake.reports WHERE failures > 0")
+        assert [(row["failures"], row["last_failure"]) for row in rows] == [(3, "RaiseException")]
 
 
 async def test_a_report_whose_worker_was_killed_is_taken_up_at_once_after_the_restart(fresh_database: str) -> None:

@@ -203,3 +203,13 @@ async def test_a_pointer_is_a_fragment_and_the_whole_body_is_the_empty_one(
     """RFC 6901, sections 5 and 6."""
     response = await client.post("/v1/items", json=body)
     assert [one["pointer"] for one in response.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+)
+async def test_a_name_that_stands_twice_in_an_object_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
+    for body in (b'[{"b": 1, "b": 1}]', b'[{"b": 1, "\\u0062": 2}]', b"[" + b"0, " * 100_000 + b'{"b": 1, "b": 2}]'):
+        answer = await client.post("/v1/items", content=body, headers={"content-type": media_type})
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["pointer"].rpartition("/")[2]) == (422, "b")

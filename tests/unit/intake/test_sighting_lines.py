@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.sightings.ndjson import REFUSALS_KEPT, TOO_LONG, LineCutter, Tally, take_lines
+from services.intake.domain.sightings import SightingRefusal
+from services.intake.sightings.ndjson import REFUSALS_KEPT, TOO_LONG, LineCutter, Tally, parse_line, take_lines
 from shared.contracts.sightings import Sighting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,3 +124,10 @@ async def test_what_is_counted_is_settled_when_the_log_fails() -> None:
     with pytest.raises(ConnectionError):
         await take_lines(come(), tally, max_line_bytes=1000, organisation_id="o", clock=lambda: NOW, publish=publish)
     assert (tally.lines, tally.accepted) == (250, 250)
+
+
+def test_a_line_with_a_name_that_stands_twice_is_refused() -> None:
+    for line, place in ((b'{"source": "a", "source": "b"}', "#/source"), (b'{"x": [{"y": 1, "y": 1}]}', "#/x/0/y")):
+        refused = parse_line(line, organisation_id="o", now=datetime.now(UTC))
+        assert isinstance(refused, SightingRefusal)
+        assert [pointer for pointer, _ in refused.errors] == [place]

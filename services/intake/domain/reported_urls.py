@@ -1,0 +1,52 @@
+"""URLs as people paste them into a report: "defanged" (`hxxps://img[.]x`), so that no program makes a link of them, or bare
+(`img.x/1.jpg`). Pure."""
+
+from __future__ import annotations
+
+import re
+
+# Only what stands in for `http` is a scheme in disguise; any other scheme is left for the parser to refuse.
+_SCHEME = re.compile(r"h(?:tt|xx|\*\*)p(?P<secure>s?)(?:://|\[:\]//|\[://\])", re.IGNORECASE)
+_PLAIN = re.compile(r"https?://", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[^/?#]*")
+_DOT = re.compile(r"\s*(?:\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\})\s*", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"[^\s/?#@:\[\]]+\.[^\s/?#@:\[\].]+(?::\d+)?")
+_AROUND = ("<>", '""', "''")
+
+
+def reported_url(pasted: str) -> str:
+    """The URL that is meant, or the text as it is where it is none of these. Raises nothing: a parser judges what comes out.
+
+    A bare address is taken as `https`, as browsers do. In a path or query `[.]` may belong to the URL: it is a dot there only
+    where scheme or host were disguised too.
+    """
+    text = _unwrapped(pasted)
+    found = _SCHEME.match(text)
+    if found is not None:
+        plain = _PLAIN.match(text) is not None
+        start = found[0] if plain else f"http{found['secure'].lower()}://"
+        rest = text[found.end() :]
+    else:
+        plain, start, rest = True, "https://", text.removeprefix("//")
+    given = _AUTHORITY.match(rest)
+    authority = given[0] if given is not None else ""
+    host = _with_dots(authority)
+    if found is None and _HOST_AND_PORT.fullmatch(host) is None:
+        return pasted
+    tail = rest[len(authority) :]
+    if not plain or host != authority:
+        tail = tail.replace("[.]", ".")
+    return start + host + tail
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    while len(text) > 1 and text[0] + text[-1] in _AROUND:
+        text = text[1:-1].strip()
+    return text
+
+
+def _with_dots(authority: str) -> str:
+    while (host := _DOT.sub(".", authority).replace("[:]", ":")) != authority:
+        authority = host
+    return host
