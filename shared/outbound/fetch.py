@@ -31,8 +31,14 @@ KEPT_HEADERS = (
     "etag",
     "last-modified",
     "location",
+    "refresh",
     "retry-after",
     "server",
+    # What stands between a visitor and a page says so in a header of its own.
+    "cf-mitigated",
+    "x-amzn-waf-action",
+    "x-datadome",
+    "x-sucuri-block",
 )
 """All that is passed on of an answer's headers; each at most `KEPT_HEADER_CHARACTERS` long."""
 KEPT_HEADER_CHARACTERS = 1024
@@ -68,7 +74,7 @@ MayFollow = Callable[[str], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """An answer. `address` was dialled for the final URL. `body` is decoded, and read of a 2xx alone."""
+    """An answer. `address` was dialled for the final URL. `body` is decoded; it is read whatever the status: browsers show it."""
 
     status: int
     final_url: str
@@ -146,18 +152,19 @@ class Fetcher:
             for redirects in range(max_redirects + 1):
                 pinned = await self._guard.resolve(target.host, target.port)
                 async with deadline.turn(self._turns, target.host), self._send("GET", target, pinned, sent) as response:
-                    if response.status_code not in REDIRECTS or "location" not in response.headers:
+                    location = _location(response)
+                    if location is None:
                         return Fetched(
                             status=response.status_code,
                             final_url=target.href,
                             address=_dialled(response),
                             headers=_kept(response),
                             content_type=response.headers.get("content-type", "")[:KEPT_HEADER_CHARACTERS] or None,
-                            body=await read_whole(response, max_bytes=max_bytes) if response.is_success else b"",
+                            body=await read_whole(response, max_bytes=max_bytes),
                             elapsed_seconds=time.monotonic() - started,
                             redirects=redirects,
                         )
-                    target = _redirected(target, response)
+                    target = _redirected(target, location)
                 if may_follow is not None and not await may_follow(target.href):
                     raise RedirectRefused()
             raise TooManyRedirects(f"more than {max_redirects}.")
@@ -280,9 +287,18 @@ class _Deadline:
             yield
 
 
-def _redirected(target: WebUrl, response: httpx.Response) -> WebUrl:
+def _location(response: httpx.Response) -> str | None:
+    """Where a redirect leads, its bytes as they came; None: it is none. Of several the first that says anything, as browsers do."""
+    if response.status_code not in REDIRECTS:
+        return None
+    given = (value.strip() for name, value in response.headers.raw if name.lower() == b"location")
+    first = next(filter(None, given), None)
+    return None if first is None else "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in first)
+
+
+def _redirected(target: WebUrl, location: str) -> WebUrl:
     try:
-        return parse_url(response.headers["location"], base=target.href)
+        return parse_url(location, base=target.href)
     except BadUrl as error:
         raise MalformedResponse(f"a redirect to where nobody can go. {error.title}") from None
 

@@ -4,7 +4,8 @@
 - names are not resolved again: the addresses the guard approved for this request are pinned, and every socket is checked
   against them as it is made (aiohttp asks no resolver for an address literal);
 - the URL goes out as it is (aiohttp's parser would decode parts of the query, and a signed URL would no longer verify);
-- the address really dialled is read off the connection, not off the resolver's answer.
+- the address really dialled is read off the connection, not off the resolver's answer;
+- an answer's head is read as leniently as browsers do (`response_head.py`).
 
 Each request has a connection of its own: a kept one may be closed by the other side just as a demand is written to it, and
 then nobody knows whether it arrived. For the same reason a POST is never repeated here; aiohttp repeats a GET once where its
@@ -13,9 +14,11 @@ connection breaks before an answer.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -23,18 +26,20 @@ import aiohttp
 import httpx
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientResponse
 from aiohttp.connector import AddrInfoType
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
 from shared.errors import Permanent, Transient
 from shared.outbound.guard import AddressRefused, GuardedEndpoint, OutboundError, parse_ip
+from shared.outbound.response_head import HeadReader, HeadTooLarge
 
-MAX_HEADER_BYTES = 8190
-"""Of one header line; `MAX_HEADERS` of them."""
-MAX_HEADERS = 100
+MAX_HEADER_BYTES = 64 * 1024
+"""Of one header line; `MAX_HEADERS` of them, and all of them together are bounded by `HeadReader`."""
+MAX_HEADERS = 2_000
 CONNECTIONS = 200
 
 _pinned: ContextVar[tuple[GuardedEndpoint, ...]] = ContextVar("pinned", default=())
@@ -137,6 +142,25 @@ class _Response(ClientResponse):
         return await super().start(connection)
 
 
+class _LenientHandler(ResponseHandler):
+    """The answer's bytes on their way to aiohttp's parser."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._head = HeadReader()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            data = self._head.feed(data)
+        except HeadTooLarge as error:
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(HttpProcessingError(message=error.title), LineTooLong(b"", MAX_HEADER_BYTES))
+            return
+        if data:
+            super().data_received(data)
+
+
 class _PinnedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -177,6 +201,9 @@ def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
         force_close=True,
         limit=CONNECTIONS,
     )
+    # aiohttp has no setting for it: what each new connection's bytes go to.
+    handler: Callable[..., ResponseHandler] = _LenientHandler
+    connector._factory = functools.partial(handler, loop=asyncio.get_running_loop())
     return aiohttp.ClientSession(
         connector=connector,
         response_class=_Response,
