@@ -43,5 +43,9 @@ class BadSettings(Permanent):
     """The settings cannot be used."""
 
 
+class NotInstalled(Permanent):
+    """This needs a part of Takedown that is not installed."""
+
+
 class NotPrepared(Permanent):
     """The database or the event log is not set up for this version. Run `takedown migrate`, then `takedown topics ensure`."""

@@ -25,8 +25,8 @@ import shared.db
 from services.notifier import service
 from services.notifier.directory.csv_import import render_csv
 from services.notifier.directory.store import import_csv
-from shared.access.auth import Role, create_key
 from shared.access.keyring import KeyRing
+from shared.access.keys import Role, create_key
 from shared.clock import system_clock
 from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.content import Assurance, ContentChanged, ContentState, RegisteredFingerprint

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import psycopg
 import structlog
@@ -19,7 +19,6 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
 import shared.db
-from shared.access.keyring import KeyRing, read_root_key
 from shared.clock import system_clock
 from shared.contracts.topics import TOPICS
 from shared.db.embedded.server import EmbeddedPostgres, conninfo_if_running
@@ -30,9 +29,11 @@ from shared.errors import BadSettings, NotPrepared
 from shared.log.port import EventLog
 from shared.log.postgres.log import SCHEMA as EVENTLOG
 from shared.log.postgres.log import PostgresLog
-from shared.outbound.guard import AddressGuard
 from shared.process.settings import Settings
 from shared.service.runtime import OutboundRuntime, Runtime, Service
+
+if TYPE_CHECKING:
+    from shared.outbound.guard import AddressGuard
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +94,9 @@ def _make_data_dir(settings: Settings) -> None:
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadSettings(f"TAKEDOWN_DATA_DIR: {settings.data_dir}: {error.strerror}") from None
+        raise BadSettings(
+            f"TAKEDOWN_DATA_DIR: the folder {settings.data_dir} cannot be made: {error.strerror}."
+        ) from None
 
 
 @contextmanager
@@ -135,7 +138,9 @@ async def _reach(conninfo: str, *, patience_seconds: float) -> None:
     try:
         conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:  # its text may quote a password
-        raise BadSettings("TAKEDOWN_DATABASE: not a connection string or URI as libpq knows them") from None
+        raise BadSettings(
+            "TAKEDOWN_DATABASE is not a PostgreSQL connection string, such as postgresql://user@host/database."
+        ) from None
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
@@ -152,7 +157,10 @@ def conninfo_for_service(settings: Settings) -> str:
     """For a service on its own: the configured database, or that of a running `serve`. Raises BadSettings."""
     conninfo = settings.database or conninfo_if_running(postgres_dir(settings))
     if conninfo is None:
-        raise BadSettings("TAKEDOWN_DATABASE is not set; a service on its own does not start an embedded PostgreSQL")
+        raise BadSettings(
+            "TAKEDOWN_DATABASE is not set, and no `takedown serve` is running with this data directory. A service on its own"
+            " does not start a PostgreSQL: set TAKEDOWN_DATABASE, or run `takedown serve`."
+        )
     return conninfo
 
 
@@ -164,7 +172,9 @@ def open_log(settings: Settings, database: Database, wakeups: Wakeups) -> EventL
     if settings.log == "postgres":
         return PostgresLog(database, wakeups)
     if settings.kafka_bootstrap_servers is None:
-        raise BadSettings("TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS is needed where TAKEDOWN_LOG is kafka")
+        raise BadSettings(
+            "TAKEDOWN_LOG is kafka, so TAKEDOWN_KAFKA_BOOTSTRAP_SERVERS must name the brokers (host:port,…)."
+        )
     from shared.log.kafka.log import KafkaLog  # loaded only where the log is Kafka
 
     return KafkaLog(settings.kafka_bootstrap_servers)
@@ -187,10 +197,10 @@ async def require_prepared(settings: Settings, database: Database | None, event_
     """Raises NotPrepared while a migration or topic is missing. `database` None: the service has none."""
     missing = await pending(database, schemas_of(settings)) if database is not None else []
     if missing:
-        raise NotPrepared(f"Not applied: {', '.join(missing)}.")
+        raise NotPrepared(f"Migrations not applied yet: {', '.join(missing)}.")
     topics = await event_log.missing_topics(TOPICS)
     if topics:
-        raise NotPrepared(f"Missing: {', '.join(topics)}.")
+        raise NotPrepared(f"Missing topics: {', '.join(topics)}.")
 
 
 # The rest
@@ -198,6 +208,8 @@ async def require_prepared(settings: Settings, database: Database | None, event_
 
 def build_guard(settings: Settings) -> AddressGuard:
     """The address guard of the settings. Raises BadSettings."""
+    from shared.outbound.guard import AddressGuard  # a command on the database or the log sends nothing
+
     return AddressGuard.of(
         settings.outbound_allow, settings.static_hosts, allow_static_hosts=settings.allow_static_hosts
     )
@@ -205,6 +217,8 @@ def build_guard(settings: Settings) -> AddressGuard:
 
 def build_runtime(settings: Settings, database: Database, *, create_root_key: bool) -> Runtime:
     """A Runtime over `database` (opened or not); nothing is connected or started. Raises BadSettings."""
+    from shared.access.keyring import KeyRing, read_root_key  # a command on the database or the log derives no key
+
     wakeups = Wakeups(database)
     return Runtime(
         settings=settings,

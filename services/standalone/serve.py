@@ -21,7 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.standalone import assembly
-from shared.access.auth import list_keys
+from shared.access.keys import list_keys
 from shared.db.embedded.server import EmbeddedPostgres
 from shared.errors import Permanent
 from shared.process.settings import Settings
@@ -33,18 +33,18 @@ log = structlog.get_logger(__name__)
 HTTP_GRACE_SECONDS = 5
 """Requests under way get this long to end."""
 FIRST_KEYS = (
-    "There is no key yet. Make one for each person (the key is shown once):\n"
+    "There are no keys yet. Create one for each person, in another terminal with the same settings (it is shown once):\n"
     "  takedown keys create --role operations --person p-1 --organisation our-helpline\n"
     "  takedown keys create --role helpline --person p-2 --organisation our-helpline"
 )
 
 
 class AddressTaken(Permanent):
-    """The address cannot be listened on."""
+    """The address is in use, or is not an address of this machine. Stop what uses it, or set TAKEDOWN_HOST and TAKEDOWN_PORT."""
 
 
 class WorkerDied(Permanent):
-    """A worker ended, and the process with it."""
+    """A part of the service failed, so the process ended. Start it again; the log says what failed."""
 
 
 class _Server(uvicorn.Server):
@@ -64,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
         held.bind((host, port))
     except OSError as error:
         held.close()
-        raise AddressTaken(f"{host}:{port}: {error.strerror}") from None
+        raise AddressTaken(f"{host}:{port}: {error.strerror}.") from None
     held.listen(512)
     held.set_inheritable(False)
     return held

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.db.pool import Tx
 
 if TYPE_CHECKING:
-    from shared.access.auth import Principal
+    from shared.access.keys import Principal
 
 _RECORD = """
 INSERT INTO access.audit (person_id, organisation_id, key_id, action, object_kind, object_id)

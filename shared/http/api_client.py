@@ -20,11 +20,11 @@ _ATTEMPTS = 3
 
 
 class ApiUnreachable(Transient):
-    """The service does not answer."""
+    """The service cannot be reached. Is it running, and is the address right (TAKEDOWN_NOTIFIER_URL, TAKEDOWN_INTAKE_URL)?"""
 
 
 class ApiRefused(Permanent):
-    """The service refused."""
+    """The service refused this."""
 
     def __init__(self, detail: str, *, status: int) -> None:
         super().__init__(detail)
@@ -101,17 +101,20 @@ class ApiClient:
         try:
             return answer.json() if answer.content else None
         except ValueError:
-            raise ApiRefused(f"{self.base_url} does not answer as Takedown does", status=answer.status_code) from None
+            raise ApiRefused(
+                f"What answers at {self.base_url} is not Takedown. Check TAKEDOWN_NOTIFIER_URL and TAKEDOWN_INTAKE_URL.",
+                status=answer.status_code,
+            ) from None
 
     async def _answer(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
             answer = await self._answered(method, path, **sent)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiUnreachable(f"{self.base_url}: {_reason(error)}") from None
+            raise ApiUnreachable(f"{self.base_url}: {_reason(error)}.") from None
         if answer.status_code >= 500:
             raise ApiUnreachable(f"{self.base_url}: {answer.status_code} {_problem(answer)}")
         if answer.status_code >= 300:
-            raise ApiRefused(f"{answer.status_code}: {_problem(answer)}", status=answer.status_code)
+            raise ApiRefused(f"{_problem(answer)} ({answer.status_code})", status=answer.status_code)
         return answer
 
     async def _answered(self, method: str, path: str, **sent: Any) -> httpx.Response:
@@ -143,12 +146,19 @@ def _problem(answer: httpx.Response) -> str:
     if problem.get("detail") and not _listed(problem, "errors"):  # they say it with its place
         said.append(str(problem["detail"]))
     places = [
-        f"{one.get('pointer') or one.get('parameter') or ''} {one.get('detail', '')}".strip()
+        f"{one.get('pointer') or one.get('parameter') or ''}: {one.get('detail', '')}".removeprefix(": ")
         for one in _listed(problem, "errors")
     ]
-    places += [f"line {one.get('line')}, {one.get('column')}: {one.get('detail')}" for one in _listed(problem, "lines")]
-    text = " ".join(said).rstrip(".") + ": " + "; ".join(places) if places else " ".join(said)
+    places += [_of_line(one) for one in _listed(problem, "lines")]
+    text = " ".join([*said, *places])
     return " ".join(text.split())
+
+
+def _of_line(error: dict[str, Any]) -> str:
+    """An error in a file, in one sentence."""
+    column = error.get("column")
+    where = f"Line {error.get('line')}" + (f", {column}" if column and column != "(line)" else "")
+    return f"{where}: {error.get('detail')}"
 
 
 def _listed(problem: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from fastapi import APIRouter
-
-from shared.access.keyring import KeyRing
 from shared.clock import Clock
 from shared.db.pool import Database
 from shared.db.wakeups import Wakeups
@@ -17,6 +14,10 @@ from shared.policy import Policy
 from shared.process.settings import Settings
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter  # a command that serves nothing loads no web framework
+
+    from shared.access.keyring import KeyRing
+
     # A process that looks at nothing loads no HTTP client and no decoder: they are a sixth of what its start takes.
     from shared.media.fingerprinter import Fingerprinter
     from shared.outbound.fetch import Fetcher

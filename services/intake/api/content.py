@@ -16,7 +16,8 @@ from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
 from services.intake.claims import content_steps, store
 from services.intake.domain.schemas import ConfirmationRequest, SuspensionRequest, VariantsRequest
 from shared.access import audit
-from shared.access.auth import Helpline, HelplineOrOperations, Principal, Role
+from shared.access.auth import Helpline, HelplineOrOperations
+from shared.access.keys import Principal, Role
 from shared.db.pool import Tx
 from shared.http.paging import Page, page_of
 from shared.http.problems import NotFound

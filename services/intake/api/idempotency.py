@@ -17,8 +17,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from psycopg.types.json import Json
 
-from shared.access.auth import Principal
 from shared.access.keyring import KeyRing
+from shared.access.keys import Principal
 from shared.db.pool import Tx
 from shared.http.answers import Answer
 from shared.http.problems import Invalid, KeyReused

@@ -15,7 +15,8 @@ from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
 from services.intake.claims import negative_list
 from services.intake.domain.schemas import NegativeEntryRequest
 from shared.access import audit
-from shared.access.auth import Operations, Principal
+from shared.access.auth import Operations
+from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState
 from shared.db.pool import Database, Row, Tx
 from shared.http.paging import Page, page_of

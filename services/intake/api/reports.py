@@ -15,7 +15,8 @@ from services.intake.claims import content_steps, store
 from services.intake.domain.schemas import ReportRequest
 from services.intake.reports import store as report_store
 from shared.access import audit
-from shared.access.auth import Helpline, Principal
+from shared.access.auth import Helpline
+from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState
 from shared.db.pool import Row, Tx
 from shared.http.paging import Page, page_of

@@ -29,7 +29,8 @@ from services.intake.domain.schemas import SightingRequest
 from services.intake.domain.sightings import SightingRefusal, batched, parse_sighting
 from services.intake.sightings.ndjson import Tally, take_lines
 from services.intake.sightings.publisher import LogWriter
-from shared.access.auth import Crawler, Principal, still_valid
+from shared.access.auth import Crawler, still_valid
+from shared.access.keys import Principal
 from shared.contracts.sightings import Sighting
 from shared.contracts.topics import SIGHTINGS
 from shared.db.pool import Database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from shared.access.auth import Principal, Role
+from shared.access.keys import Principal, Role
 
 NO_KEY = UUID(int=0)
 

@@ -17,7 +17,8 @@ from services.intake.domain.claims import (
 )
 from services.intake.domain.schemas import VariantsRequest
 from shared.access import audit
-from shared.access.auth import Principal, Role, hold_key
+from shared.access.auth import hold_key
+from shared.access.keys import Principal, Role
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken

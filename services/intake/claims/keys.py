@@ -9,7 +9,7 @@ from services.intake.claims import content_steps, negative_list, store
 from services.intake.claims.actors import COMMAND_LINE
 from services.intake.domain.claims import Hold, rests_on_distrusted
 from shared.access import audit
-from shared.access.auth import revoke_key
+from shared.access.keys import revoke_key
 from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
 from shared.db.pool import Database, Tx

@@ -13,7 +13,8 @@ from services.intake.claims import store
 from services.intake.domain.claims import SamePerson, WrongState, check_confirmation
 from services.intake.domain.schemas import NegativeEntryRequest
 from shared.access import audit
-from shared.access.auth import Principal, hold_key
+from shared.access.auth import hold_key
+from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import NegativeEntry
 from shared.contracts.topics import CONTENT

@@ -23,7 +23,8 @@ from services.intake.domain.claims import (
 from services.intake.domain.schemas import ClaimRequest
 from services.intake.erasure import orders
 from shared.access import audit
-from shared.access.auth import Principal, hold_key
+from shared.access.auth import hold_key
+from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.db.pool import Row, Tx

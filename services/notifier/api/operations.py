@@ -15,7 +15,8 @@ from services.notifier.domain.model import TakedownState, TaskKind
 from services.notifier.store import takedowns, tasks
 from services.notifier.store.content import LIVE_CLAIMS
 from shared.access import audit
-from shared.access.auth import AnyReader, Operations, Principal
+from shared.access.auth import AnyReader, Operations
+from shared.access.keys import Principal
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.db.pool import Tx
 from shared.http.paging import Page, page_of

@@ -11,7 +11,7 @@ from uuid import UUID
 from services.notifier.maintenance.metrics import OVERDUE_WHERE
 from services.notifier.store import takedowns as store
 from services.notifier.store.content import LIVE_CLAIMS
-from shared.access.auth import Principal, Role
+from shared.access.keys import Principal, Role
 from shared.db.pool import Row, Tx
 from shared.http.paging import PageAsked, page_of
 from shared.http.problems import Forbidden

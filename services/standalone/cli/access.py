@@ -20,15 +20,15 @@ from services.standalone.terminal.output import (
 from shared.errors import Permanent
 
 if TYPE_CHECKING:
-    from shared.access.auth import Key
+    from shared.access.keys import Key
 
 # What touches the database is imported when it is called: other commands start sooner.
 
-keys = typer.Typer(help="Keys of people and programs: create, list, revoke.", no_args_is_help=True)
+keys = typer.Typer(help="Create, list and revoke the keys of people and programs.", no_args_is_help=True)
 
 
 def _opaque_id(text: str) -> str:
-    from shared.access.auth import parse_opaque_id
+    from shared.access.keys import parse_opaque_id
 
     try:
         return parse_opaque_id(text)
@@ -37,7 +37,7 @@ def _opaque_id(text: str) -> str:
 
 
 class NoSuchKey(Permanent):
-    """There is no such key."""
+    """There is no key with this id. `takedown keys list` shows all keys."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,20 +46,25 @@ def add_to(app: typer.Typer) -> None:
 
 @keys.command("create")
 def create(
-    role: Annotated[Literal["helpline", "crawler", "operations", "reader"], typer.Option(help="What it may do.")],
+    role: Annotated[Literal["helpline", "crawler", "operations", "reader"], typer.Option(help="What the key allows.")],
     person: Annotated[
-        str, typer.Option(help="An opaque id of the person, never a name or address.", callback=_opaque_id)
+        str,
+        typer.Option(
+            help="An id for the person who will use it, such as p-1; never a name or an address.", callback=_opaque_id
+        ),
     ],
-    organisation: Annotated[str, typer.Option(help="An id of the person's organisation.", callback=_opaque_id)],
-    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    organisation: Annotated[
+        str, typer.Option(help="An id for that person's organisation, such as our-helpline.", callback=_opaque_id)
+    ],
+    label: Annotated[str, typer.Option(help="A note for yourself: what the key is for.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown once, here."""
+    """Create a key. It is shown once, now, and never again."""
 
     from services.intake.claims.actors import COMMAND_LINE
     from services.standalone import assembly
     from shared.access import audit
-    from shared.access.auth import Role, create_key
+    from shared.access.keys import Role, create_key
     from shared.db.migrations import migrate
 
     async def make() -> tuple[Key, str]:
@@ -77,15 +82,17 @@ def create(
         say_json({**asdict(key), "key": secret})
     else:
         say(secret)
-        remark(f"  key id {key.key_id}; it is not shown again. Use it as TAKEDOWN_KEY, or as a bearer token.")
+        remark(
+            f"This is the only time the key is shown. Set TAKEDOWN_KEY to it, or send it as a bearer token. Its id: {key.key_id}"
+        )
 
 
 @keys.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List all keys, without their secrets."""
+    """List all keys. The keys themselves are not shown."""
 
     from services.standalone import assembly
-    from shared.access.auth import list_keys
+    from shared.access.keys import list_keys
     from shared.db.migrations import migrate
 
     async def read() -> list[Key]:
@@ -105,24 +112,23 @@ def list_(as_json: AsJson = False) -> None:
             (key.key_id, key.role, key.person_id, key.organisation_id, key.label, key.created_at, key.revoked_at)
             for key in found
         ],
-        empty="There is no key.",
+        empty="There are no keys yet. `takedown keys create` makes one.",
     )
 
 
 @keys.command("revoke")
 def revoke(
-    key_id: Annotated[UUID, typer.Argument(help="As `keys list` shows it.")],
+    key_id: Annotated[UUID, typer.Argument(help="The id of the key, as `takedown keys list` shows it.")],
     suspend_content: Annotated[
-        bool, typer.Option("--suspend-content", help="Also suspend the content that rests on this key alone.")
+        bool, typer.Option("--suspend-content", help="Also suspend all content that rests on this key alone.")
     ] = False,
 ) -> None:
-    """Revoke a key, at once."""
+    """Revoke a key. It stops working at once."""
 
     from services.intake.claims.actors import COMMAND_LINE
-    from services.intake.claims.keys import revoke_key_and_suspend
     from services.standalone import assembly
     from shared.access import audit
-    from shared.access.auth import list_keys, revoke_key
+    from shared.access.keys import list_keys, revoke_key
     from shared.db.migrations import migrate
 
     async def end() -> tuple[Key | None, int]:
@@ -130,6 +136,8 @@ def revoke(
         async with assembly.database_for_command(settings) as database:
             await migrate(database, assembly.schemas_of(settings))
             if suspend_content:
+                from services.intake.claims.keys import revoke_key_and_suspend
+
                 async with database.transaction() as tx:
                     known = {key.key_id: key for key in await list_keys(tx)}
                 stopped = await revoke_key_and_suspend(database, key_id) if key_id in known else ()
@@ -142,5 +150,5 @@ def revoke(
 
     key, count = run(end())
     if key is None:
-        raise NoSuchKey(str(key_id))
-    say(f"{key_id} is revoked." + (f" Contents suspended: {count}." if suspend_content else ""))
+        raise NoSuchKey()
+    say(f"Key {key_id} is revoked." + (f" Content suspended: {count}." if suspend_content else ""))

@@ -10,6 +10,7 @@ import typer
 
 from services.standalone.terminal.output import (
     AsJson,
+    in_words,
     intake,
     notifier,
     run,
@@ -18,17 +19,19 @@ from services.standalone.terminal.output import (
     say_table,
     settings_of_client,
 )
-from shared.contracts.decisions import DecisionKind
 from shared.errors import Permanent
 
-content = typer.Typer(help="Suspend and resume content.", no_args_is_help=True)
-tasks = typer.Typer(help="What needs a person: list, resolve.", no_args_is_help=True)
+content = typer.Typer(help="Suspend or resume content.", no_args_is_help=True)
+tasks = typer.Typer(help="See and resolve what is waiting for a person.", no_args_is_help=True)
+
+Decision = Literal["release", "reject", "reroute", "recheck", "escalate", "dismiss", "suspend", "resume", "bounced"]
+"""The kinds of decisions (`DecisionKind`), written out here: help needs no model of an event."""
 
 TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed")
 
 
 class NoSuchCase(Permanent):
-    """No claim of your organisation has this case reference."""
+    """Your organisation has no claim with this case reference. Check that it is written exactly as it was declared."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,8 +40,11 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(tasks, name="tasks")
 
 
-def case(case_ref: Annotated[str, typer.Argument(metavar="REF")], as_json: AsJson = False) -> None:
-    """What became of a case: its claims, and the takedowns of their content."""
+def case(
+    case_ref: Annotated[str, typer.Argument(metavar="REFERENCE", help="Your case reference, such as EH-000123.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what has become of a case: its claims, and the takedowns of their content."""
     found = run(_case(case_ref))
     if not found:
         raise NoSuchCase()
@@ -46,8 +52,8 @@ def case(case_ref: Annotated[str, typer.Argument(metavar="REF")], as_json: AsJso
         if as_json:
             say_json({**claim, "takedowns": takedowns})
             continue
-        say(f"claim {claim['claim_id']}: {claim['state']}, content {claim['content_id']}")
-        say_table(TAKEDOWN_COLUMNS, [takedown_row(one) for one in takedowns], empty="  No copy was found so far.")
+        say(f"Claim {claim['claim_id']}: {in_words(claim['state'])}. Content {claim['content_id']}.")
+        say_table(TAKEDOWN_COLUMNS, [takedown_row(one) for one in takedowns], empty="No copy has been found so far.")
 
 
 async def _case(case_ref: str) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -70,22 +76,24 @@ def takedown_row(takedown: Mapping[str, Any]) -> tuple[object, ...]:
 
 @content.command("suspend")
 def suspend(
-    content_id: Annotated[UUID, typer.Argument(help="As your organisation knows it.")],
+    content_id: Annotated[UUID, typer.Argument(help="The content_id of the claim, as `takedown case` shows it.")],
     reason: Annotated[
         Literal["person", "possible_minor"],
-        typer.Option(help="Why. Of `possible_minor` operations staff alone resume."),
+        typer.Option(help="Why. After possible_minor only operations staff can resume it."),
     ] = "person",
 ) -> None:
-    """Stop fetches, checks and demands of this content at once. It can be undone."""
+    """Stop everything about this content at once: fetches, checks and demands. `resume` undoes it."""
     _switch(content_id, "suspension", {"reason": reason})
-    say(f"{content_id} is suspended.")
+    say(f"Content {content_id} is suspended.")
 
 
 @content.command("resume")
-def resume(content_id: Annotated[UUID, typer.Argument(help="As your organisation knows it.")]) -> None:
-    """Take this content up again."""
+def resume(
+    content_id: Annotated[UUID, typer.Argument(help="The content_id of the claim, as `takedown case` shows it.")],
+) -> None:
+    """Go on with suspended content."""
     _switch(content_id, "resumption", {})
-    say(f"{content_id} is resumed.")
+    say(f"Content {content_id} is resumed.")
 
 
 def _switch(content_id: UUID, what: str, body: dict[str, str]) -> None:
@@ -97,7 +105,9 @@ def _switch(content_id: UUID, what: str, body: dict[str, str]) -> None:
 
 
 @tasks.command("list")
-def list_(kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None, as_json: AsJson = False) -> None:
+def list_(
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None, as_json: AsJson = False
+) -> None:
     """List open tasks, oldest first."""
 
     async def read() -> list[dict[str, Any]]:
@@ -115,19 +125,24 @@ def list_(kind: Annotated[str | None, typer.Option(help="Only of this kind.")] =
             tuple(task.get(name) for name in ("task_id", "kind", "reason", "takedown_id", "owner", "due_at"))
             for task in found
         ],
-        empty="Nothing waits for a person.",
+        empty="Nothing is waiting for a person.",
     )
 
 
 @tasks.command("resolve")
 def resolve(
-    task_id: Annotated[UUID, typer.Argument(help="As `tasks list` shows it.")],
-    kind: Annotated[DecisionKind, typer.Argument(help="What you decide; `reject` and `dismiss` end the takedown.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record. No URL, no name.")],
-    recipient: Annotated[str | None, typer.Option(help="For `reroute`: whom to ask, by directory key.")] = None,
+    task_id: Annotated[UUID, typer.Argument(help="The id of the task, as `takedown tasks list` shows it.")],
+    kind: Annotated[
+        Decision,
+        typer.Argument(help="What you decide. reject and dismiss end the takedown; docs/operations.md explains each."),
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for the record. Please no URL and no name.")],
+    recipient: Annotated[
+        str | None, typer.Option(help="For reroute: the organisation to ask, by its key in the directory.")
+    ] = None,
 ) -> None:
-    """Decide a task."""
-    body: dict[str, str] = {"task_id": str(task_id), "kind": kind.value, "reason": reason}
+    """Resolve a task with a decision."""
+    body: dict[str, str] = {"task_id": str(task_id), "kind": kind, "reason": reason}
     if recipient is not None:
         body["recipient"] = recipient
 
@@ -136,4 +151,4 @@ def resolve(
             await api.post("/v1/decisions", body)
 
     run(send())
-    say(f"{task_id}: {kind.value}")
+    say(f"Task {task_id} is resolved: {kind}.")

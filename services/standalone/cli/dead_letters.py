@@ -16,10 +16,11 @@ from shared.errors import Permanent
 from shared.log.port import EventLog, OutgoingRecord, Reader, TopicPartition
 
 SOURCE = "standalone"
+UNANSWERED = "unanswered"
 
 
 class NoSuchDeadLetter(Permanent):
-    """There is no such dead letter."""
+    """There is no dead letter with this id. `takedown dead-letters list` shows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +52,11 @@ async def find(log: EventLog, dead_letter_id: UUID) -> ListedDeadLetter:
     for entry in await read(log):
         if entry.letter.dead_letter_id == dead_letter_id:
             return entry
-    raise NoSuchDeadLetter(str(dead_letter_id))
+    raise NoSuchDeadLetter()
 
 
 async def replay(log: EventLog, dead_letter_id: UUID, *, requested_by: str, wait_seconds: float) -> str:
-    """Ask for a replay and wait: `handled`, `failed: …`, `record_gone`, or `nobody answered in time`.
+    """Ask for a replay and wait: `handled`, `failed: …`, `record_gone`, or `unanswered`.
 
     Raises NoSuchDeadLetter.
     """
@@ -84,7 +85,16 @@ async def replay(log: EventLog, dead_letter_id: UUID, *, requested_by: str, wait
             async with asyncio.timeout(wait_seconds):
                 return await _answer(reader, dead_letter_id)
         except TimeoutError:
-            return "nobody answered in time; is the service running?"
+            return UNANSWERED
+
+
+def said(outcome: str) -> str:
+    """An outcome of `replay` that is not `handled`, as a person reads it."""
+    if outcome == UNANSWERED:
+        return "No service answered in time. Check that it is running, and try again."
+    if outcome == "record_gone":
+        return "The log no longer keeps it, so it cannot be replayed."
+    return f"It failed again ({outcome.partition(': ')[2] or outcome}). Mend the cause first; the log of the service names it."
 
 
 async def _answer(reader: Reader, dead_letter_id: UUID) -> str:

@@ -11,6 +11,7 @@ import typer
 from services.standalone.terminal.output import (
     AsJson,
     cell,
+    in_words,
     notifier,
     run,
     say,
@@ -20,11 +21,11 @@ from services.standalone.terminal.output import (
 )
 from shared.errors import Permanent
 
-hosts = typer.Typer(help="The directory of hosts: import, list, test, hold, release.", no_args_is_help=True)
+hosts = typer.Typer(help="The directory of hosts: whom to ask, and how they are reached.", no_args_is_help=True)
 
 
 class TestFailed(Permanent):
-    """The test message was not accepted."""
+    """The test message did not arrive."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,24 +34,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 @hosts.command("import")
-def import_(file: Annotated[Path, typer.Argument(help="CSV with a header; - for standard input.")]) -> None:
-    """Import the directory from CSV: whole or not at all. Importing it again changes nothing."""
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(help="A CSV file with a header (docs/operations.md lists the columns); - reads standard input."),
+    ],
+) -> None:
+    """Import the directory from a CSV file, all of it or nothing. Importing the same file again changes nothing."""
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        raise typer.BadParameter(f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+        why = getattr(error, "strerror", None) or "It is not UTF-8; save it as UTF-8."
+        raise typer.BadParameter(f"{file} cannot be read: {why}") from None
 
     async def send() -> Any:
         async with notifier(settings_of_client()) as api:
             return await api.post_text("/v1/hosts", text, content_type="text/csv")
 
     done = run(send())
-    say(", ".join(f"{count} {what}" for what, count in done.items()) if isinstance(done, dict) else "imported")
+    say("Imported: " + ", ".join(f"{count} {what}" for what, count in done.items()) + ".")
 
 
 @hosts.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the directory, without secrets."""
+    """List the directory. Secrets are not shown."""
     listed = run(_directory())
     found = listed["items"]
     if as_json:
@@ -72,7 +79,7 @@ def list_(as_json: AsJson = False) -> None:
             )
             for host in found
         ],
-        empty="The directory is empty.",
+        empty="The directory is empty. `takedown hosts import FILE` fills it.",
     )
     if listed["holds"]:  # also of what is no domain of an organisation
         say(f"On hold: {' '.join(listed['holds'])}")
@@ -83,8 +90,8 @@ def _reached_by(host: dict[str, Any]) -> str:
 
 
 @hosts.command("test")
-def test(organisation: Annotated[str, typer.Argument(help="The organisation's key in the directory.")]) -> None:
-    """Send a `host.test` message and say what came back."""
+def test(organisation: Annotated[str, typer.Argument(help="The key of the organisation in the directory.")]) -> None:
+    """Send a test message (host.test) and show what came back."""
 
     async def send() -> Any:
         async with notifier(settings_of_client()) as api:
@@ -92,24 +99,23 @@ def test(organisation: Annotated[str, typer.Argument(help="The organisation's ke
 
     answer = run(send())
     if answer["outcome"] != "accepted":
-        why = answer.get("status") or answer["reason"]
-        raise TestFailed(
-            f"By {answer['channel']}: {'TAKEDOWN_SMTP_HOST is not set' if why == 'no_mail' else cell(why)}."
-        )
-    say(f"delivered by {answer['channel']}")
+        raise TestFailed(_why(answer))
+    say(f"The test message was delivered by {CHANNELS.get(answer['channel'], answer['channel'])}.")
 
 
 @hosts.command("hold")
 def hold(
-    domain: Annotated[str, typer.Argument(help="A domain, with all under it: of a recipient, or of a target.")],
+    domain: Annotated[
+        str, typer.Argument(help="A domain, with everything under it: of somebody we write to, or of a target.")
+    ],
 ) -> None:
-    """Send nothing to this domain until it is released. Checks go on."""
+    """Send nothing to this domain, and nothing about it, until it is released. Checks go on."""
     _hold(domain, "hold")
 
 
 @hosts.command("release")
-def release(domain: Annotated[str, typer.Argument(help="A domain that is held.")]) -> None:
-    """Send to this domain again."""
+def release(domain: Annotated[str, typer.Argument(help="A domain that is on hold.")]) -> None:
+    """End the hold on a domain."""
     _hold(domain, "release")
 
 
@@ -119,13 +125,15 @@ def _hold(domain: str, what: Literal["hold", "release"]) -> None:
             await api.post(f"/v1/hosts/{domain}/{what}")
 
     run(send())
-    say(f"{domain} is {'held' if what == 'hold' else 'released'}.")
+    say(f"{domain} is {'on hold' if what == 'hold' else 'released'}.")
 
 
 def outbound(
-    switch: Annotated[Literal["on", "off"] | None, typer.Argument(help="Nothing: say how it stands.")] = None,
+    switch: Annotated[
+        Literal["on", "off"] | None, typer.Argument(help="Leave it out to see whether outbound is on.")
+    ] = None,
 ) -> None:
-    """Let messages leave, or stop them all within a second. Checks go on."""
+    """Let messages leave, or stop all of them within a second. Checks go on either way."""
 
     async def send() -> Any:
         async with notifier(settings_of_client()) as api:
@@ -133,7 +141,20 @@ def outbound(
                 await api.post("/v1/outbound", {"on": switch == "on"})
             return await api.get("/v1/outbound")
 
-    say(f"outbound is {'on' if run(send()).get('on') else 'off'}")
+    say("Outbound is on." if run(send()).get("on") else "Outbound is off: no message leaves.")
+
+
+CHANNELS = {"webhook": "webhook", "email": "e-mail"}
+
+
+def _why(answer: dict[str, Any]) -> str:
+    """What a failed test says of itself, and what to do about it."""
+    channel = CHANNELS.get(answer["channel"], str(answer["channel"]))
+    if answer["reason"] == "no_mail":
+        return "This organisation is reached by e-mail, and TAKEDOWN_SMTP_HOST is not set. Set it and start the service again."
+    if answer.get("status"):
+        return f"The {channel} answered {cell(answer['status'])}. Ask the organisation to check its address and its secret."
+    return f"By {channel}: {in_words(cell(answer['reason']))}. Check the address in the directory."
 
 
 async def _directory() -> Any:

@@ -12,20 +12,20 @@ import typer
 
 from services.standalone.terminal.output import AsJson, run, say, say_json, say_table, settings_of_client
 from shared.errors import Permanent
-from shared.process.settings import Settings
 
 if TYPE_CHECKING:
     from services.standalone.cli.dead_letters import ListedDeadLetter
     from shared.log.port import EventLog
+    from shared.process.settings import Settings
 
 # What touches the database or the log is imported when it is called: other commands start sooner.
 
-topics = typer.Typer(help="The event log's topics.", no_args_is_help=True)
-letters = typer.Typer(help="Records nobody could handle: list, show, replay.", no_args_is_help=True)
+topics = typer.Typer(help="Prepare the topics of the event log.", no_args_is_help=True)
+letters = typer.Typer(help="See and replay events that could not be handled.", no_args_is_help=True)
 
 
 class NotReplayed(Permanent):
-    """The record was not handled."""
+    """The event was not handled this time either."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def migrate() -> None:
-    """Bring the database's schemas up to date. `serve` and `demo` do it themselves."""
+    """Bring the database up to date. `serve` and `demo` do this by themselves."""
 
     from services.standalone import assembly
     from shared.db.migrations import migrate as apply_migrations
@@ -47,14 +47,14 @@ def migrate() -> None:
 
     applied = run(apply())
     for name in applied:
-        say(f"applied {name}")
+        say(f"Applied {name}.")
     if not applied:
-        say("Nothing to apply.")
+        say("The database is up to date already.")
 
 
 @topics.command("ensure")
 def ensure() -> None:
-    """Make missing topics, and bring retention and compaction up to date. `serve` and `demo` do it themselves."""
+    """Create missing topics and update the settings of the others. `serve` and `demo` do this by themselves."""
 
     from shared.contracts.topics import TOPICS
 
@@ -65,13 +65,13 @@ def ensure() -> None:
             return missing
 
     for name in run(make()):
-        say(f"made {name}")
-    say(f"{len(TOPICS)} topics are there.")
+        say(f"Created {name}.")
+    say(f"All {len(TOPICS)} topics are in place.")
 
 
 @letters.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List dead letters that were not replayed, oldest first."""
+    """List events that could not be handled and were not replayed since, oldest first."""
 
     from services.standalone.cli import dead_letters
 
@@ -93,13 +93,17 @@ def list_(as_json: AsJson = False) -> None:
             )
             for entry in found
         ],
-        empty="No dead letters.",
+        empty="There are no dead letters.",
     )
 
 
 @letters.command("show")
-def show(dead_letter_id: Annotated[UUID, typer.Argument(help="As `dead-letters list` shows it.")]) -> None:
-    """Show one dead letter, as JSON: a reference to the record, never what it holds."""
+def show(
+    dead_letter_id: Annotated[
+        UUID, typer.Argument(help="The id of the dead letter, as `takedown dead-letters list` shows it.")
+    ],
+) -> None:
+    """Show one dead letter as JSON. It says where the event is in the log, never what it contains."""
 
     from services.standalone.cli import dead_letters
 
@@ -112,11 +116,13 @@ def show(dead_letter_id: Annotated[UUID, typer.Argument(help="As `dead-letters l
 
 @letters.command("replay")
 def replay(
-    dead_letter_id: Annotated[UUID, typer.Argument(help="As `dead-letters list` shows it.")],
-    person: Annotated[str, typer.Option(help="Your opaque id, for the record.")] = "operator",
-    wait_seconds: Annotated[float, typer.Option(min=0, help="How long to wait for the outcome.")] = 30.0,
+    dead_letter_id: Annotated[
+        UUID, typer.Argument(help="The id of the dead letter, as `takedown dead-letters list` shows it.")
+    ],
+    person: Annotated[str, typer.Option(help="Your own id, such as p-1, for the record.")] = "operator",
+    wait_seconds: Annotated[float, typer.Option(min=0, help="How many seconds to wait for the outcome.")] = 30.0,
 ) -> None:
-    """Hand the record again to the group that failed. The service must be running."""
+    """Give the event once more to the service that could not handle it. That service must be running."""
 
     from services.standalone.cli import dead_letters
 
@@ -130,8 +136,8 @@ def replay(
 
     outcome = run(ask())
     if outcome != "handled":
-        raise NotReplayed(outcome)
-    say("handled")
+        raise NotReplayed(dead_letters.said(outcome))
+    say("The event is handled.")
 
 
 async def _record_replay(settings: Settings, dead_letter_id: UUID, person: str) -> None:

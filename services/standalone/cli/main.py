@@ -13,7 +13,7 @@ import typer
 from services.standalone.cli import access, cases, hosts, log, negative_list
 from services.standalone.cli import run as commands_run
 from services.standalone.terminal.output import complain, say
-from shared.errors import BadSettings, NotPrepared, TakedownError
+from shared.errors import BadSettings, NotInstalled, NotPrepared, TakedownError
 
 FAILED = 1
 BAD_USAGE = 2
@@ -21,8 +21,10 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="takedown",
-    help="From a confirmed fingerprint to a confirmed removal. Settings are TAKEDOWN_* variables, or a TOML file named by"
-    " TAKEDOWN_CONFIG. Exit codes: 0; 1 failed; 2 bad usage or settings; 130 interrupted.",
+    help="Takedown: from an image that people have confirmed to its confirmed removal.\n\n"
+    "New here? `takedown demo` shows it at work; docs/operations.md explains how to run it. Settings are environment variables"
+    " that begin with TAKEDOWN_, or a TOML file that TAKEDOWN_CONFIG names.\n\n"
+    "Exit codes: 0 success, 1 failure, 2 wrong usage or settings, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,9 +64,9 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         text = error.format_message()
         if text:  # a group without a command has shown its help instead
-            complain(f"{text} (see takedown --help)")
+            complain(f"{text.rstrip('.')}. Run `{_path_of(error)} --help` to see how it is used.")
         return error.exit_code
-    except (BadSettings, NotPrepared) as error:
+    except (BadSettings, NotInstalled, NotPrepared) as error:
         complain(str(error))
         return BAD_USAGE
     except TakedownError as error:
@@ -75,6 +77,12 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _path_of(error: typer.TyperException) -> str:
+    """The command that was called wrongly: `takedown keys create`."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context is not None else "takedown"
 
 
 def main() -> None:

@@ -18,9 +18,11 @@ from services.standalone.terminal.output import (
     settings_of_client,
 )
 
-entries = typer.Typer(help="Known harmless hashes (blank images, placeholders).", no_args_is_help=True)
+entries = typer.Typer(
+    help="Hashes of images known to be harmless, such as blank images and placeholders.", no_args_is_help=True
+)
 
-EntryId = Annotated[UUID, typer.Argument(help="As `negative-list list` shows it.")]
+EntryId = Annotated[UUID, typer.Argument(help="The id of the entry, as `takedown negative-list list` shows it.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,32 +32,32 @@ def add_to(app: typer.Typer) -> None:
 @entries.command("add")
 def add(
     algorithm: Annotated[str, typer.Argument(help="pdq, md5, sha1 or sha256.")],
-    value: Annotated[str, typer.Argument(help="Hexadecimal; `-` reads it from standard input.")],
-    reason: Annotated[str, typer.Option(help="What it is of, for the record. No URL, no name.")],
+    value: Annotated[str, typer.Argument(help="The hash in hexadecimal; - reads it from standard input.")],
+    reason: Annotated[str, typer.Option(help="What the image shows, for the record. Please no URL and no name.")],
 ) -> None:
-    """Declare a hash harmless. It counts once another person has confirmed it."""
+    """Declare a hash harmless. It takes effect once another person has confirmed it."""
     given = sys.stdin.readline().strip() if value == "-" else value
     found = _post("/v1/negative-list", {"algorithm": algorithm, "value": given, "reason": reason})
-    say(f"{found['entry_id']} waits for another person to confirm it.")
+    say(f"Entry {found['entry_id']} is waiting for another person to confirm it.")
 
 
 @entries.command("confirm")
 def confirm(entry_id: EntryId) -> None:
-    """Confirm what another person declared."""
+    """Confirm an entry that another person has declared."""
     _post(f"/v1/negative-list/{entry_id}/confirmation", {})
-    say(f"{entry_id} is confirmed.")
+    say(f"Entry {entry_id} is confirmed.")
 
 
 @entries.command("remove")
 def remove(entry_id: EntryId) -> None:
     """Take an entry off the list."""
     _post(f"/v1/negative-list/{entry_id}/removal", {})
-    say(f"{entry_id} is removed.")
+    say(f"Entry {entry_id} is removed.")
 
 
 @entries.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the entries, newest first. Values are not shown."""
+    """List the entries, newest first. The hashes themselves are not shown."""
 
     async def read() -> list[dict[str, Any]]:
         async with intake(settings_of_client()) as api:

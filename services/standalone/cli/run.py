@@ -6,12 +6,14 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from services.standalone.terminal.output import run, say, settings_of_client, settings_of_command
-from shared.process.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.process.settings import Settings
 
 # What a command runs is imported when it is called: the others start sooner.
 
@@ -27,24 +29,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve() -> None:
-    """Run every service in this process, on an embedded PostgreSQL unless TAKEDOWN_DATABASE names one."""
+    """Run all services in one process. PostgreSQL comes with it; TAKEDOWN_DATABASE names another one."""
     from services.standalone.serve import serve as serve_all
 
     run(serve_all(settings_of_command()))
 
 
 def intake() -> None:
-    """Run intake alone: claims, sightings, reports."""
+    """Run only intake: it takes claims, sightings and reports."""
     _serve_one("intake")
 
 
 def matcher() -> None:
-    """Run the matcher alone."""
+    """Run only the matcher: it compares sightings with the register."""
     _serve_one("matcher")
 
 
 def notifier() -> None:
-    """Run the notifier alone: checks, demands, answers of hosts."""
+    """Run only the notifier: it checks targets, sends demands and takes the answers of hosts."""
     _serve_one("notifier")
 
 
@@ -55,11 +57,18 @@ def _serve_one(name: str) -> None:
 
 
 def demo(
-    log: Annotated[Literal["postgres", "kafka"], typer.Option(help="The event log to run on.")] = "postgres",
-    exit_: Annotated[bool, typer.Option("--exit", help="End after the table, also on a terminal.")] = False,
-    log_file: Annotated[Path | None, typer.Option(help="Keep the log lines here.")] = None,
+    log: Annotated[
+        Literal["postgres", "kafka"], typer.Option(help="The event log to use; kafka starts a local Apache Kafka.")
+    ] = "postgres",
+    exit_: Annotated[bool, typer.Option("--exit", help="Exit after the final table instead of staying up.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Write the log to this file and keep it.")] = None,
 ) -> None:
-    """Watch the whole path on a small internet on loopback; exits 0 when every scenario ends as expected."""
+    """Show everything at work on a small internet on this machine. Exits with 0 when every scenario ends as expected."""
+    from shared.process.extras import require
+
+    require("demo")
+    if log == "kafka":
+        require("kafka-local")
     from services.standalone.demo.run import run_demo
 
     code = run(run_demo(log=log, stay=sys.stdout.isatty() and not exit_, log_file=log_file))
@@ -67,10 +76,10 @@ def demo(
 
 
 def watch(
-    interval_seconds: Annotated[float, typer.Option(min=0.2, help="How often to look.")] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+    interval_seconds: Annotated[float, typer.Option(min=0.2, help="Seconds between two updates.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the table once and exit.")] = False,
 ) -> None:
-    """A live table of takedowns and open tasks."""
+    """Show a live table of the takedowns, and how many tasks are open. Ctrl-C ends it."""
     from services.standalone.terminal.watch import watch as watch_all
 
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it
@@ -78,10 +87,14 @@ def watch(
 
 
 def openapi(
-    service: Annotated[Literal["all", "intake", "notifier"], typer.Argument(help="Whose API.")] = "all",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of the terminal.")] = None,
+    service: Annotated[
+        Literal["all", "intake", "notifier"], typer.Argument(help="The service whose API to describe.")
+    ] = "all",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to this file instead of the terminal.")
+    ] = None,
 ) -> None:
-    """Print the OpenAPI description of the HTTP API."""
+    """Print the description of the HTTP API (OpenAPI)."""
     text = run(_description(settings_of_client(), service))
     if output is None:
         say(text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from services.standalone.demo.pictures import Hashes
 from services.standalone.demo.scenario import Scenario
-from shared.access.auth import Role, create_key
+from shared.access.keys import Role, create_key
 from shared.db.pool import Database
 from shared.errors import TakedownError
 from shared.http.api_client import ApiClient

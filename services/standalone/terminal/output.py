@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
-import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from shared.errors import BadSettings
-from shared.process import logs
-from shared.process.settings import Settings, load
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from shared.http.api_client import ApiClient
+    from shared.process.settings import Settings
+
+# What a command may not need is imported when it is called: `--help` draws no table and reads no settings.
 
 T = TypeVar("T")
 
@@ -30,6 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs: one obj
 
 def settings_of_command() -> Settings:
     """The settings, with logging set up by them. Raises BadSettings."""
+    from shared.process import logs
+    from shared.process.settings import load
+
     settings = load()
     logs.configure(format_=settings.log_format, level=settings.log_level)
     return settings
@@ -37,6 +40,9 @@ def settings_of_command() -> Settings:
 
 def settings_of_client() -> Settings:
     """For a command that is a client or a one-off: what it prints is for a person, so log lines start at warnings."""
+    from shared.process import logs
+    from shared.process.settings import load
+
     settings = load()
     logs.configure(format_=settings.log_format, level="warning" if settings.log_level == "info" else settings.log_level)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what went wrong is said in our one line
@@ -44,6 +50,9 @@ def settings_of_client() -> Settings:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns, run in an event loop of its own."""
+    import uvloop
+
     return uvloop.run(coroutine)
 
 
@@ -61,7 +70,7 @@ def _client(base_url: str, settings: Settings) -> ApiClient:
     from shared.http.api_client import ApiClient  # an HTTP client is no part of a service's start
 
     if settings.key is None:
-        raise BadSettings("TAKEDOWN_KEY is not set; `takedown keys create` makes a key")
+        raise BadSettings("TAKEDOWN_KEY is not set. Set it to your key; `takedown keys create` makes one.")
     return ApiClient(base_url, settings.key)
 
 
@@ -89,19 +98,43 @@ def _plain(value: object) -> str:
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table; `empty` is said where it has no rows. Not cut to the width of a pipe."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    if not table.row_count:
+    """A table; where it is wider than the terminal, a line for each cell instead, so that nothing is cut. `empty`: without rows."""
+    shown = [[cell(value) for value in row] for row in rows]
+    if not shown:
         typer.echo(empty)
         return
-    console().print(table)
+    draw_table(console(), columns, shown)
 
 
-def console() -> Console:
-    """Where tables are drawn. A pipe has no width to be cut to."""
-    return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+def draw_table(screen: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Draw cells that are text already, as a table or, where that has no room, as a block of lines for each row."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    if screen.measure(table, options=screen.options.update(max_width=_UNLIMITED)).maximum <= screen.width:
+        screen.print(table)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            screen.print()
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for name, text in zip(columns, row, strict=True):
+            block.add_row(name, text)
+        screen.print(block)
+
+
+_UNLIMITED = 10_000
+
+
+def console(*, width_of_pipe: int = 400) -> Console:
+    """Where tables are drawn. A pipe has no width to be cut to. What is drawn is text, never markup: a host may be named `[red]`."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else width_of_pipe, highlight=False, markup=False, emoji=False)
 
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -120,16 +153,22 @@ def cell(value: object) -> str:
         return value[:19].replace("T", " ")
     if isinstance(value, list | tuple | set | frozenset):
         return " ".join(cell(one) for one in value) or "-"
-    return str(value)
+    return printable(str(value))
 
 
-def one_line(text: str) -> str:
-    return " ".join(text.split())
+def in_words(name: object) -> str:
+    """A word of the API (`awaiting_confirmation`), as a person reads it."""
+    return str(name).replace("_", " ")
+
+
+def printable(text: str) -> str:
+    """One line without what a terminal would take for a command, or would hide: each such character is shown as `�`."""
+    return "".join(one if one.isprintable() else "�" for one in " ".join(text.split()))
 
 
 def complain(text: str) -> None:
     """The one line on stderr that a failing command prints."""
-    typer.echo(f"takedown: {one_line(text)}", err=True)
+    typer.echo(f"takedown: {printable(text)}", err=True)
 
 
 Command = Callable[..., None]

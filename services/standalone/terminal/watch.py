@@ -31,8 +31,11 @@ STATE_STYLES = {
     "dismissed": "dim",
 }
 ROWS = 30
-WIDE = 120
+WIDE = 130
 """Columns of a terminal from which whole ids fit."""
+SECONDS_FIT = 100
+"""Columns from which moments are shown to the second."""
+MINUTE_CHARACTERS = len("2026-11-26 22:58")
 
 
 async def watch(settings: Settings, *, interval_seconds: float, once: bool) -> None:
@@ -40,23 +43,23 @@ async def watch(settings: Settings, *, interval_seconds: float, once: bool) -> N
     screen = console()
     async with notifier(settings) as api:
         if once:
-            screen.print(await _look(api, width=screen.width))
+            screen.print(await _look(api, width=screen.width, rows=ROWS))
             return
         with Live(console=screen, screen=False, auto_refresh=False, transient=False) as live:
             while True:
                 try:
-                    shown: RenderableType = await _look(api, width=screen.width)
+                    shown: RenderableType = await _look(api, width=screen.width, rows=rows_of(screen.height))
                 except ApiUnreachable as error:
                     shown = Text(str(error), style="red")
                 live.update(shown, refresh=True)
                 await asyncio.sleep(interval_seconds)
 
 
-async def _look(api: ApiClient, *, width: int) -> RenderableType:
+async def _look(api: ApiClient, *, width: int, rows: int) -> RenderableType:
     takedowns = [item async for item in api.items("/v1/takedowns", limit=200)]
     open_tasks = [item async for item in api.items("/v1/tasks", limit=200)]
     outbound = await _outbound(api)
-    return Group(summary(takedowns, open_tasks, outbound), table_of(takedowns, width=width))
+    return Group(summary(takedowns, open_tasks, outbound), table_of(takedowns, width=width, rows=rows))
 
 
 async def _outbound(api: ApiClient) -> bool | None:
@@ -73,28 +76,37 @@ def summary(takedowns: Sequence[dict[str, Any]], tasks: Sequence[dict[str, Any]]
     for state, count in sorted(Counter(str(one["state"]) for one in takedowns).items()):
         line.append(f"{state} {count}  ", style=STATE_STYLES.get(state, ""))
     if not takedowns:
-        line.append("no takedowns  ")
-    line.append(f"| tasks {len(tasks)}  overdue {sum(bool(one.get('overdue')) for one in takedowns)}")
+        line.append("no takedowns yet  ")
+    line.append(f"| open tasks {len(tasks)}  overdue {sum(bool(one.get('overdue')) for one in takedowns)}")
     if outbound is not None:
         line.append(f"  outbound {'on' if outbound else 'off'}", style="" if outbound else "bold red")
     return line
 
 
-def table_of(takedowns: Sequence[dict[str, Any]], *, width: int) -> Table:
-    """The latest changed takedowns first. Where it is narrow the host is cut, and of ids the beginning is shown."""
+def rows_of(height: int) -> int:
+    """How many rows fit a terminal of this height, beside the summary (which may wrap), the header and the caption."""
+    return max(1, min(ROWS, height - 5))
+
+
+def table_of(takedowns: Sequence[dict[str, Any]], *, width: int, rows: int = ROWS) -> Table:
+    """The latest changed takedowns first. Where it is narrow the host is cut, ids show their beginning, moments no seconds."""
     table = Table(box=None, pad_edge=False)
-    for name in ("takedown", "state", "round", "host", "changed, UTC", "check due, UTC"):
+    for name in ("takedown", "state", "round", "host", "changed (UTC)", "next check (UTC)"):
         table.add_column(name, no_wrap=name != "host")  # what may wrap is narrowed first
     newest = sorted(takedowns, key=lambda one: str(one.get("changed_at")), reverse=True)
-    for one in islice(newest, ROWS):
+    for one in islice(newest, rows):
         state = str(one["state"])
         takedown_id = str(one["takedown_id"])
         table.add_row(
             takedown_id if width >= WIDE else takedown_id[:8],
             Text(state, style=STATE_STYLES.get(state, "")),
-            *(cell(one.get(name)) for name in ("round", "host")),
-            *(cell(one.get(name))[len("2026-") :] or "-" for name in ("changed_at", "check_due_at")),
+            cell(one.get("round")),
+            Text(cell(one.get("host")), no_wrap=True, overflow="ellipsis"),  # a line for each takedown
+            *(
+                cell(one.get(name))[: None if width >= SECONDS_FIT else MINUTE_CHARACTERS]
+                for name in ("changed_at", "check_due_at")
+            ),
         )
-    if len(takedowns) > ROWS:
-        table.caption = f"and {len(takedowns) - ROWS} more"
+    if len(takedowns) > rows:
+        table.caption = f"and {len(takedowns) - rows} more"
     return table

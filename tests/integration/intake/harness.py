@@ -17,8 +17,8 @@ import httpx
 
 import shared.db
 from services.intake.service import SCHEMA, IntakeService, create
-from shared.access.auth import Role, create_key
 from shared.access.keyring import KeyRing
+from shared.access.keys import Role, create_key
 from shared.contracts.content import ContentChanged
 from shared.contracts.event import Event, data_of, decode, headers_of
 from shared.contracts.registry import MODELS_BY_TOPIC

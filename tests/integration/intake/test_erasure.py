@@ -13,7 +13,7 @@ import pytest
 from services.intake.claims import steps, store
 from services.intake.reports import store as report_store
 from services.intake.reports.matches import MatchesHandler
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.event import Envelope

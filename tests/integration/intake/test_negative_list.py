@@ -14,7 +14,7 @@ import pytest
 
 from services.intake.claims.keys import revoke_key_and_suspend
 from services.intake.service import SCHEMA
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.content import ContentChanged, ContentState, NegativeEntry
 from shared.contracts.topics import CONTENT
 from shared.db.migrations import Schema, migrate

@@ -18,7 +18,7 @@ from PIL import Image
 
 from services.intake.reports import store
 from services.intake.reports.worker import WORKERS
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.content import Assurance
 from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
 from shared.contracts.sightings import Sighting, SightingsBatch

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.sightings import SightingsBatch
 from shared.contracts.topics import SIGHTINGS
 from tests.integration.intake.harness import Intake, Member, running_intake, sighting_body, until

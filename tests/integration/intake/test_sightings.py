@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.sightings import Sighting, SightingsBatch
 from shared.contracts.topics import SIGHTINGS, SIGHTINGS_RECORD_BYTES
 from shared.log.partitioner import partition_of

@@ -14,7 +14,7 @@ import pytest
 from services.intake.claims import steps
 from services.intake.claims.decisions import DecisionsHandler
 from services.intake.claims.keys import revoke_key_and_suspend, suspend_content_of_key
-from shared.access.auth import Principal, Role
+from shared.access.keys import Principal, Role
 from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken

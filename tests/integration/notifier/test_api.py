@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.content import Assurance
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from tests.notifier_world import BY_PERSON, open_world, picture, serve_app
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import httpx
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.service.app import create_app
 from tests.notifier_world import FAST, World, open_world, picture
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
 from tests.integration.notifier.test_api import Client, bearer, demanded, faces

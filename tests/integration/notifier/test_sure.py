@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.access.auth import Role
+from shared.access.keys import Role
 from shared.contracts.content import Assurance, NegativeEntry, RegisteredFingerprint
 from shared.contracts.matches import Guard
 from shared.contracts.topics import CONTENT

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.notifier.maintenance.metrics import Gauges
-from shared.access.auth import Role
 from shared.access.keyring import KeyRing
+from shared.access.keys import Role
 from shared.ids import takedown_id
 from shared.urls import canonical
 from tests.notifier_world import open_world, picture, serve_app
