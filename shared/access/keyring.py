@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from shared.errors import BadSettings
+
+# `cryptography` is imported where it is used: a command that only hashes a key's secret loads none of it.
 
 ROOT_KEY_BYTES = 32
 
@@ -40,6 +37,9 @@ class KeyRing:
         if len(root_key) != ROOT_KEY_BYTES:
             raise BadSettings(f"TAKEDOWN_ROOT_KEY must have {ROOT_KEY_BYTES} bytes, and has {len(root_key)}.")
 
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
         def derive(purpose: str) -> bytes:
             return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"takedown:{purpose}".encode()).derive(
                 root_key
@@ -59,11 +59,16 @@ class KeyRing:
 
     def seal(self, secret: str, *, purpose: str) -> bytes:
         """Encrypt a host's secret for a table. `purpose` (e.g. the recipient's key) is bound to it."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         nonce = os.urandom(12)
         return nonce + AESGCM(self.host_secrets).encrypt(nonce, secret.encode(), purpose.encode())
 
     def unseal(self, sealed: bytes, *, purpose: str) -> str:
         """Raises OtherRootKey, also when the row was changed."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         try:
             return AESGCM(self.host_secrets).decrypt(sealed[:12], sealed[12:], purpose.encode()).decode()
         except InvalidTag:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from services.notifier.api import queries
+from services.notifier.api import queries, refused_decisions
 from services.notifier.application.decisions import CONTENT_DECISIONS, apply_decision, belongs
 from services.notifier.application.unit_of_work import UnitOfWorkFactory, publish_decision
 from services.notifier.directory.store import list_hosts
@@ -125,7 +125,7 @@ async def _take(applier: UnitOfWorkFactory, principal: Principal, content_id: UU
             return
         refusal = await apply_decision(scope, decided, by_operations=True)
         if refusal is not None:
-            raise Conflict(f"not possible now: {refusal}", reason=refusal)
+            raise Conflict(refused_decisions.sentence_of(refusal), reason=refusal)
         about = decided.takedown_id or content_id
         await audit.record(
             scope.tx,

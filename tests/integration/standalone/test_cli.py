@@ -213,4 +213,4 @@ def test_keys_without_a_running_service(server_dir: Path) -> None:
     assert {one["key_id"] for one in listed if one["revoked_at"] is not None} == {made["key_id"]}
     unknown = call("keys", "revoke", "00000000-0000-4000-8000-000000000000", **settings)
     assert unknown.code == 1
-    assert "no such key" in unknown.complaint
+    assert "no key with this id" in unknown.complaint

@@ -1,0 +1,29 @@
+"""Why a decision cannot be taken now, in a sentence: what `domain/decisions.py` and `application/decisions.py` say in a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SENTENCES: Mapping[str, str] = {
+    "already_ended": "This takedown has ended already. `recheck` takes it up again.",
+    "already_stopped": "This takedown has ended or is suspended already.",
+    "needs_release": "This takedown is held for a person. Decide `release` to go on, or `reject` or `dismiss` to end it.",
+    "needs_takedown": "This decision is about one takedown. Name it in takedown_id, task_id or demand_id.",
+    "no_such_delivery": "No message of this demand was delivered that could have come back. Name the demand_id that did.",
+    "no_such_takedown": "There is no takedown with this id of this content.",
+    "not_checked": "A suspended or rejected takedown is not checked. Decide `resume` first where it is suspended.",
+    "not_held": "Nothing is held here that could be released.",
+    "not_suspended": "This takedown is not suspended by a person.",
+    "nothing_to_ask": "Nobody is being asked in this state, so nobody else can be asked.",
+    "own_assertion": "You reported this copy yourself, so another person must release it.",
+    "possible_minor": "This content may show a minor: only operations staff can decide about it.",
+    "recipient_missing": "For `reroute`, name the organisation to ask, by its key in the directory.",
+    "suspended": "This takedown is suspended. Decide `resume` first.",
+    "task_of_another_takedown": "This task belongs to another takedown.",
+    "withdrawn": "The content of this takedown was withdrawn, so nothing more can be decided about it.",
+}
+
+
+def sentence_of(reason: str) -> str:
+    """What a person reads; empty for a word that is not known."""
+    return SENTENCES.get(reason, "")
