@@ -98,7 +98,7 @@ class MalformedFingerprint(BadFingerprint):
 
 
 class DegenerateFingerprint(BadFingerprint):
-    """This fingerprint is of no use: it would match unrelated pictures."""
+    """This fingerprint is degenerate: it would match unrelated pictures."""
 
 
 class LowQuality(BadFingerprint):
