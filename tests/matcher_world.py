@@ -201,7 +201,7 @@ async def running_matcher(
 ) -> AsyncIterator[Matcher]:
     """With `state` it stops in order, so that its files are as committed. `faster`: what is done every few seconds is done soon."""
     began = datetime.now(UTC)
-    surroundings = MatcherDependencies(
+    dependencies = MatcherDependencies(
         log=log,
         policy=policy or Policy(),
         fingerprint_key=KEY,
@@ -211,7 +211,7 @@ async def running_matcher(
         state=state,
         head_entries=head_entries,
     )
-    matcher = Matcher(surroundings, memory)
+    matcher = Matcher(dependencies, memory)
     task = asyncio.create_task(matcher.run())
     try:
         if ready:

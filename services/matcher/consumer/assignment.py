@@ -44,14 +44,15 @@ _CONCURRENT = 2
 """Histories restored at once: as many as the smallest machine has cores."""
 
 
-class Moved:
-    """Tells those who wait that the register has moved on."""
+class RegisterProgress:
+    """Wakes whoever waits for the register to take in more content."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.waiting = 0
 
-    def tell(self) -> None:
+    def advanced(self) -> None:
+        """More content was taken in."""
         self._event.set()
         self._event = asyncio.Event()
 
@@ -67,11 +68,11 @@ class Moved:
 class PartitionAssignment:
     """The procedure, for the partitions of one session."""
 
-    surroundings: MatcherDependencies
+    dependencies: MatcherDependencies
     logs: LogIdentities
     group: GroupReader
     register: Register
-    moved: Moved
+    progress: RegisterProgress
     scan: Scan
     index_register: IndexRegister
 
@@ -81,41 +82,41 @@ class PartitionAssignment:
     async def run(self, owned: PartitionState) -> None:
         """Make an assigned, paused partition ready. Raises LogUnavailable."""
         async with self._places:
-            await self.recall(owned)
+            await self.load_state(owned)
             pair = await self.resume_point(owned)
             await self.restore_history(owned, pair)
-            await self.learn_erasures(owned, pair)
+            await self.apply_erasures(owned, pair)
         await self.read_register_to_end()
         await self.index_register()  # the first search would, too: ready means that it need not
         self.join_scanned_set(owned)
         await self.scan_history(owned, pair)
-        await self.go_on(owned, pair)
+        await self.start_reading(owned, pair)
         log.info("partition.taken_over", partition=owned.partition.partition, remembered=len(owned.history))
 
-    async def recall(self, owned: PartitionState) -> None:
+    async def load_state(self, owned: PartitionState) -> None:
         """Of a partition that nothing is kept of in memory: the history in its files, else an empty one."""
-        state = self.surroundings.state
+        state = self.dependencies.state
         if state is None or owned.history.folder is not None:
             return
-        found = await self.surroundings.disk(partial(state.read_history, owned.partition.partition))
+        found = await self.dependencies.disk(partial(state.read_history, owned.partition.partition))
         if found is None:
             found = await self._empty_history(owned)
         else:
             log.info("history.recalled", partition=found.partition, position=found.position, remembered=len(found))
-        owned.shared = SharedHistory(history=found, written_at=self.surroundings.clock())
+        owned.shared = SharedHistory(history=found, written_at=self.dependencies.clock())
 
     async def _empty_history(self, owned: PartitionState) -> History:
-        state, partition, now = self.surroundings.state, owned.partition.partition, self.surroundings.clock()
+        state, partition, now = self.dependencies.state, owned.partition.partition, self.dependencies.clock()
         if state is None:
-            return fresh_history(self.surroundings, self.logs, partition)
-        return await self.surroundings.disk(partial(state.new_history, self.logs.sightings, partition, now))
+            return fresh_history(self.dependencies, self.logs, partition)
+        return await self.dependencies.disk(partial(state.new_history, self.logs.sightings, partition, now))
 
     async def resume_point(self, owned: PartitionState) -> OffsetPair:
         """S and C as committed. A kept history of another log, ahead of this one's end, or too old is not used.
 
         Raises StartOver when the logs are not those the session reads.
         """
-        event_log = self.surroundings.log
+        event_log = self.dependencies.log
         if await current_logs(event_log) != self.logs:
             raise StartOver("a log was made anew")
         commit = await self.group.committed(owned.partition)
@@ -129,17 +130,17 @@ class PartitionAssignment:
         )
         if not self.usable(owned.history, end):
             log.warning("history.not_used", partition=owned.partition.partition)
-            owned.shared = SharedHistory(history=await self._empty_history(owned), written_at=self.surroundings.clock())
+            owned.shared = SharedHistory(history=await self._empty_history(owned), written_at=self.dependencies.clock())
         return pair
 
     def usable(self, history: History, end: int) -> bool:
         """It is of this log, not ahead of its end, and has not missed an erasure that is told no more."""
-        too_old = self.surroundings.clock() - history.told_at > self.surroundings.history_max_age
+        too_old = self.dependencies.clock() - history.erasures_known_at > self.dependencies.history_max_age
         return history.log_id == self.logs.sightings and history.position <= end and not too_old
 
     async def restore_history(self, owned: PartitionState, pair: OffsetPair) -> None:
         """Bring the history to S: from what is kept of it, else from the first record. What is read here is not matched."""
-        start = max(owned.history.position, await self.surroundings.log.beginning(owned.partition))
+        start = max(owned.history.position, await self.dependencies.log.beginning(owned.partition))
         owned.reading = (start, pair.sightings)
 
         async def remember(records: Sequence[Record], position: int) -> None:
@@ -153,22 +154,22 @@ class PartitionAssignment:
                 owned.reading = (position, pair.sightings)
             if before // _PROGRESS != position // _PROGRESS:
                 log.info("history.restoring", partition=owned.partition.partition, at=position, upto=pair.sightings)
-            await self.surroundings.sleep(0)  # let the event loop go on
+            await self.dependencies.sleep(0)  # let the event loop go on
 
-        await read_stretch(self.surroundings.log, owned.partition, start=start, upto=pair.sightings, take=remember)
+        await read_stretch(self.dependencies.log, owned.partition, start=start, upto=pair.sightings, take=remember)
         async with owned.shared.lock:
-            owned.history.expire(self.surroundings.clock())
+            owned.history.expire(self.dependencies.clock())
         if start < pair.sightings:
             log.info("history.restored", partition=owned.partition.partition, records_from=start, upto=pair.sightings)
 
-    async def learn_erasures(self, owned: PartitionState, pair: OffsetPair) -> None:
+    async def apply_erasures(self, owned: PartitionState, pair: OffsetPair) -> None:
         """Apply the erasures up to the partition's end, before anything remembered can lead to a match.
 
         Raises StartOver when it took so long that one may have been told no more when it was reached.
         """
-        told_at = owned.history.told_at
-        asked_at = self.surroundings.clock()
-        end = await self.surroundings.log.end(owned.partition)
+        erasures_known_at = owned.history.erasures_known_at
+        asked_at = self.dependencies.clock()
+        end = await self.dependencies.log.end(owned.partition)
 
         async def erase(records: Sequence[Record], position: int) -> None:
             async with owned.shared.lock:
@@ -180,10 +181,10 @@ class PartitionAssignment:
                     if isinstance(decoded, UrlErased):
                         admit_record(owned.history, record.offset, decoded)
 
-        await read_stretch(self.surroundings.log, owned.partition, start=pair.sightings, upto=end, take=erase)
-        if self.surroundings.clock() - told_at > self.surroundings.history_max_age:
+        await read_stretch(self.dependencies.log, owned.partition, start=pair.sightings, upto=end, take=erase)
+        if self.dependencies.clock() - erasures_known_at > self.dependencies.history_max_age:
             raise StartOver("a history has not heard of erasures for too long")
-        owned.history.told_at = max(asked_at, told_at)
+        owned.history.erasures_known_at = max(asked_at, erasures_known_at)
 
     async def read_register_to_end(self) -> None:
         """Wait until the register has reached the end of the log, by position.
@@ -192,13 +193,13 @@ class PartitionAssignment:
         register is not what the log said at that end: ask for the end again.
         """
         while True:
-            asked_at, position = self.surroundings.clock(), self.register.position
-            end = await self.surroundings.log.end(THE_CONTENT)
+            asked_at, position = self.dependencies.clock(), self.register.position
+            end = await self.dependencies.log.end(THE_CONTENT)
             if position > end:
                 raise StartOver("the register is ahead of the log's end")
             while self.register.position < end:
-                await self.moved.wait()
-            if self.surroundings.clock() - asked_at <= CONTENT.min_compaction_lag:
+                await self.progress.wait()
+            if self.dependencies.clock() - asked_at <= CONTENT.min_compaction_lag:
                 self.register.at_end_at = max(asked_at, self.register.at_end_at)
                 return
 
@@ -213,7 +214,7 @@ class PartitionAssignment:
             await self.scan(self.register.entries_from(pair.content), [owned])
         owned.scanned_to = upto
 
-    async def go_on(self, owned: PartitionState, pair: OffsetPair) -> None:
+    async def start_reading(self, owned: PartitionState, pair: OffsetPair) -> None:
         """Read on at the committed S, also when the kept history is ahead: what is there is matched again."""
         if owned.lost:
             return
@@ -223,24 +224,24 @@ class PartitionAssignment:
         self.group.resume([owned.partition])
 
 
-def fresh_history(surroundings: MatcherDependencies, logs: LogIdentities, partition: int) -> History:
+def fresh_history(dependencies: MatcherDependencies, logs: LogIdentities, partition: int) -> History:
     return History(
         log_id=logs.sightings,
         position=0,
-        kept=surroundings.policy.history_kept,
-        told_at=surroundings.clock(),
+        kept=dependencies.policy.history_kept,
+        erasures_known_at=dependencies.clock(),
         partition=partition,
-        run=surroundings.background,
-        head_entries=surroundings.head_entries,
+        run=dependencies.background,
+        head_entries=dependencies.head_entries,
     )
 
 
 def shared_history(
-    memory: ProcessCache, partition: int, surroundings: MatcherDependencies, logs: LogIdentities
+    cache: ProcessCache, partition: int, dependencies: MatcherDependencies, logs: LogIdentities
 ) -> SharedHistory:
     """What is kept of the partition, else an empty history."""
-    memory.revoked_at.pop(partition, None)
-    if partition not in memory.histories:
-        history = fresh_history(surroundings, logs, partition)
-        memory.histories[partition] = SharedHistory(history=history, written_at=surroundings.clock())
-    return memory.histories[partition]
+    cache.revoked_at.pop(partition, None)
+    if partition not in cache.histories:
+        history = fresh_history(dependencies, logs, partition)
+        cache.histories[partition] = SharedHistory(history=history, written_at=dependencies.clock())
+    return cache.histories[partition]

@@ -17,7 +17,7 @@ _FIRST_RECORDS = 8
 _GROWTH = 2
 
 
-class Pace:
+class BatchSize:
     """`records`: how many to ask for next. Grows at most twofold a step; falls at once.
 
     Records that are larger than those before may be more than `MOST_BYTES` once, as sizes are known when they are there; `in_parts`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from services.matcher.consumer.batch_size import Pace
+from services.matcher.consumer.batch_size import BatchSize
 from services.matcher.consumer.commits import LogIdentities
 from services.matcher.consumer.partitions import StartOver
 from shared.contracts.topics import CONTENT, SIGHTINGS
@@ -31,7 +31,7 @@ async def read_stretch(log: EventLog, partition: TopicPartition, *, start: int, 
     """
     if start >= upto:
         return
-    pace = Pace(most=_MOST_RECORDS)
+    pace = BatchSize(most=_MOST_RECORDS)
     async with log.reader() as reader:
         await reader.assign({partition: start})
         while (position := reader.position(partition)) < upto:

@@ -47,7 +47,7 @@ from shared.process.metrics import (
 
 log = structlog.get_logger(__name__)
 
-HOUSEKEEPING_SECONDS = 1.0
+MAINTENANCE_SECONDS = 1.0
 LOGS_LOOKED_AT = timedelta(seconds=10)
 EXPIRED = timedelta(minutes=1)
 MEASURED = timedelta(seconds=5)
@@ -56,40 +56,40 @@ REVOKED_KEPT = timedelta(hours=12)
 
 
 Relearn = Callable[[PartitionState, OffsetPair], Awaitable[None]]
-"""`TakeOver.learn_erasures`"""
+"""`TakeOver.apply_erasures`"""
 
 
-class Housekeeping:
+class Maintenance:
     def __init__(
-        self, surroundings: MatcherDependencies, memory: ProcessCache, register: Register, logs: LogIdentities
+        self, dependencies: MatcherDependencies, cache: ProcessCache, register: Register, logs: LogIdentities
     ) -> None:
-        self._surroundings = surroundings
-        self._memory = memory
+        self._dependencies = dependencies
+        self._cache = cache
         self._register = register
         self._logs = logs
         self._counted = register.measures()
-        self._logs_at = self._expired_at = self._measured_at = surroundings.clock()
+        self._logs_at = self._expired_at = self._measured_at = dependencies.clock()
 
     async def look_at_register(self) -> bool:
         """Note that the register is at the log's end, as of when the end was asked for; whether it is."""
-        asked_at = self._surroundings.clock()
+        asked_at = self._dependencies.clock()
         if self._register.too_old(asked_at):
             raise StartOver("the register is too old")
-        end = await self._surroundings.log.end(THE_CONTENT)
+        end = await self._dependencies.log.end(THE_CONTENT)
         at_end = self._register.position >= end
-        if at_end and self._surroundings.clock() - asked_at <= CONTENT.min_compaction_lag:
+        if at_end and self._dependencies.clock() - asked_at <= CONTENT.min_compaction_lag:
             self._register.at_end_at = max(asked_at, self._register.at_end_at)
-        REGISTER_AGE.set((self._surroundings.clock() - self._register.at_end_at).total_seconds())
+        REGISTER_AGE.set((self._dependencies.clock() - self._register.at_end_at).total_seconds())
         return at_end
 
     async def look_at_logs(self) -> None:
         """Raises StartOver when a log was made anew under the same name: what was read of the old one says nothing of it."""
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         if now - self._logs_at < LOGS_LOOKED_AT:
             return
         self._logs_at = now
         try:
-            found = await current_logs(self._surroundings.log)
+            found = await current_logs(self._dependencies.log)
         except UnknownTopic as error:
             raise StartOver("a topic is gone") from error
         if found != self._logs:
@@ -97,7 +97,7 @@ class Housekeeping:
 
     async def expire(self, owned: Mapping[TopicPartition, PartitionState]) -> None:
         """Forget what was last seen too long ago, and histories of partitions that did not come back."""
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         if now - self._expired_at < EXPIRED:
             return
         self._expired_at = now
@@ -110,36 +110,36 @@ class Housekeeping:
         await self._forget_revoked({partition.partition for partition in owned}, now)
 
     async def _forget_revoked(self, here: Collection[int], now: datetime) -> None:
-        state = self._surroundings.state
-        on_disk = frozenset() if state is None else await self._surroundings.disk(state.partitions)
-        for partition in (on_disk | self._memory.histories.keys()) - set(here):
-            if now - self._memory.revoked_at.setdefault(partition, now) > REVOKED_KEPT:
-                self._memory.histories.pop(partition, None)
-                del self._memory.revoked_at[partition]
+        state = self._dependencies.state
+        on_disk = frozenset() if state is None else await self._dependencies.disk(state.partitions)
+        for partition in (on_disk | self._cache.histories.keys()) - set(here):
+            if now - self._cache.revoked_at.setdefault(partition, now) > REVOKED_KEPT:
+                self._cache.histories.pop(partition, None)
+                del self._cache.revoked_at[partition]
                 if state is not None:
-                    await self._surroundings.disk(partial(state.discard_history, partition))
+                    await self._dependencies.disk(partial(state.discard_history, partition))
 
     async def look_at_histories(self, owned: Mapping[TopicPartition, PartitionState], relearn: Relearn) -> None:
         """Note of each history whether it is at its partition's end, and so has heard of every erasure; one that lags hears of them ahead.
 
         Raises StartOver when one has missed hearing of them for too long.
         """
-        most = self._surroundings.history_max_age
+        most = self._dependencies.history_max_age
         for partition, one in list(owned.items()):
             if not one.ready:
                 continue
-            asked_at = self._surroundings.clock()
-            if asked_at - one.history.told_at < min(most / 4, MEASURED):
+            asked_at = self._dependencies.clock()
+            if asked_at - one.history.erasures_known_at < min(most / 4, MEASURED):
                 continue
-            if asked_at - one.history.told_at > most:
+            if asked_at - one.history.erasures_known_at > most:
                 raise StartOver("a history has not heard of erasures for too long")
-            if one.handled_to >= await self._surroundings.log.end(partition):
-                one.history.told_at = max(asked_at, one.history.told_at)
-            elif asked_at - one.history.told_at > most / 2:
+            if one.handled_to >= await self._dependencies.log.end(partition):
+                one.history.erasures_known_at = max(asked_at, one.history.erasures_known_at)
+            elif asked_at - one.history.erasures_known_at > most / 2:
                 await relearn(one, OffsetPair(sightings=one.handled_to, content=0))
 
     async def measure(self, owned: Mapping[TopicPartition, PartitionState]) -> None:
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         if now - self._measured_at < MEASURED:
             return
         self._measured_at = now
@@ -152,7 +152,7 @@ class Housekeeping:
             HISTORY_BYTES.labels(str(partition.partition), "disk").set(one.history.disk_bytes)
             self._measure_history(str(partition.partition), one.shared)
             if one.ready:
-                end = await self._surroundings.log.end(partition)
+                end = await self._dependencies.log.end(partition)
                 LAG.labels(GROUP, partition.topic, str(partition.partition)).set(max(0, end - one.handled_to))
 
     def _measure_history(self, partition: str, shared: SharedHistory) -> None:

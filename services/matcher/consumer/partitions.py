@@ -1,4 +1,4 @@
-"""What a process holds: the partitions it owns, what it remembers across sessions, and its surroundings."""
+"""What a process holds: the partitions it owns, what it remembers across sessions, and its dependencies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def in_thread(function: Callable[[], Result], /) -> Result:
     return await asyncio.to_thread(function)
 
 
-async def in_full(work: asyncio.Future[Result]) -> Result:
+async def finish_though_cancelled(work: asyncio.Future[Result]) -> Result:
     """Wait for it to its end also when cancelled meanwhile; the cancellation follows. For what must not go on by itself."""
     cancelled = False
     while not work.done():
@@ -86,6 +86,12 @@ class MatcherDependencies:
     history_max_age: timedelta = timedelta(days=60)
     inline_pairs: int = 100_000
     head_entries: int = HEAD_ENTRIES
+
+    async def compute(self, pairs: int, function: Callable[[], Result]) -> Result:
+        """The function's result, from a thread where so many comparisons are worth one: the heartbeat goes on beside a large query."""
+        if pairs <= self.inline_pairs:
+            return function()
+        return await self.offload(function)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -153,14 +159,14 @@ def busy(partitions: Collection[PartitionState]) -> Iterator[None]:
             owned.matching -= 1
 
 
-async def building_caught_up(owned: Collection[PartitionState], surroundings: MatcherDependencies) -> bool:
+async def building_caught_up(owned: Collection[PartitionState], dependencies: MatcherDependencies) -> bool:
     """Wait for the histories' segments where they lag far behind; not for ever, as a group's member has to poll."""
     for _ in range(_CATCH_UP_TRIES):
         behind = [one for one in owned if one.history.behind]
         if not behind:
             return True
-        await surroundings.sleep(_CATCH_UP_SECONDS)
+        await dependencies.sleep(_CATCH_UP_SECONDS)
         for one in behind:
             async with one.shared.lock:
-                one.history.upkeep(surroundings.clock())
+                one.history.upkeep(dependencies.clock())
     return False

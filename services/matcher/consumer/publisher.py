@@ -35,8 +35,8 @@ Found = tuple[PartitionState, Agreement]
 
 
 class MatchPublisher:
-    def __init__(self, surroundings: MatcherDependencies, register: Register, publisher: Publisher) -> None:
-        self._surroundings = surroundings
+    def __init__(self, dependencies: MatcherDependencies, register: Register, publisher: Publisher) -> None:
+        self._dependencies = dependencies
         self._register = register
         self._publisher = publisher
 
@@ -68,7 +68,7 @@ class MatchPublisher:
             # All that still stands, then one of it for each: were the choice made first, a choice that fell would hide the rest.
             found = self._standing(found)
             agreements = with_negative_list([agreement for _, agreement in found], self._register.negative_list)
-            chosen = one_for_each(agreements, self._surroundings.policy)
+            chosen = one_for_each(agreements, self._dependencies.policy)
             try:
                 await self._publish([self._record(agreement) for agreement in chosen])
             except LogUnavailable as error:
@@ -80,7 +80,7 @@ class MatchPublisher:
 
     def _standing(self, found: Sequence[Found]) -> list[Found]:
         """What may be sent as far as is known here and now."""
-        if self._register.too_old(self._surroundings.clock()):
+        if self._register.too_old(self._dependencies.clock()):
             raise StartOver("the register is too old")
         standing = []
         for owned, agreement in found:
@@ -100,7 +100,7 @@ class MatchPublisher:
         self, reported: Sequence[tuple[PartitionState, StoredSighting]], told: set[Subject]
     ) -> None:
         matched = {(url, sighting) for _, url, sighting in told}
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         records = [
             unmatched_record(seen, seen.report_id, now=now)
             for owned, seen in reported
@@ -116,8 +116,8 @@ class MatchPublisher:
         return match_record(
             agreement,
             revision=self._register.revision_of(agreement.entry.content_id),
-            fingerprint_key=self._surroundings.fingerprint_key,
-            now=self._surroundings.clock(),
+            fingerprint_key=self._dependencies.fingerprint_key,
+            now=self._dependencies.clock(),
         )
 
     async def _publish_again_until_taken(self, records: Sequence[OutgoingRecord]) -> None:
@@ -145,7 +145,7 @@ class MatchPublisher:
         """Wait before the next attempt. Raises `error` when there have been enough."""
         if attempt >= ATTEMPTS:
             raise error
-        await self._surroundings.sleep(backoff_seconds(attempt, 1.0))
+        await self._dependencies.sleep(backoff_seconds(attempt, 1.0))
         return attempt + 1
 
 

@@ -16,7 +16,12 @@ from functools import partial
 
 import structlog
 
-from services.matcher.consumer.partitions import MatcherDependencies, PartitionState, ProcessCache, in_full
+from services.matcher.consumer.partitions import (
+    MatcherDependencies,
+    PartitionState,
+    ProcessCache,
+    finish_though_cancelled,
+)
 from services.matcher.register.register import Register
 from services.matcher.state.files import write_history
 from shared.process.metrics import SNAPSHOT_AGE, SNAPSHOT_SECONDS
@@ -40,15 +45,15 @@ class _Waiting:
 
 
 class Snapshots:
-    """Of one session. `state` None in the surroundings: nothing is ever written."""
+    """Of one session. `state` None in the dependencies: nothing is ever written."""
 
     def __init__(
-        self, surroundings: MatcherDependencies, memory: ProcessCache, register: Register, lock: asyncio.Lock
+        self, dependencies: MatcherDependencies, cache: ProcessCache, register: Register, lock: asyncio.Lock
     ) -> None:
         """`lock`: held by whoever changes the register, or takes a view or a copy of it."""
-        self._surroundings = surroundings
+        self._dependencies = dependencies
         self._lock = lock
-        self._memory = memory
+        self._cache = cache
         self._register = register
         self._waiting: dict[str, _Waiting] = {}
         self._written_at: dict[str, datetime] = {}
@@ -61,24 +66,24 @@ class Snapshots:
     def after_commit(self, owned: PartitionState) -> None:
         """Freeze the partition's history, should it be due and what is in it be what is committed."""
         if self.due(owned):
-            self._freeze_history(owned, self._surroundings.clock())
+            self._freeze_history(owned, self._dependencies.clock())
 
     def due(self, owned: PartitionState) -> bool:
         """It is time to write the partition's history."""
         shared = owned.shared
-        many = shared.history.admitted - shared.written_admitted >= self._surroundings.policy.snapshot_sightings
-        late = self._surroundings.clock() - shared.written_at >= self._every()
+        many = shared.history.admitted - shared.written_admitted >= self._dependencies.policy.snapshot_sightings
+        late = self._dependencies.clock() - shared.written_at >= self._every()
         return shared.history.folder is not None and (many or late)
 
     async def after_scan(self) -> None:
         """Freeze the register, should it be time and something have changed."""
-        memory, now = self._memory, self._surroundings.clock()
-        since = None if memory.register_written_at is None else now - memory.register_written_at
+        cache, now = self._cache, self._dependencies.clock()
+        since = None if cache.register_written_at is None else now - cache.register_written_at
         if since is None or (since >= self._every() and (self._register_changed() or since >= _REWRITTEN_AFTER)):
             await self._freeze_register(now)
 
     def _every(self) -> timedelta:
-        policy = self._surroundings.policy
+        policy = self._dependencies.policy
         return max(_LEAST_PAUSE, policy.scaled(policy.snapshot_every))
 
     def _freeze_history(self, owned: PartitionState, now: datetime) -> None:
@@ -93,17 +98,19 @@ class Snapshots:
 
     async def _freeze_register(self, now: datetime) -> None:
         """Copies it all, a tenth of a second for a million: in a thread."""
-        state = self._surroundings.state
+        state = self._dependencies.state
         if state is None:
             return
         async with self._lock:
-            self._memory.register_written_at = now
-            self._memory.register_written = (self._register.changes, self._register.position)
-            frozen = await in_full(asyncio.ensure_future(self._surroundings.disk(self._register.freeze)))
+            self._cache.register_written_at = now
+            self._cache.register_written = (self._register.changes, self._register.position)
+            frozen = await finish_though_cancelled(
+                asyncio.ensure_future(self._dependencies.disk(self._register.freeze))
+            )
         self._enqueue("register", partial(state.write_register, frozen), now)
 
     def _register_changed(self) -> bool:
-        return self._memory.register_written != (self._register.changes, self._register.position)
+        return self._cache.register_written != (self._register.changes, self._register.position)
 
     def _enqueue(self, what: str, write: Callable[[], None], now: datetime) -> None:
         self._order += 1
@@ -119,9 +126,9 @@ class Snapshots:
 
     async def keep(self) -> None:
         """Write what is frozen, for ever."""
-        while self._surroundings.state is not None:
+        while self._dependencies.state is not None:
             await self.write()
-            await self._surroundings.sleep(LOOKED_EVERY_SECONDS)
+            await self._dependencies.sleep(LOOKED_EVERY_SECONDS)
 
     async def write(self) -> None:
         """Write what is frozen now. A disk that is full or gone is told of; the files that are there stay as they are."""
@@ -129,19 +136,19 @@ class Snapshots:
             one = self._waiting.pop(next(iter(self._waiting)))
             began = time.monotonic()
             try:
-                await self._surroundings.disk(partial(self._write, one))
+                await self._dependencies.disk(partial(self._write, one))
             except OSError as error:
                 log.error("snapshot.failed", what=one.what, error=type(error).__name__)
                 continue
             self._written_at[one.what] = one.frozen_at
             SNAPSHOT_SECONDS.labels(one.what.partition("-")[0]).observe(time.monotonic() - began)
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         for what, at in self._written_at.items():
             SNAPSHOT_AGE.labels(what).set((now - at).total_seconds())
 
     async def at_stop(self, owned: list[PartitionState]) -> None:
         """Write all that is as committed."""
-        now = self._surroundings.clock()
+        now = self._dependencies.clock()
         for one in owned:
             self._freeze_history(one, now)
         if self._register_changed():

@@ -22,11 +22,11 @@ log = structlog.get_logger(__name__)
 
 
 class Matcher:
-    """`memory` outlives sessions, not the process."""
+    """`cache` outlives sessions, not the process."""
 
-    def __init__(self, surroundings: MatcherDependencies, memory: ProcessCache | None = None) -> None:
-        self._surroundings = surroundings
-        self._memory = memory if memory is not None else ProcessCache()
+    def __init__(self, dependencies: MatcherDependencies, cache: ProcessCache | None = None) -> None:
+        self._dependencies = dependencies
+        self._cache = cache if cache is not None else ProcessCache()
         self._session: MatcherSession | None = None
 
     async def run(self) -> None:
@@ -40,42 +40,42 @@ class Matcher:
                 attempt = 1 if self._was_ready() else attempt + 1
                 names = sorted({type(error).__name__ for error in leaves(errors)})
                 log.warning("matcher.interrupted", errors=names, attempt=attempt)
-            await self._surroundings.sleep(backoff_seconds(attempt, random.random(), first=0.2))  # noqa: S311 - jitter
+            await self._dependencies.sleep(backoff_seconds(attempt, random.random(), first=0.2))  # noqa: S311 - jitter
 
     async def _run_session(self) -> None:
-        surroundings = self._surroundings
+        dependencies = self._dependencies
         async with AsyncExitStack() as stack:
-            logs = await current_logs(surroundings.log)
+            logs = await current_logs(dependencies.log)
             register = await self._register(logs)
-            publisher = await stack.enter_async_context(surroundings.log.publisher())
-            content = await stack.enter_async_context(surroundings.log.reader())
+            publisher = await stack.enter_async_context(dependencies.log.publisher())
+            content = await stack.enter_async_context(dependencies.log.reader())
             group = await stack.enter_async_context(
-                surroundings.log.group_reader(group=GROUP, topics=(SIGHTINGS.name,), member_id=surroundings.member_id)
+                dependencies.log.group_reader(group=GROUP, topics=(SIGHTINGS.name,), member_id=dependencies.member_id)
             )
             self._session = MatcherSession(
-                surroundings, self._memory, register, logs, group=group, content=content, publisher=publisher
+                dependencies, self._cache, register, logs, group=group, content=content, publisher=publisher
             )
             await self._session.run()
 
     async def _register(self, logs: LogIdentities) -> Register:
         """The register to go on with: the one there is, unless it is of another log, ahead of its end or too old to catch up."""
-        memory, state = self._memory, self._surroundings.state
-        if memory.register is None and state is not None:
-            memory.register = await self._surroundings.disk(state.read_register)
-            if memory.register is not None:
-                memory.register_written = (memory.register.changes, memory.register.position)
-                memory.register_written_at = self._surroundings.clock()
-                log.info("register.recalled", position=memory.register.position, sizes=memory.register.sizes())
-        if memory.register is not None and await self._usable(memory.register, logs):
-            return memory.register
-        memory.register = Register(log_id=logs.content, started_at=self._surroundings.clock())
-        memory.register_written = memory.register_written_at = None
-        return memory.register
+        cache, state = self._cache, self._dependencies.state
+        if cache.register is None and state is not None:
+            cache.register = await self._dependencies.disk(state.read_register)
+            if cache.register is not None:
+                cache.register_written = (cache.register.changes, cache.register.position)
+                cache.register_written_at = self._dependencies.clock()
+                log.info("register.recalled", position=cache.register.position, sizes=cache.register.sizes())
+        if cache.register is not None and await self._usable(cache.register, logs):
+            return cache.register
+        cache.register = Register(log_id=logs.content, started_at=self._dependencies.clock())
+        cache.register_written = cache.register_written_at = None
+        return cache.register
 
     async def _usable(self, register: Register, logs: LogIdentities) -> bool:
-        if register.log_id != logs.content or register.too_old(self._surroundings.clock()):
+        if register.log_id != logs.content or register.too_old(self._dependencies.clock()):
             return False
-        return register.position <= await self._surroundings.log.end(THE_CONTENT)
+        return register.position <= await self._dependencies.log.end(THE_CONTENT)
 
     async def close(self) -> None:
         """An orderly stop: once `run` was cancelled, write what is as committed. Raises nothing that a disk may do."""

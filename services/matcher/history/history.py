@@ -58,7 +58,7 @@ class Frozen:
     log_id: str
     partition: int
     position: int
-    told_at: datetime
+    erasures_known_at: datetime
     segments: tuple[tuple[int, Mask], ...]
     recent: tuple[tuple[Columns, Mask], ...]
     unknown: frozenset[int]
@@ -69,14 +69,14 @@ class Frozen:
 class History:
     """`position`: everything of the partition below it is in here (what has expired or was erased left out).
 
-    `told_at`: every erasure appended to the partition until then is known here. `folder`: where segments are written; None: memory.
-    Not to be used by two threads at once; what `run` is given runs beside anything.
+    `erasures_known_at`: every erasure appended to the partition until then is known here. `folder`: where segments are written;
+    None: memory. Not to be used by two threads at once; what `run` is given runs beside anything.
     """
 
     log_id: str
     position: int
     kept: timedelta
-    told_at: datetime
+    erasures_known_at: datetime
     partition: int = 0
     folder: Path | None = None
     run: RunTask = at_once
@@ -371,7 +371,7 @@ class History:
             log_id=self.log_id,
             partition=self.partition,
             position=self.position,
-            told_at=self.told_at,
+            erasures_known_at=self.erasures_known_at,
             segments=tuple((number, one.alive.copy()) for number, one in in_files),
             recent=tuple((one.unchanging(), one.alive.copy()) for one in others if one.living),
             unknown=frozenset() if self._job is None else frozenset({self._job.into}),

@@ -68,17 +68,19 @@ class Agreement:
         return (self.entry.content_id, self.seen.url, self.seen.sighting_id)
 
 
-def meet_register(
+def match_against_register(
     register: RegisterView, batches: Sequence[SeenBatch], derived_of: DerivedOf = NONE
 ) -> list[Agreement]:
     """Every agreement of these sightings with the register: one query an algorithm for all. Changes nothing."""
-    agreements = [found for algorithm in Algorithm for found in _meet_register(register, batches, algorithm)]
+    agreements = [found for algorithm in Algorithm for found in _match_against_register(register, batches, algorithm)]
     if derived_of.sources:
-        agreements.extend(_meet_register_derived(register, batches, derived_of))
+        agreements.extend(_match_derived(register, batches, derived_of))
     return agreements
 
 
-def _meet_register(register: RegisterView, batches: Sequence[SeenBatch], algorithm: Algorithm) -> Iterator[Agreement]:
+def _match_against_register(
+    register: RegisterView, batches: Sequence[SeenBatch], algorithm: Algorithm
+) -> Iterator[Agreement]:
     wanted = [(batch, batch.columns[algorithm]) for batch in batches if algorithm in batch.columns]
     if not wanted:
         return
@@ -95,9 +97,7 @@ def _meet_register(register: RegisterView, batches: Sequence[SeenBatch], algorit
         yield _agreement(entries[number], seen, fingerprint, distance, seen.traceparent)
 
 
-def _meet_register_derived(
-    register: RegisterView, batches: Sequence[SeenBatch], derived_of: DerivedOf
-) -> Iterator[Agreement]:
+def _match_derived(register: RegisterView, batches: Sequence[SeenBatch], derived_of: DerivedOf) -> Iterator[Agreement]:
     wanted = [
         (asked, seen, given, turned)
         for batch in batches
@@ -118,7 +118,9 @@ def _entries_of(register: RegisterView, numbers: Numbers) -> dict[int, ViewEntry
     return {entry.number: entry for entry in register.entries(np.unique(numbers))}
 
 
-def meet_history(history: History, entries: Sequence[ViewEntry], derived_of: DerivedOf = NONE) -> list[Agreement]:
+def match_against_history(
+    history: History, entries: Sequence[ViewEntry], derived_of: DerivedOf = NONE
+) -> list[Agreement]:
     """Every agreement of these entries with what one partition remembers: one query for all. Changes nothing."""
     wanted: list[tuple[Fingerprint, ViewEntry, Orientation | None]] = [
         (entry.fingerprint, entry, None) for entry in entries

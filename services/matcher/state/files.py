@@ -154,7 +154,7 @@ class StateFiles:
         folder = self._of(partition) / secrets.token_hex(8)
         folder.parent.mkdir(mode=0o700)
         folder.mkdir(mode=0o700)
-        return self._history(log_id, partition, position=0, told_at=now, folder=folder)
+        return self._history(log_id, partition, position=0, erasures_known_at=now, folder=folder)
 
     def read_history(self, partition: int) -> History | None:
         """None where there is none, or none that can be read: that one is removed."""
@@ -169,12 +169,14 @@ class StateFiles:
             what=f"history-{partition}",
         )
 
-    def _history(self, log_id: str, partition: int, *, position: int, told_at: datetime, folder: Path) -> History:
+    def _history(
+        self, log_id: str, partition: int, *, position: int, erasures_known_at: datetime, folder: Path
+    ) -> History:
         return History(
             log_id=log_id,
             position=position,
             kept=self.kept,
-            told_at=told_at,
+            erasures_known_at=erasures_known_at,
             partition=partition,
             folder=folder,
             run=self.run,
@@ -192,7 +194,7 @@ class StateFiles:
             about["log_id"],
             partition,
             position=about["position"],
-            told_at=from_micros(about["told_at"]),
+            erasures_known_at=from_micros(about["told_at"]),
             folder=life,
         )
         history.restore(segments, recent, about["next_number"])
@@ -211,7 +213,7 @@ def write_history(life: Path, frozen: Frozen) -> None:
         "log_id": frozen.log_id,
         "partition": frozen.partition,
         "position": frozen.position,
-        "told_at": to_micros(frozen.told_at),
+        "told_at": to_micros(frozen.erasures_known_at),
         "segments": [(number, len(alive)) for number, alive in frozen.segments],
         "recent": recent,
         "next_number": frozen.next_number + 1,

@@ -45,15 +45,15 @@ def withdrawals_not_in_the_file(patch: Patch) -> None:
 
 def register_of_any_log(patch: Patch) -> None:
     async def usable(self: Matcher, register: Register, logs: Any) -> bool:
-        end = await self._surroundings.log.end(THE_CONTENT)
-        return not register.too_old(self._surroundings.clock()) and register.position <= end
+        end = await self._dependencies.log.end(THE_CONTENT)
+        return not register.too_old(self._dependencies.clock()) and register.position <= end
 
     patch(Matcher, "_usable", usable)
 
 
 def register_ahead_of_its_log(patch: Patch) -> None:
     async def usable(self: Matcher, register: Register, logs: Any) -> bool:
-        return register.log_id == logs.content and not register.too_old(self._surroundings.clock())
+        return register.log_id == logs.content and not register.too_old(self._dependencies.clock())
 
     patch(Matcher, "_usable", usable)
 
@@ -77,7 +77,7 @@ def history_of_any_age(patch: Patch) -> None:
     usable = PartitionAssignment.usable
 
     def just_told(self: PartitionAssignment, history: Any, end: int) -> bool:
-        history.told_at = self.surroundings.clock()
+        history.erasures_known_at = self.dependencies.clock()
         return usable(self, history, end)
 
     patch(PartitionAssignment, "usable", just_told)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.matcher.consumer import assignment as takeover_module
-from services.matcher.consumer import session as session_module
+from services.matcher.consumer import assignment as assignment_module
+from services.matcher.consumer import content_follower as content_module
+from services.matcher.consumer import sightings_follower as sightings_module
 from services.matcher.consumer import snapshots as snapshots_module
 from services.matcher.consumer.decoding import admit_record, apply_content
 from services.matcher.history.history import History
@@ -51,9 +52,9 @@ def observe(patch: Callable[[object, str, object], None]) -> None:
             known[decoded.url_key] = max(offset, known.get(decoded.url_key, -1))
         admit_record(history, offset, decoded)
 
-    patch(session_module, "apply_content", noted_apply)
-    patch(session_module, "admit_record", noted_admit)
-    patch(takeover_module, "admit_record", noted_admit)
+    patch(content_module, "apply_content", noted_apply)
+    patch(sightings_module, "admit_record", noted_admit)
+    patch(assignment_module, "admit_record", noted_admit)
     _observe_files(patch)
 
 

@@ -11,15 +11,18 @@ from uuid import UUID
 
 import numpy as np
 
-from services.matcher.consumer import assignment as takeover_module
-from services.matcher.consumer import publisher as sending_module
-from services.matcher.consumer import session as session_module
+from services.matcher.consumer import assignment as assignment_module
+from services.matcher.consumer import content_follower as content_module
+from services.matcher.consumer import publisher as publisher_module
+from services.matcher.consumer import sightings_follower as sightings_module
 from services.matcher.consumer.assignment import PartitionAssignment
 from services.matcher.consumer.commits import OffsetPair, resume_from
+from services.matcher.consumer.content_follower import ContentFollower
 from services.matcher.consumer.decoding import decode_sightings
+from services.matcher.consumer.offset_committer import OffsetCommitter
 from services.matcher.consumer.partitions import THE_CONTENT
 from services.matcher.consumer.publisher import MatchPublisher
-from services.matcher.consumer.session import MatcherSession
+from services.matcher.consumer.sightings_follower import SightingsFollower
 from services.matcher.consumer.worker import Matcher
 from services.matcher.history.history import History
 from services.matcher.index.fingerprint_index import FingerprintTable
@@ -44,7 +47,7 @@ async def nothing(*_: object) -> None:
 
 
 def look_at_register_before_adding(patch: Patch) -> None:
-    admit, look_up, waiting = MatcherSession.admit, MatcherSession.look_up, "waiting"
+    admit, look_up, waiting = SightingsFollower.admit, SightingsFollower.look_up, "waiting"
 
     async def only_decode(self: Any, owned: Any, records: Any, position: int) -> Any:
         decoded = []
@@ -62,12 +65,12 @@ def look_at_register_before_adding(patch: Patch) -> None:
             await admit(self, owned, records, position)
         return found
 
-    patch(MatcherSession, "admit", only_decode)
-    patch(MatcherSession, "look_up", look_up_then_add)
+    patch(SightingsFollower, "admit", only_decode)
+    patch(SightingsFollower, "look_up", look_up_then_add)
 
 
 def look_at_history_before_adding(patch: Patch) -> None:
-    scan = MatcherSession.scan
+    scan = ContentFollower.scan
 
     class Delayed(FingerprintTable):
         """What is searched, told of new entries only after they were scanned."""
@@ -98,29 +101,29 @@ def look_at_history_before_adding(patch: Patch) -> None:
         self._register._table.catch_up()
 
     patch(Register, "__init__", delayed)
-    patch(MatcherSession, "scan", scan_then_add)
+    patch(ContentFollower, "scan", scan_then_add)
 
 
 def commit_sightings_before_durable(patch: Patch) -> None:
-    tell = MatcherSession.tell
+    tell = SightingsFollower.tell
 
     async def commit_first(self: Any, found: Any, sightings: Any, upto: Any) -> None:
         for owned, position in upto.items():
             owned.handled_to = position
-        await self.commit(upto)
+        await self._committer.commit(upto)
         await tell(self, found, sightings, upto)
 
-    patch(MatcherSession, "tell", commit_first)
+    patch(SightingsFollower, "tell", commit_first)
 
 
 def commit_content_before_durable(patch: Patch) -> None:
-    scan = MatcherSession.scan
+    scan = ContentFollower.scan
 
     async def scanned_first(self: Any, entries: Any, over: Any) -> None:
-        self._scanned_to = self._register.position
+        self.scanned_to = self._register.position
         await scan(self, entries, over)
 
-    patch(MatcherSession, "scan", scanned_first)
+    patch(ContentFollower, "scan", scanned_first)
 
 
 # The commit
@@ -138,25 +141,25 @@ def content_offset_apart(patch: Patch) -> None:
 
 
 def content_offset_from_kept_state(patch: Patch) -> None:
-    release, original = MatcherSession._release, PartitionAssignment.resume_point
+    release, original = SightingsFollower._release, PartitionAssignment.resume_point
 
     def keep(self: Any, partition: Any) -> None:
         owned = self.owned.get(partition)
         if owned is not None and owned.ready:
-            owned.history.kept_content = self.pair_of(owned).content
+            owned.history.kept_content = self._committer.pair_of(owned).content
         release(self, partition)
 
     async def resume_point(self: PartitionAssignment, owned: Any) -> OffsetPair:
         pair = await original(self, owned)
         return dataclasses.replace(pair, content=max(pair.content, getattr(owned.history, "kept_content", 0)))
 
-    patch(MatcherSession, "_release", keep)
+    patch(SightingsFollower, "_release", keep)
     patch(PartitionAssignment, "resume_point", resume_point)
 
 
 def late_commits_count(patch: Patch) -> None:
     """Both lines of it: the log takes them (`refuses_late_commits`), and the process sends them."""
-    patch(MatcherSession, "may_commit", lambda self, owned: owned.ready)
+    patch(OffsetCommitter, "may_commit", lambda self, owned: owned.ready)
 
 
 def believing_commits(*believed: str) -> Callable[[Patch], None]:
@@ -179,7 +182,7 @@ def believing_commits(*believed: str) -> Callable[[Patch], None]:
                 content_end=10**9 if "content_end" in believed else content_end,
             )
 
-        patch(takeover_module, "resume_from", resume)
+        patch(assignment_module, "resume_from", resume)
 
     return leave_out
 
@@ -199,7 +202,7 @@ def no_restore(patch: Patch) -> None:
 
 
 def no_erasures_ahead(patch: Patch) -> None:
-    patch(PartitionAssignment, "learn_erasures", nothing)
+    patch(PartitionAssignment, "apply_erasures", nothing)
 
 
 def not_to_the_end(patch: Patch) -> None:
@@ -208,9 +211,9 @@ def not_to_the_end(patch: Patch) -> None:
 
 def end_asked_once(patch: Patch) -> None:
     async def once(self: PartitionAssignment) -> None:
-        end = await self.surroundings.log.end(THE_CONTENT)
+        end = await self.dependencies.log.end(THE_CONTENT)
         while self.register.position < end:
-            await self.moved.wait()
+            await self.progress.wait()
 
     patch(PartitionAssignment, "read_register_to_end", once)
 
@@ -249,12 +252,14 @@ def no_scan(patch: Patch) -> None:
 
 
 def go_on_at_kept_position(patch: Patch) -> None:
-    go_on = PartitionAssignment.go_on
+    start_reading = PartitionAssignment.start_reading
 
     async def kept(self: PartitionAssignment, owned: Any, pair: OffsetPair) -> None:
-        await go_on(self, owned, dataclasses.replace(pair, sightings=max(pair.sightings, owned.history.position)))
+        await start_reading(
+            self, owned, dataclasses.replace(pair, sightings=max(pair.sightings, owned.history.position))
+        )
 
-    patch(PartitionAssignment, "go_on", kept)
+    patch(PartitionAssignment, "start_reading", kept)
 
 
 # What is stored and what is matched
@@ -283,13 +288,13 @@ def only_new(batch: SeenBatch, before: Mapping[object, StoredSighting]) -> SeenB
 
 
 def repeats_not_matched(patch: Patch) -> None:
-    admit = MatcherSession.admit
+    admit = SightingsFollower.admit
 
     async def new_alone(self: Any, owned: Any, records: Any, position: int) -> Any:
         before = remembered(owned.history)
         return [only_new(batch, before) for batch in await admit(self, owned, records, position)]
 
-    patch(MatcherSession, "admit", new_alone)
+    patch(SightingsFollower, "admit", new_alone)
 
 
 def repeats_refresh_nothing(patch: Patch) -> None:
@@ -329,7 +334,7 @@ def content_not_looked_at_again(patch: Patch) -> None:
     def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
         return "url_erased" if history.erased_after(agreement.seen) else None
 
-    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+    patch(publisher_module, "not_to_be_sent", not_to_be_sent)
     patch(Register, "revision_of", lambda self, content_id: 0)
 
 
@@ -337,7 +342,7 @@ def url_not_looked_at_again(patch: Patch) -> None:
     def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
         return None if register.holds(agreement.entry) else "content_not_active"
 
-    patch(sending_module, "not_to_be_sent", not_to_be_sent)
+    patch(publisher_module, "not_to_be_sent", not_to_be_sent)
 
 
 def not_looked_at_at_each_retry(patch: Patch) -> None:
@@ -345,7 +350,7 @@ def not_looked_at_at_each_retry(patch: Patch) -> None:
 
     async def once(self: Any, found: Any) -> Any:
         looked_at = standing(self, found)
-        sender = MatchPublisher(self._surroundings, self._register, self._publisher)
+        sender = MatchPublisher(self._dependencies, self._register, self._publisher)
         sender._standing = list  # type: ignore[method-assign,assignment]  # that is the change
         return await send_matches(sender, looked_at)
 
@@ -363,7 +368,8 @@ def choose_before_looking(patch: Patch) -> None:
 
 
 def marks_dropped_while_matching(patch: Patch) -> None:
-    patch(session_module, "busy", lambda partitions: nullcontext())
+    patch(content_module, "busy", lambda partitions: nullcontext())
+    patch(sightings_module, "busy", lambda partitions: nullcontext())
 
 
 # The register

@@ -40,7 +40,7 @@ async def test_reading_waits_for_segments(tmp_path: Path) -> None:
 
     state = StateFiles(folder=tmp_path / "state", kept=Policy().history_kept, head_entries=HEAD, run=waiting.append)
     state.folder.mkdir()
-    surroundings = MatcherDependencies(
+    dependencies = MatcherDependencies(
         log=cast(EventLog, log),
         policy=Policy(),
         fingerprint_key=KEY,
@@ -50,7 +50,7 @@ async def test_reading_waits_for_segments(tmp_path: Path) -> None:
         state=state,
         head_entries=HEAD,
     )
-    matcher = Matcher(surroundings, memory)
+    matcher = Matcher(dependencies, memory)
     running = asyncio.create_task(matcher.run())
     try:
         await until(lambda: slept, what="the builder is waited for")
@@ -72,7 +72,13 @@ async def test_reading_waits_for_segments(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_is_not_waited_for(tmp_path: Path) -> None:
     """Finding goes on, in memory that grows; the failure is told (`history.not_built`)."""
     history = History(
-        log_id="log", position=0, kept=KEPT, told_at=NOW, folder=tmp_path / "gone", run=at_once, head_entries=1
+        log_id="log",
+        position=0,
+        kept=KEPT,
+        erasures_known_at=NOW,
+        folder=tmp_path / "gone",
+        run=at_once,
+        head_entries=1,
     )
     for offset in range(2 * MOST_SEALED):
         history.admit([seen(offset, f"u{offset}", pdq(VALUES[0]))])

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from services.matcher.history.history import History
 from services.matcher.join.derived_orientations import DerivedOf
-from services.matcher.join.matching import Agreement, match_record, meet_history, meet_register, one_for_each
+from services.matcher.join.matching import (
+    Agreement,
+    match_against_history,
+    match_against_register,
+    match_record,
+    one_for_each,
+)
 from services.matcher.register.register import Register
 from services.matcher.sightings.sighting import StoredSighting
 from shared.contracts.event import decode
@@ -59,11 +65,11 @@ def met(value: bytes, sighting: StoredSighting, derived_of: DerivedOf) -> list[A
     """What the register and the sighting make of each other, whichever comes first; both orders must say the same."""
     register = Register(log_id="l", started_at=NOW)
     entries = register.apply(0, content(UUID(int=1), 1, registered(value)))
-    history = History(log_id="l", position=0, kept=Policy().history_kept, told_at=NOW)
+    history = History(log_id="l", position=0, kept=Policy().history_kept, erasures_known_at=NOW)
     history.admit([sighting])
     one, other = (
-        meet_register(register.view(), [as_batch(sighting)], derived_of),
-        meet_history(history, entries, derived_of),
+        match_against_register(register.view(), [as_batch(sighting)], derived_of),
+        match_against_history(history, entries, derived_of),
     )
 
     def facts(agreements: list[Agreement]) -> set[tuple[object, ...]]:

@@ -18,7 +18,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from services.matcher.consumer import session as session_module
+from services.matcher.consumer import content_follower as content_module
 from services.matcher.consumer.commits import LogIdentities, OffsetPair, as_commit
 from services.matcher.consumer.decoding import apply_content
 from services.matcher.history import compaction
@@ -82,7 +82,7 @@ async def watched(patch: Callable[[object, str, object], None]) -> AsyncIterator
 
         return counting
 
-    patch(session_module, "apply_content", applied)
+    patch(content_module, "apply_content", applied)
     patch(Register, "entries", counted(entries, lambda register, numbers: len(numbers)))
     patch(Register, "freeze", counted(freeze, lambda register: register.rows))
     patch(Register, "upkeep", counted(upkeep, lambda register: register.rows))
@@ -115,7 +115,7 @@ async def test_loading_scanning_freezing_and_tidying_a_large_register_leave_the_
             for number in range(WITHDRAWN):
                 log.append(content_record(content(UUID(int=number), 2, state=ContentState.WITHDRAWN)))
             await log.publish([])
-            register = matcher._memory.register
+            register = matcher._cache.register
             assert register is not None
             await until(lambda: register.position == CONTENTS + WITHDRAWN, what="the withdrawals")
         async with running_matcher(cast(EventLog, log), state=state):
@@ -154,7 +154,7 @@ async def test_sealing_and_merging_a_history_leave_the_loop_its_turns(monkeypatc
         monkeypatch.setattr(compaction, "build", noted)
         log = log_of_sightings(values)
         async with running_matcher(cast(EventLog, log), head_entries=HEAD, faster=50) as matcher:
-            history = matcher._memory.histories[0].history
+            history = matcher._cache.histories[0].history
             await until(lambda: history.admitted == len(values), what="all to be remembered")
             all_sealed.set()
             await until(lambda: history.measures().merges == 2, what="what was built to be put in place")
@@ -195,7 +195,7 @@ async def test_a_segment_that_is_being_built_is_waited_for_by_nobody(monkeypatch
                 ]
             )
             await until(lambda: matched() == 2, what="the match with what came meanwhile")
-            history = matcher._memory.histories[0].history
+            history = matcher._cache.histories[0].history
             assert history.measures().merges == 0
             let_go.set()
             await until(lambda: history.measures().merges == 1, what="the segment in its place")

@@ -57,7 +57,9 @@ def seen(offset: int, url: str, *fingerprints: Fingerprint, days: float = 0) -> 
 
 
 def a_history(folder: Path | None = None, *, head_entries: int = HEAD_ENTRIES, run: RunTask = at_once) -> History:
-    return History(log_id="log", position=0, kept=KEPT, told_at=NOW, folder=folder, head_entries=head_entries, run=run)
+    return History(
+        log_id="log", position=0, kept=KEPT, erasures_known_at=NOW, folder=folder, head_entries=head_entries, run=run
+    )
 
 
 SIZES = pytest.mark.parametrize("head_entries", [1, 3, HEAD_ENTRIES])

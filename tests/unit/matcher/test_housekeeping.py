@@ -10,7 +10,7 @@ from uuid import UUID
 from prometheus_client import REGISTRY
 
 from services.matcher.consumer.commits import LogIdentities
-from services.matcher.consumer.maintenance import MEASURED, Housekeeping
+from services.matcher.consumer.maintenance import MEASURED, Maintenance
 from services.matcher.consumer.partitions import MatcherDependencies, ProcessCache
 from services.matcher.register.register import Register
 from shared.log.port import EventLog
@@ -35,11 +35,11 @@ class Watched:
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.register = Register(log_id="log", started_at=self.now)
-        surroundings = MatcherDependencies(
+        dependencies = MatcherDependencies(
             log=cast(EventLog, None), policy=Policy(), fingerprint_key=KEY, member_id="m", clock=lambda: self.now
         )
-        self._house = Housekeeping(
-            surroundings, ProcessCache(), self.register, LogIdentities(content="c", sightings="s")
+        self._house = Maintenance(
+            dependencies, ProcessCache(), self.register, LogIdentities(content="c", sightings="s")
         )
         self._before = metrics()
         self._numbers = iter(range(1_000_000))

@@ -144,7 +144,7 @@ def test_a_report_is_answered_with_the_same_id_again() -> None:
 def test_a_match_stands_while_content_is_active_and_the_url_is_not_erased() -> None:
     register, history = (
         Register(log_id="l", started_at=NOW),
-        History(log_id="l", position=0, kept=POLICY.history_kept, told_at=NOW),
+        History(log_id="l", position=0, kept=POLICY.history_kept, erasures_known_at=NOW),
     )
     content_id = uuid4()
     (brought,) = register.apply(0, content(content_id, 1, registered(b"v" * 32)))

@@ -15,7 +15,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.matcher.consumer.commits import LogIdentities
-from services.matcher.consumer.maintenance import MEASURED, Housekeeping
+from services.matcher.consumer.maintenance import MEASURED, Maintenance
 from services.matcher.consumer.partitions import (
     GROUP,
     MatcherDependencies,
@@ -95,7 +95,7 @@ async def test_the_indexes_of_histories_are_in_the_metrics() -> None:
     now, metrics, rng = datetime(2026, 1, 1, tzinfo=UTC), Metrics(), random.Random(3)
     before = await of_histories(metrics)
     history = History(
-        log_id="log", position=0, kept=Policy().history_kept, told_at=now, partition=7, head_entries=SEGMENT
+        log_id="log", position=0, kept=Policy().history_kept, erasures_known_at=now, partition=7, head_entries=SEGMENT
     )
     owned = PartitionState(
         partition=TopicPartition(topic=SIGHTINGS.name, partition=7),
@@ -106,11 +106,11 @@ async def test_the_indexes_of_histories_are_in_the_metrics() -> None:
     async def measured() -> dict[str, float]:
         """By a session of its own."""
         moments = iter((now, now + 2 * MEASURED))
-        surroundings = MatcherDependencies(
+        dependencies = MatcherDependencies(
             log=cast(EventLog, None), policy=Policy(), fingerprint_key=KEY, member_id="m", clock=lambda: next(moments)
         )
         register = Register(log_id="log", started_at=now)
-        house = Housekeeping(surroundings, ProcessCache(), register, LogIdentities(content="c", sightings="s"))
+        house = Maintenance(dependencies, ProcessCache(), register, LogIdentities(content="c", sightings="s"))
         await house.measure({owned.partition: owned})
         after = await of_histories(metrics)
         return {name: after[name] - before[name] * name.endswith("_total") for name in after}

@@ -11,7 +11,7 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.matcher.consumer.batch_size import AIM_SECONDS, MOST_BYTES, MOST_RECORDS, Pace, in_parts
+from services.matcher.consumer.batch_size import AIM_SECONDS, MOST_BYTES, MOST_RECORDS, BatchSize, in_parts
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.log.port import Commit, EventLog, Record, TopicPartition
 from tests.matcher_world import NOW, running_matcher, seen_value, sighting, sightings_record, until
@@ -33,7 +33,7 @@ def some(count: int, size: int = 1) -> list[Record]:
 
 @given(st.floats(0.0005, 0.5))
 def test_it_comes_to_what_is_handled_in_the_time_aimed_at(seconds_each: float) -> None:
-    pace = Pace()
+    pace = BatchSize()
     for _ in range(20):
         pace.took(some(pace.records), pace.records * seconds_each)
     assert 1 <= pace.records <= MOST_RECORDS
@@ -42,7 +42,7 @@ def test_it_comes_to_what_is_handled_in_the_time_aimed_at(seconds_each: float) -
 
 
 def test_it_falls_at_once_and_grows_step_by_step() -> None:
-    pace = Pace()
+    pace = BatchSize()
     for _ in range(10):
         pace.took(some(pace.records), 0.0)
     assert pace.records == MOST_RECORDS
@@ -53,21 +53,21 @@ def test_it_falls_at_once_and_grows_step_by_step() -> None:
 
 
 def test_a_poll_that_brought_little_says_nothing_of_more() -> None:
-    pace = Pace()
+    pace = BatchSize()
     before = pace.records
     pace.took(some(1), 0.0)
     assert pace.records == before
 
 
 def test_a_small_poll_that_took_long_says_much() -> None:
-    pace = Pace()
+    pace = BatchSize()
     pace.took(some(1), 10.0)
     assert pace.records == 1
 
 
 def test_the_bounds_are_what_the_matcher_was_measured_with() -> None:
     """Little at first, when nothing is known of the machine; 64 records and 0.15 s at the most."""
-    pace = Pace()
+    pace = BatchSize()
     assert pace.records == 8
     for _ in range(20):
         pace.took(some(pace.records), 0.0)
@@ -78,7 +78,7 @@ def test_the_bounds_are_what_the_matcher_was_measured_with() -> None:
 
 
 def test_no_poll_is_for_nothing() -> None:
-    pace = Pace()
+    pace = BatchSize()
     for _ in range(3):
         pace.took(some(pace.records), 1_000.0)
         assert pace.records == 1
@@ -89,7 +89,7 @@ def test_no_poll_is_for_nothing() -> None:
 @settings(deadline=None)
 @given(st.integers(0, 1_000_000))
 def test_it_comes_to_what_fits_into_memory(size: int) -> None:
-    pace = Pace()
+    pace = BatchSize()
     for _ in range(20):
         pace.took(some(pace.records, size), 0.0)
     assert pace.records == 1 or pace.records * size <= MOST_BYTES

@@ -10,7 +10,7 @@ import pytest
 from services.matcher.consumer.partitions import MatcherDependencies, PartitionState, SharedHistory
 from services.matcher.consumer.publisher import BATCH, MatchPublisher
 from services.matcher.history.history import History
-from services.matcher.join.matching import Agreement, meet_history
+from services.matcher.join.matching import Agreement, match_against_history
 from services.matcher.register.register import Register
 from services.matcher.register.view import ViewEntry
 from shared.contracts.event import decode
@@ -29,13 +29,13 @@ async def test_each_subject_is_told_once_at_its_nearest_and_looked_at_once(monke
     picture = bytes(range(32))
     register = Register(log_id="log", started_at=NOW)
     entries = register.apply(0, content(uuid4(), 1, registered(near(picture, 9)), registered(near(picture, 2))))
-    history = History(log_id="log", position=0, kept=KEPT, told_at=NOW)
+    history = History(log_id="log", position=0, kept=KEPT, erasures_known_at=NOW)
     history.admit([seen(offset, f"u{offset}", pdq(picture)) for offset in range(URLS)])
     partition = TopicPartition(topic=SIGHTINGS.name, partition=0)
     owned = PartitionState(partition=partition, shared=SharedHistory(history=history, written_at=NOW))
     # One entry after the other, as parts of a long scan bring them.
     found: list[tuple[PartitionState, Agreement]] = [
-        (owned, one) for part in entries for one in meet_history(history, [part])
+        (owned, one) for part in entries for one in match_against_history(history, [part])
     ]
     looked_at: list[UUID] = []
     holds = Register.holds
@@ -46,10 +46,10 @@ async def test_each_subject_is_told_once_at_its_nearest_and_looked_at_once(monke
 
     monkeypatch.setattr(Register, "holds", counted)
     log = MemoryLog(partitions={MATCHES.name: 1})
-    surroundings = MatcherDependencies(
+    dependencies = MatcherDependencies(
         log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m", clock=lambda: NOW
     )
-    await MatchPublisher(surroundings, register, cast(Publisher, log)).send(found)
+    await MatchPublisher(dependencies, register, cast(Publisher, log)).send(found)
     (records,) = log.records.values()
     told = [decode(MODELS, value=one.value, headers=one.headers).event for one in records]
     matches = [one for one in told if isinstance(one, MatchFound)]

@@ -54,7 +54,7 @@ def test_a_history_read_back_is_as_it_was_and_goes_on(seed: int, tmp_path_factor
     """Written now and then, and read back at any time: the same as one that lived on in memory."""
     rng = random.Random(seed)
     files = files_in(tmp_path_factory.mktemp("state"), head_entries=rng.choice([1, 3, 100]))
-    living, kept = an_empty_history(files), History(log_id="log", position=0, kept=KEPT, told_at=NOW)
+    living, kept = an_empty_history(files), History(log_id="log", position=0, kept=KEPT, erasures_known_at=NOW)
     for offset in range(30):
         url = rng.choice("uvwxyz")
         for history in (living, kept):
@@ -69,7 +69,7 @@ def test_a_history_read_back_is_as_it_was_and_goes_on(seed: int, tmp_path_factor
             if rng.random() < 0.6:
                 again = files.read_history(3)
                 assert again is not None
-                assert (again.position, again.told_at, again.log_id) == (offset + 1, NOW, "log")
+                assert (again.position, again.erasures_known_at, again.log_id) == (offset + 1, NOW, "log")
                 living = again
         assert everything(living) == everything(kept)
         assert len(living) == len(kept)

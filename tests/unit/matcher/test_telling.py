@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from services.matcher.consumer.partitions import MatcherDependencies, in_full
+from services.matcher.consumer.partitions import MatcherDependencies, finish_though_cancelled
 from services.matcher.consumer.worker import Matcher
-from services.matcher.join.matching import meet_register
+from services.matcher.join.matching import match_against_register
 from services.matcher.state.files import StateFiles
 from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.log.port import EventLog, LogUnavailable, OutgoingRecord, Polled, TopicPartition, TopicPartitionOffset
@@ -74,14 +74,14 @@ class Looks:
         self.done = 0
 
     async def __call__(self, function: Callable[[], Any], /) -> Any:
-        self.done += isinstance(function, partial) and function.func is meet_register
+        self.done += isinstance(function, partial) and function.func is match_against_register
         return function()
 
 
 @asynccontextmanager
 async def matching(log: SlowLog, looks: Looks, state: StateFiles | None, policy: Policy) -> AsyncIterator[None]:
     log.append(content_record(content(UUID(int=1), 1, registered(VALUE))))
-    surroundings = MatcherDependencies(
+    dependencies = MatcherDependencies(
         log=cast(EventLog, log),
         policy=policy,
         fingerprint_key=KEY,
@@ -90,7 +90,7 @@ async def matching(log: SlowLog, looks: Looks, state: StateFiles | None, policy:
         inline_pairs=-1,
         state=state,
     )
-    running = asyncio.create_task(Matcher(surroundings).run())
+    running = asyncio.create_task(Matcher(dependencies).run())
     try:
         yield
     finally:
@@ -180,7 +180,7 @@ class SlowOnTheWayOut(MemoryLog):
                     return await poll(**how)
                 except asyncio.CancelledError:
                     self.leaving = True
-                    await in_full(self.may_leave)
+                    await finish_though_cancelled(self.may_leave)
                     self.left = True
                     raise
 

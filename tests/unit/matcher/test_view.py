@@ -14,7 +14,7 @@ import pytest
 from services.matcher.consumer.partitions import MatcherDependencies, ProcessCache
 from services.matcher.consumer.worker import Matcher
 from services.matcher.index.growable_array import Growing
-from services.matcher.join.matching import meet_register
+from services.matcher.join.matching import match_against_register
 from services.matcher.register.register import FEW, Register
 from shared.contracts.content import ContentState
 from shared.contracts.event import decode
@@ -117,7 +117,7 @@ class Held:
         self.may = asyncio.Event()
 
     async def __call__(self, function: Callable[[], Any], /) -> Any:
-        if isinstance(function, partial) and function.func is meet_register:
+        if isinstance(function, partial) and function.func is match_against_register:
             self.waiting += 1
             await self.may.wait()
         return function()
@@ -130,7 +130,7 @@ async def test_content_enters_and_leaves_while_sightings_are_looked_up() -> None
     log.append(content_record(content(withdrawn, 1, registered(VALUES[1]))))
     log.append(content_record(content(stays, 1, registered(VALUES[2]))))
     memory, held = ProcessCache(), Held()
-    surroundings = MatcherDependencies(
+    dependencies = MatcherDependencies(
         log=cast(EventLog, log),
         policy=Policy(),
         fingerprint_key=KEY,
@@ -138,7 +138,7 @@ async def test_content_enters_and_leaves_while_sightings_are_looked_up() -> None
         offload=held,
         inline_pairs=-1,
     )
-    running = asyncio.create_task(Matcher(surroundings, memory).run())
+    running = asyncio.create_task(Matcher(dependencies, memory).run())
 
     def told() -> set[UUID]:
         records = [record for place, some in log.records.items() if place.topic == MATCHES.name for record in some]
