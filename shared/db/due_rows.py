@@ -2,7 +2,8 @@
 jobs.
 
 Rows are claimed in sets (`FOR UPDATE SKIP LOCKED`, a lease that outlives the job's longest time), so that another process takes
-them over when this one dies. What is due is decided by the database's clock.
+them over when this one dies. What is due is decided by the database's clock as a statement begins (`statement_timestamp()`): one
+moment for all its rows, which an index can be asked for. `clock_timestamp()` would be asked anew for each row of the table.
 """
 
 from __future__ import annotations
@@ -84,9 +85,10 @@ FROM picked {joined} WHERE {same_row}
 RETURNING {keys}, {place} AS leased_place, d.lease_id {returning}
 """
 
+# From when the claim's transaction began: what became due since the claim itself is not overlooked.
 _NEXT = """
-SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float AS seconds FROM {table} d
-WHERE {waiting} AND d.due_at > clock_timestamp()
+SELECT extract(epoch FROM min(d.due_at) - statement_timestamp())::float AS seconds FROM {table} d
+WHERE {waiting} AND d.due_at > transaction_timestamp()
 """
 
 # Leases of this member from before it was started anew are nobody's.
@@ -134,8 +136,8 @@ class DueTable(Generic[Job]):
             "columns": ", ".join(key),
             "place": place,
             "waiting": waiting,
-            "due": f"{waiting} AND d.due_at <= clock_timestamp()"
-            " AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())",
+            "due": f"{waiting} AND d.due_at <= statement_timestamp()"
+            " AND (d.lease_until IS NULL OR d.lease_until < statement_timestamp())",
             "allowed": allowed and f"AND {allowed}",
             "joined_for_allowed": allowed and beside and f"JOIN {beside} ON {on}",
             "joined": beside and f", {beside}",
@@ -148,8 +150,8 @@ class DueTable(Generic[Job]):
         }
         statements = (_CLAIM, _NEXT, _FREE_OWN, _RELEASE, _RENEW, _PUT_BACK, _FAIL)
         (
-            self._claim,
-            self._next,
+            self.claim_statement,
+            self.next_statement,
             self._free_own,
             self._release,
             self._renew,
@@ -159,7 +161,20 @@ class DueTable(Generic[Job]):
 
     async def claim(self, tx: Tx, room: Room, *, owner: str, lease: timedelta) -> Claimed[Job]:
         """Lease due rows for `owner`, the oldest first; and until when the next is due. Both in one go to the database and back."""
-        values = {
+        values = self.claim_values(room, owner=owner, lease=lease)
+        async with tx.pipeline():
+            claimed = await tx.execute(self.claim_statement, values)
+            following = await tx.execute(self.next_statement)
+        row = await following.fetchone()
+        return Claimed(
+            rows=[self._leased(one) for one in await claimed.fetchall()],
+            next_seconds=None if row is None else row["seconds"],
+        )
+
+    @staticmethod
+    def claim_values(room: Room, *, owner: str, lease: timedelta) -> dict[str, object]:
+        """What `claim_statement` is executed with."""
+        return {
             "full": room.full,
             "per_place": room.per_place,
             "busy": Jsonb(dict(room.busy)),
@@ -167,14 +182,6 @@ class DueTable(Generic[Job]):
             "owner": owner,
             "lease": lease,
         }
-        async with tx.pipeline():
-            claimed = await tx.execute(self._claim, values)
-            following = await tx.execute(self._next)
-        row = await following.fetchone()
-        return Claimed(
-            rows=[self._leased(one) for one in await claimed.fetchall()],
-            next_seconds=None if row is None else row["seconds"],
-        )
 
     def _leased(self, row: Row) -> Leased[Job]:
         place = row.pop("leased_place")

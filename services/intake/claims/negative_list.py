@@ -60,7 +60,7 @@ ORDER BY entry_id FOR UPDATE
 
 _UNCONFIRMED = """
 DELETE FROM intake.negative_list
-WHERE confirmed_at IS NULL AND created_at <= clock_timestamp() - %s::interval RETURNING entry_id
+WHERE confirmed_at IS NULL AND created_at <= statement_timestamp() - %s::interval RETURNING entry_id
 """
 
 _CURRENT = """

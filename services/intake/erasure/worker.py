@@ -37,9 +37,9 @@ _DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS
 # Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
 # that was away would never hear of it.
 _OVER = """
-SELECT * FROM intake.erasures AS e WHERE told_at < clock_timestamp() - %(told_for)s::interval AND NOT EXISTS (
+SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(told_for)s::interval AND NOT EXISTS (
     SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
-    AND (younger.told_at IS NULL OR younger.told_at >= clock_timestamp() - %(told_for)s::interval))
+    AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(told_for)s::interval))
 ORDER BY erasure_id LIMIT %(limit)s
 """
 

@@ -33,33 +33,34 @@ _DUE_SECONDS = 1.0
 _RETENTION_EVERY = timedelta(minutes=1)
 _BATCH = 100
 
+# The clock as the statement begins: one moment for all rows, which an index can be asked for (`shared/db/due_rows.py`).
 _DUE = """
 SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'withdrawing' AND withdrawal_due <= clock_timestamp() ORDER BY withdrawal_due LIMIT %s
+WHERE state = 'withdrawing' AND withdrawal_due <= statement_timestamp() ORDER BY withdrawal_due LIMIT %s
 """
 _STILL_DUE = """
 SELECT content_id FROM intake.claims
-WHERE claim_id = %s AND state = 'withdrawing' AND withdrawal_due <= clock_timestamp()
+WHERE claim_id = %s AND state = 'withdrawing' AND withdrawal_due <= statement_timestamp()
 """
 _UNCONFIRMED = """
 SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'awaiting_confirmation' AND created_at <= clock_timestamp() - %s::interval ORDER BY created_at LIMIT %s
+WHERE state = 'awaiting_confirmation' AND created_at <= statement_timestamp() - %s::interval ORDER BY created_at LIMIT %s
 """
 _OLD_CLAIMS = """
 SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'withdrawn' AND withdrawn_at <= clock_timestamp() - %s::interval ORDER BY withdrawn_at LIMIT %s
+WHERE state = 'withdrawn' AND withdrawn_at <= statement_timestamp() - %s::interval ORDER BY withdrawn_at LIMIT %s
 """
 _OLD_CONTENT = """
 SELECT content_id, revision FROM intake.content k
-WHERE withdrawn_at <= clock_timestamp() - %s::interval
+WHERE withdrawn_at <= statement_timestamp() - %s::interval
   AND NOT EXISTS (SELECT 1 FROM intake.claims c WHERE c.content_id = k.content_id)
 ORDER BY withdrawn_at LIMIT %s FOR UPDATE
 """
 _OLD_VARIANTS = """
-DELETE FROM intake.variants WHERE confirmed_by IS NULL AND created_at <= clock_timestamp() - %s::interval
+DELETE FROM intake.variants WHERE confirmed_by IS NULL AND created_at <= statement_timestamp() - %s::interval
 """
-_OLD_KEYS = "DELETE FROM intake.idempotency WHERE created_at <= clock_timestamp() - %s::interval"
-_OLD_REPORTS = "DELETE FROM intake.reports WHERE created_at <= clock_timestamp() - %s::interval"
+_OLD_KEYS = "DELETE FROM intake.idempotency WHERE created_at <= statement_timestamp() - %s::interval"
+_OLD_REPORTS = "DELETE FROM intake.reports WHERE created_at <= statement_timestamp() - %s::interval"
 # As long as the decisions themselves: one read again after that time would suspend anew.
 _OLD_MARKS = "DELETE FROM intake.inbox WHERE handled_at <= now() - %s::interval"
 
@@ -132,7 +133,7 @@ class Sweeps:
             still = await (
                 await tx.execute(
                     "SELECT 1 FROM intake.claims WHERE claim_id = %s AND content_id = %s"
-                    " AND state = 'awaiting_confirmation' AND created_at <= clock_timestamp() - %s::interval",
+                    " AND state = 'awaiting_confirmation' AND created_at <= statement_timestamp() - %s::interval",
                     (claim_id, content_id, kept),
                 )
             ).fetchone()

@@ -40,7 +40,7 @@ _FLOOD = """
 SELECT count(DISTINCT host) AS hosts,
        array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
 FROM notifier.takedowns
-WHERE content_id = %s AND distance > %s AND created_at > clock_timestamp() - %s::interval
+WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() - %s::interval
   AND NOT 'flood' = ANY(holds_released) AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
 """
 

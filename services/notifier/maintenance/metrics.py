@@ -13,7 +13,7 @@ from shared.service.runtime import Runtime
 EVERY_SECONDS = 5.0
 
 OVERDUE_WHERE = """
-d.deadline < clock_timestamp() AND d.state IN ('delivered', 'acknowledged', 'reported_removed', 'disputed', 'refused', 'expired')
+d.deadline < statement_timestamp() AND d.state IN ('delivered', 'acknowledged', 'reported_removed', 'disputed', 'refused', 'expired')
 AND d.round = t.round AND t.state IN ('open', 'verifying', 'reappeared', 'unremoved')
 """
 """A demand `d` of a takedown `t` past its deadline, with the content not confirmed removed."""

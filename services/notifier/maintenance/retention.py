@@ -31,7 +31,7 @@ WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withd
   AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
                   WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
   AND NOT EXISTS (SELECT 1 FROM notifier.attempts a JOIN notifier.takedowns t USING (takedown_id)
-                  WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > clock_timestamp() - %s::interval)
+                  WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > statement_timestamp() - %s::interval)
 """
 
 _FORGET_MARKS = """
