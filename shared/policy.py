@@ -30,7 +30,11 @@ class Policy(BaseModel):
 
     # Confirming removal
     gone_confirmation_after: timedelta = HOUR
-    site_dead_after: timedelta = 14 * DAY
+    no_such_domain_for: timedelta = 14 * DAY
+    """How long the name servers have to say that the host does not exist, before that counts as gone. A time-out, a refusal or their
+    failure never does."""
+    silent_patience: timedelta = 72 * HOUR
+    """How long looks at what was asked for may say nothing (blocked, inconclusive) before a person is told."""
     check_inconclusive_retry: timedelta = HOUR
     open_check_every: timedelta = 12 * HOUR
     resighting_after: timedelta = DAY

@@ -20,6 +20,7 @@ from shared.contracts.content import RegisteredFingerprint
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
+from shared.media.look import NotSeen
 from shared.process.metrics import CHECKS
 
 log = structlog.get_logger(__name__)
@@ -198,13 +199,14 @@ class CheckWorker:
             vantage=self._vantage,
             reason=media.reason,
             status=media.status,
-            answered=media.answered,
+            no_such_domain=media.reason == NotSeen.NO_SUCH_DOMAIN,
             algorithm=None if agreement is None else agreement.algorithm.value,
             distance=None if agreement is None else agreement.distance,
             assurance=None if agreement is None else agreement.assurance,
             guards=() if agreement is None else agreement.guards,
             page_outcome=None if page is None else page.outcome,
             page_status=None if page is None else page.status,
+            page_no_such_domain=page is not None and page.reason == NotSeen.NO_SUCH_DOMAIN,
             observed=observed,
         )
 

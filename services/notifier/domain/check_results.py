@@ -5,22 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from services.notifier.domain import contact_rules, schedule
-from services.notifier.domain.builder import ANSWERABLE, STOPPED, UNFINISHED, TakedownBuilder
+from services.notifier.domain import schedule
+from services.notifier.domain.builder import ANSWERABLE, ASKING, STOPPED, TakedownBuilder
 from services.notifier.domain.demands import (
     ask_next,
     escalate,
     expire_overdue,
-    needs_release,
-    seen_lately,
+    give_up_waiting,
     set_timers,
     unpark,
 )
-from services.notifier.domain.effects import CancelMessages, CancelTimers
+from services.notifier.domain.endings import removed, watch
 from services.notifier.domain.events import CheckCompleted
-from services.notifier.domain.holds import check_is_sure, hold, look_later, unhold
+from services.notifier.domain.holds import (
+    SILENT,
+    check_is_sure,
+    hold,
+    last_present_stands,
+    look_later,
+    needs_release,
+    seen_lately,
+    unhold,
+)
 from services.notifier.domain.model import (
-    ConfirmedRemoval,
     Demand,
     DemandState,
     FirstLook,
@@ -35,8 +42,7 @@ from services.notifier.domain.model import (
     TaskKind,
 )
 
-HTTP_GONE = 410
-"""RFC 9110, 15.5.11: likely permanent. The one status that confirms alone."""
+CLEAR = frozenset({Outcome.GONE, Outcome.MISMATCH})
 
 
 def combined(media: Outcome, page: Outcome | None) -> Outcome:
@@ -48,9 +54,9 @@ def combined(media: Outcome, page: Outcome | None) -> Outcome:
         return media
     if page is Outcome.PRESENT:
         return Outcome.PRESENT
-    if page in (Outcome.GONE, Outcome.MISMATCH):
+    if page in CLEAR:
         return media
-    return media if media in (Outcome.BLOCKED, Outcome.INCONCLUSIVE) else page
+    return media if media in SILENT else page
 
 
 def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
@@ -59,7 +65,10 @@ def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
         draft.note("check.ignored", outcome=event.outcome.value)
         return
     outcome = combined(event.outcome, event.page_outcome)
+    probably_before = draft.takedown.last_check is not None and draft.takedown.last_check.probably_present
     _record(draft, event, outcome)
+    if outcome not in SILENT:
+        draft.close_task(TaskKind.SILENT, outcome.value)
     match outcome:
         case Outcome.PRESENT:
             _present(draft, event)
@@ -68,6 +77,8 @@ def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
         case Outcome.MISMATCH:
             _mismatch(draft, event)
         case Outcome.BLOCKED | Outcome.INCONCLUSIVE:
+            if event.probably_present:
+                _nearly_seen(draft, event, known=probably_before)
             _said_nothing(draft, event)
 
 
@@ -79,9 +90,15 @@ def _record(draft: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -> 
     draft.check_ended = True
     if not asked_meanwhile:
         draft.no_check()
-    silent_since = event.started_at if last is None or last.unanswered_since is None else last.unanswered_since
-    unanswered = None if event.answered else silent_since
-    draft.change(last_check=LastCheck(at=event.started_at, outcome=outcome, unanswered_since=unanswered))
+    silent, dead = (None, None) if last is None else (last.silent_since, last.no_such_domain_since)
+    latest = LastCheck(
+        at=event.started_at,
+        outcome=outcome,
+        silent_since=(silent or event.started_at) if outcome in SILENT else None,
+        no_such_domain_since=(dead or event.started_at) if _nobody_there(event) else None,
+        probably_present=event.probably_present,
+    )
+    draft.change(last_check=latest)
     facts: dict[str, str | int | bool] = {"check_id": str(event.check_id), "vantage": event.vantage}
     if event.reason is not None:
         facts["reason"] = event.reason
@@ -91,6 +108,8 @@ def _record(draft: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -> 
         facts["distance"] = event.distance
     if event.guards:
         facts["guards"] = " ".join(event.guards)
+    if event.probably_present:
+        facts |= _distances(draft, event)
     if event.page_outcome is not None:
         facts |= {"media": event.outcome.value, "page": event.page_outcome.value}
     draft.note(f"check.{outcome.value}", **facts)
@@ -104,6 +123,7 @@ def _present(draft: TakedownBuilder, event: CheckCompleted) -> None:
     observed = event.observed or (None if seen is None else seen.observed)
     surely = check_is_sure(draft, event)
     draft.change(last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed), gone=None)
+    draft.close_task(TaskKind.PROBABLY_PRESENT, "seen")
     match draft.state:
         case TakedownState.DISCOVERED:
             _first_seen(draft, event)
@@ -237,108 +257,109 @@ def _still_held(draft: TakedownBuilder) -> None:
 
 
 def _gone(draft: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
-    policy = draft.policy
-    alone = event.status == HTTP_GONE and event.outcome is Outcome.GONE
-    alone = alone and (event.page_outcome is None or event.page_status == HTTP_GONE)
+    """No status confirms alone: a browser shows a picture that is sent with 404 or 410."""
+    wait = draft.policy.scaled(draft.policy.gone_confirmation_after)
     match draft.state:
         case TakedownState.HELD:
             _still_held(draft)
         case TakedownState.REMOVED:
-            _watch(draft)
-        case TakedownState.VERIFYING:
-            gone = draft.takedown.gone
-            since = event.started_at if gone is None else gone.since
-            if alone or event.started_at - since >= policy.scaled(policy.gone_confirmation_after):
-                _removed(draft, reason)
+            watch(draft)
+        case TakedownState.VERIFYING if draft.takedown.gone is not None:
+            since = draft.takedown.gone.since or event.started_at
+            if event.started_at - since >= wait:
+                removed(draft, reason)
             else:
-                if gone is not None:
-                    draft.change(gone=replace(gone, reason=reason))
-                draft.check(since + policy.scaled(policy.gone_confirmation_after), "confirmation")
-        case _ if alone:
-            _removed(draft, reason)
+                draft.change(gone=replace(draft.takedown.gone, since=since, reason=reason))
+                draft.check(since + wait, "confirmation")
         case _:
             draft.change(gone=GoneObservation(since=event.started_at, reason=reason, seen_in=draft.state))
             draft.move(TakedownState.VERIFYING, reason=reason)
-            draft.check(draft.now + policy.scaled(policy.gone_confirmation_after), "confirmation")
+            draft.check(draft.now + wait, "confirmation")
+
+
+def _nearly_seen(draft: TakedownBuilder, event: CheckCompleted, *, known: bool) -> None:
+    """Probably there still: a person's to say. It is neither `replaced` nor gone, whatever was seen before."""
+    if draft.takedown.gone is not None:
+        draft.change(gone=replace(draft.takedown.gone, since=None))
+    if draft.state is not TakedownState.HELD and not _before_first_sight(draft) and not known:
+        draft.open_task(TaskKind.PROBABLY_PRESENT, "nearly_the_content")
+
+
+def _distances(draft: TakedownBuilder, event: CheckCompleted) -> dict[str, str | int | bool]:
+    """How near it is now, and how near what was matched was."""
+    found = {"page_distance": event.page_distance, "matched_distance": draft.takedown.match.distance}
+    facts: dict[str, str | int | bool] = {"probably_present": True}
+    return facts | {name: bits for name, bits in found.items() if bits is not None}
 
 
 def _said_nothing(draft: TakedownBuilder, event: CheckCompleted) -> None:
-    policy, takedown = draft.policy, draft.takedown
     if draft.state is TakedownState.HELD:
         _still_held(draft)
     elif draft.state is TakedownState.REMOVED:
-        _watch(draft)
+        watch(draft)
     elif _before_first_sight(draft):
-        known = takedown.first_look or FirstLook(since=event.started_at)
-        since, checks = known.since, known.checks + 1
-        draft.change(first_look=FirstLook(since=since, checks=checks))
-        if schedule.out_of_patience(now=draft.now, since=since, policy=policy):
-            hold(
-                draft, HoldReason.FIRST_CHECK, outcome=takedown.last_check.outcome.value if takedown.last_check else ""
-            )
-            return
-        draft.check(
-            schedule.first_check_retry(
-                check=checks, now=draft.now, since=since, jitter=draft.around.jitter, policy=policy
-            ),
-            "first_look_again",
-        )
+        _nothing_at_first(draft, event)
     elif _site_dead(draft, event):
-        _removed(draft, "site_dead")
+        removed(draft, "site_dead")
     else:
+        _tell_of_silence(draft)
+        if draft.state in ASKING:
+            _pursue_unseen(draft)
         draft.check(
             schedule.routine(
-                every=policy.check_inconclusive_retry, now=draft.now, jitter=draft.around.jitter, policy=policy
+                every=draft.policy.check_inconclusive_retry,
+                now=draft.now,
+                jitter=draft.around.jitter,
+                policy=draft.policy,
             ),
             "said_nothing",
         )
 
 
-def _site_dead(draft: TakedownBuilder, event: CheckCompleted) -> bool:
-    # Of a page that answers without being clear nobody knows what it shows.
-    page_answers = event.page_outcome is Outcome.BLOCKED or event.page_status is not None
-    if page_answers and event.page_outcome not in (Outcome.GONE, Outcome.MISMATCH):
-        return False
+def _nothing_at_first(draft: TakedownBuilder, event: CheckCompleted) -> None:
+    """No look has seen it yet: again with jitter, and after the patience a person's. What is nearly the content is at once."""
+    policy, takedown = draft.policy, draft.takedown
+    known = takedown.first_look or FirstLook(since=event.started_at)
+    since, checks = known.since, known.checks + 1
+    draft.change(first_look=FirstLook(since=since, checks=checks))
+    if event.probably_present:
+        hold(draft, HoldReason.PROBABLY_PRESENT)
+        return
+    if schedule.out_of_patience(now=draft.now, since=since, policy=policy):
+        hold(draft, HoldReason.FIRST_CHECK, outcome=takedown.last_check.outcome.value if takedown.last_check else "")
+        return
+    draft.check(
+        schedule.first_check_retry(check=checks, now=draft.now, since=since, jitter=draft.around.jitter, policy=policy),
+        "first_look_again",
+    )
+
+
+def _tell_of_silence(draft: TakedownBuilder) -> None:
+    """What says nothing for too long is a person's: it never waits in silence."""
     last = draft.takedown.last_check
-    since = None if last is None else last.unanswered_since
-    return since is not None and event.started_at - since >= draft.policy.scaled(draft.policy.site_dead_after)
+    since = None if last is None else last.silent_since
+    if last is not None and since is not None and last.at - since >= draft.policy.scaled(draft.policy.silent_patience):
+        draft.open_task(TaskKind.SILENT, last.outcome.value)
 
 
-# Removed
+def _pursue_unseen(draft: TakedownBuilder) -> None:
+    """The look says nothing, and clocks go on: reminders and climbs rest on what this round saw last, and say when that was."""
+    expire_overdue(draft)
+    give_up_waiting(draft)
+    unpark(draft)
+    if last_present_stands(draft):
+        _send_wanted_reminders(draft)
+        ask_next(draft)
 
 
-def _removed(draft: TakedownBuilder, reason: str) -> None:
-    """Confirmed by our own looks. Everybody with an open demand hears of it; from now on it is watched."""
-    if not draft.takedown.demands:
-        reason = "not_found"
-    draft.change(removal=ConfirmedRemoval(at=draft.now, reason=reason), first_look=None, gone=None)
-    draft.change_climb(wanted=False, named=None)
-    draft.emit(CancelTimers())
-    draft.emit(CancelMessages())
-    draft.move(TakedownState.REMOVED, reason=reason)
-    for demand in draft.takedown.demands:
-        if demand.state in UNFINISHED:
-            close(draft, demand)
-    keep = frozenset({TaskKind.DISPUTE}) if draft.around.content.new_demands_held else frozenset()
-    draft.close_tasks("removed", keep=keep)
-    _watch(draft)
+def _nobody_there(event: CheckCompleted) -> bool:
+    """Whether the name servers say that the host does not exist, of the medium, its page or both, and the other one is clear."""
+    media = event.no_such_domain or event.outcome in CLEAR
+    page = event.page_outcome is None or event.page_no_such_domain or event.page_outcome in CLEAR
+    return media and page and (event.no_such_domain or event.page_no_such_domain)
 
 
-def close(draft: TakedownBuilder, demand: Demand) -> None:
-    """The demand is settled; its recipient is told, if it ever heard of the demand and may be written to."""
-    demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
-    demand = draft.quieten(demand.demand_id)
-    if demand.may_be_known and may_be_written_to(draft, demand):
-        draft.send(demand, MessageKind.CLOSED)
-
-
-def may_be_written_to(draft: TakedownBuilder, demand: Demand) -> bool:
-    """Whether this recipient hears of the end. What else stands against it is seen before the attempt, and a person's."""
-    refused = contact_rules.refusal_of_recipient(demand, contact_rules.matter_of(draft.takedown, draft.around))
-    return refused not in contact_rules.HEARS_NOTHING
-
-
-def _watch(draft: TakedownBuilder) -> None:
-    known = draft.takedown.removal or ConfirmedRemoval(at=draft.now, reason="gone")
-    draft.change(removal=replace(known, watches=known.watches + 1))
-    draft.check(schedule.next_watch(removed_at=known.at, now=draft.now, policy=draft.policy), "watch")
+def _site_dead(draft: TakedownBuilder, event: CheckCompleted) -> bool:
+    last = draft.takedown.last_check
+    since = None if last is None else last.no_such_domain_since
+    return since is not None and event.started_at - since >= draft.policy.scaled(draft.policy.no_such_domain_for)

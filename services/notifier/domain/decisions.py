@@ -130,6 +130,10 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
     draft.close_task(kind, "released")
     if kind is TaskKind.UNKNOWN_POSTURE:
         _clear_postures(draft)
+    elif kind is TaskKind.SILENT and draft.takedown.last_check is not None:
+        draft.change(
+            last_check=replace(draft.takedown.last_check, silent_since=None)
+        )  # told again after as long a silence
     elif kind is TaskKind.LOW_ASSURANCE:
         draft.release_hold(HoldReason.LOW_ASSURANCE)
     elif kind is TaskKind.DISPUTE:

@@ -7,8 +7,8 @@ from services.notifier.domain.builder import ANSWERABLE, ASKING, ENDED, Takedown
 from services.notifier.domain.demands import (
     clock_of,
     expire_overdue,
+    give_up,
     put_off,
-    seen_lately,
     start_clock,
     undeliverable,
     words_hold,
@@ -22,6 +22,7 @@ from services.notifier.domain.events import (
     TimerFired,
     TimerKind,
 )
+from services.notifier.domain.holds import may_rest_on_a_look, seen_lately
 from services.notifier.domain.model import (
     Delivery,
     Demand,
@@ -86,7 +87,7 @@ def _moment_refusal(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -
         return Refusal.DISPUTED
     if demand.attempted_at is None and not words_hold(draft, demand):
         return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
-    return None if seen_lately(draft) else Refusal.STALE_OBSERVATION
+    return None if may_rest_on_a_look(draft, demand) else Refusal.STALE_OBSERVATION
 
 
 def refused(draft: TakedownBuilder, event: OutboundRefused) -> None:
@@ -166,16 +167,9 @@ def _first_message(draft: TakedownBuilder, demand: Demand, event: AttemptComplet
         _again(draft, put_off(draft, demand), event)
     elif demand.give_up_at is not None and draft.now >= demand.give_up_at:
         draft.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
-        _give_up(draft, demand)
+        give_up(draft, demand)
     else:
         _again(draft, demand, event)
-
-
-def _give_up(draft: TakedownBuilder, demand: Demand) -> None:
-    late = int((draft.now - demand.give_up_at).total_seconds()) if demand.give_up_at is not None else 0
-    draft.note_demand("demand.undelivered", demand, late_seconds=max(0, late))
-    draft.open_task(TaskKind.UNDELIVERABLE, "undelivered", demand_id=demand.demand_id)
-    undeliverable(draft, demand, "undelivered")
 
 
 def _delivered(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
@@ -258,7 +252,7 @@ def timer_fired(draft: TakedownBuilder, event: TimerFired) -> None:
         case TimerKind.UNDELIVERED:
             # Never attempted (we were down, or outbound is off): attempted once first, then escalated by its outcome.
             if demand.state is DemandState.DUE and demand.attempted_at is not None and not demand.parked:
-                _give_up(draft, demand)
+                give_up(draft, demand)
 
 
 def _remind(draft: TakedownBuilder, demand: Demand, number: int) -> None:

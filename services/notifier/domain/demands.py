@@ -10,6 +10,7 @@ from services.notifier.domain import contact_rules, schedule
 from services.notifier.domain.builder import ANSWERABLE, ASKING, TakedownBuilder
 from services.notifier.domain.effects import CancelMessages, CancelTimers, ScheduleTimer
 from services.notifier.domain.events import Terms, TimerKind
+from services.notifier.domain.holds import last_present_stands, may_rest_on_a_look, seen_lately
 from services.notifier.domain.ladder import (
     Ask,
     Choice,
@@ -23,9 +24,7 @@ from services.notifier.domain.ladder import (
 from services.notifier.domain.model import (
     Demand,
     DemandState,
-    HoldReason,
     MessageKind,
-    Outcome,
     PrintedTerms,
     Rung,
     TakedownState,
@@ -36,46 +35,19 @@ from shared import ids
 from shared.policy import Policy
 
 
-def seen_lately(draft: TakedownBuilder) -> bool:
-    """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
-
-    Not if it was before a resumption, or before a host's word that it is removed; and not while it needs a person's release.
-    """
-    takedown = draft.takedown
-    if needs_release(draft):
-        return False
-    if takedown.last_seen is None or takedown.last_check is None or takedown.last_check.outcome is not Outcome.PRESENT:
-        return False
-    seen = takedown.last_seen.at
-    if takedown.resumed_at is not None and seen < takedown.resumed_at:
-        return False
-    reports = [one.removal_reports for one in draft.current_demands()]
-    if any(one is not None and one.at is not None and one.at > seen for one in reports):
-        return False
-    # A look from the future: the clock was set back since.
-    return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
-
-
-def needs_release(draft: TakedownBuilder) -> bool:
-    """Rule 4: no first demand of a round rests on a look that is not sure, whatever was sure before; a person's release stands for it."""
-    seen = draft.takedown.last_seen
-    written_to = any(one.attempted_at is not None for one in draft.current_demands())
-    released = HoldReason.LOW_ASSURANCE in draft.takedown.releases.holds
-    return not (seen is None or seen.surely or written_to or released)
-
-
 def ask_when_seen(draft: TakedownBuilder) -> None:
-    """Ask the next rung: now if our last look is fresh, else after the look that this makes due."""
+    """Ask the next rung: now if our last look is fresh, else after the look that this makes due (or was, and it said nothing)."""
     if draft.state not in ASKING:
         return
-    if seen_lately(draft):
+    if seen_lately(draft) or (draft.check_ended and last_present_stands(draft)):
         ask_next(draft)
     else:
         draft.check(draft.now, "before_demand")
 
 
 def ask_next(draft: TakedownBuilder) -> None:
-    """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look."""
+    """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look, or one that said nothing and may
+    rest on the last that saw it."""
     takedown, around = draft.takedown, draft.around
     if not takedown.climb.wanted or takedown.target is None or around.terms is None:
         return
@@ -180,9 +152,17 @@ def _issue(draft: TakedownBuilder, ask: Ask) -> None:
     if draft.state is TakedownState.UNREMOVED:
         draft.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
         draft.move(TakedownState.OPEN)
-    draft.note_demand("demand.reappeared" if told_before else "demand.issued", demand)
+    draft.note_demand("demand.reappeared" if told_before else "demand.issued", demand, **_rests_on(draft))
     draft.send(demand, demand.kind)
     _undelivered_timer(draft, demand)
+
+
+def _rests_on(draft: TakedownBuilder) -> dict[str, str | int | bool]:
+    """For the time line: what a demand made now rests on, where that is no fresh look."""
+    seen = draft.takedown.last_seen
+    if seen is None or seen_lately(draft):
+        return {}
+    return {"rests_on": "last_present", "seen_seconds_ago": int((draft.now - seen.at).total_seconds())}
 
 
 def _law_for(draft: TakedownBuilder, recipient: Organisation, rung: Rung) -> Regime | None:
@@ -264,6 +244,24 @@ def undeliverable(draft: TakedownBuilder, demand: Demand, why: str) -> None:
     escalate(draft, demand, why)
 
 
+def give_up(draft: TakedownBuilder, demand: Demand) -> None:
+    """It was tried for as long as it may take, in vain."""
+    late = int((draft.now - demand.give_up_at).total_seconds()) if demand.give_up_at is not None else 0
+    draft.note_demand("demand.undelivered", demand, late_seconds=max(0, late))
+    draft.open_task(TaskKind.UNDELIVERABLE, "undelivered", demand_id=demand.demand_id)
+    undeliverable(draft, demand, "undelivered")
+
+
+def give_up_waiting(draft: TakedownBuilder) -> None:
+    """Give up what was tried in vain and waits for a look that does not come: its time to arrive is over."""
+    if draft.around.content.new_demands_held:
+        return
+    for demand in draft.current_demands():
+        over = demand.give_up_at is not None and demand.give_up_at <= draft.now
+        if demand.parked and demand.state is DemandState.DUE and demand.attempted_at is not None and over:
+            give_up(draft, demand)
+
+
 def expire_overdue(draft: TakedownBuilder) -> None:
     """Escalate what passed its deadline, however late we notice; the lateness is recorded."""
     for demand in draft.current_demands():
@@ -335,7 +333,7 @@ def unpark(draft: TakedownBuilder) -> None:
     """Messages that waited for a look are due again; a demand that was never tried gets its whole time to arrive."""
     policy = draft.policy
     for parked in draft.current_demands():
-        if not parked.parked or parked.state is not DemandState.DUE:
+        if not parked.parked or parked.state is not DemandState.DUE or not may_rest_on_a_look(draft, parked):
             continue
         fields: dict[str, Any] = {"parked": False}
         if parked.attempted_at is None:

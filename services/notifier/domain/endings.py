@@ -1,4 +1,5 @@
-"""Rule 7: what a person undoes. Suspension and its end, withdrawal, rejection, dismissal, and who hears of it."""
+"""What ends a takedown or stops it, and who hears of it: a confirmed removal, and (rule 7) suspension and its end, withdrawal,
+rejection, dismissal."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
-from services.notifier.domain import contact_rules
+from services.notifier.domain import contact_rules, schedule
 from services.notifier.domain.builder import ENDED, UNFINISHED, TakedownBuilder
-from services.notifier.domain.check_results import may_be_written_to
 from services.notifier.domain.demands import set_timers
-from services.notifier.domain.effects import CancelTimers, EndMessage, EraseTarget, RecordRejection
+from services.notifier.domain.effects import CancelMessages, CancelTimers, EndMessage, EraseTarget, RecordRejection
 from services.notifier.domain.holds import hold, look_again, start
 from services.notifier.domain.model import (
+    ConfirmedRemoval,
     Demand,
     DemandState,
     HoldReason,
@@ -22,6 +23,7 @@ from services.notifier.domain.model import (
     RetractionReason,
     Suspension,
     TakedownState,
+    TaskKind,
 )
 from shared import ids
 from shared.contracts.claims import WithdrawalReason
@@ -157,6 +159,46 @@ def held_after_rejection(draft: TakedownBuilder) -> None:
         draft.next_round()
     draft.change(retraction=None)
     hold(draft, HoldReason.REJECTED_BEFORE)
+
+
+# Removed
+
+
+def removed(draft: TakedownBuilder, reason: str) -> None:
+    """Confirmed by our own looks. Everybody with an open demand hears of it; from now on it is watched."""
+    if not draft.takedown.demands:
+        reason = "not_found"
+    draft.change(removal=ConfirmedRemoval(at=draft.now, reason=reason), first_look=None, gone=None)
+    draft.change_climb(wanted=False, named=None)
+    draft.emit(CancelTimers())
+    draft.emit(CancelMessages())
+    draft.move(TakedownState.REMOVED, reason=reason)
+    for demand in draft.takedown.demands:
+        if demand.state in UNFINISHED:
+            close(draft, demand)
+    keep = frozenset({TaskKind.DISPUTE}) if draft.around.content.new_demands_held else frozenset()
+    draft.close_tasks("removed", keep=keep)
+    watch(draft)
+
+
+def close(draft: TakedownBuilder, demand: Demand) -> None:
+    """The demand is settled; its recipient is told, if it ever heard of the demand and may be written to."""
+    demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
+    demand = draft.quieten(demand.demand_id)
+    if demand.may_be_known and may_be_written_to(draft, demand):
+        draft.send(demand, MessageKind.CLOSED)
+
+
+def may_be_written_to(draft: TakedownBuilder, demand: Demand) -> bool:
+    """Whether this recipient hears of the end. What else stands against it is seen before the attempt, and a person's."""
+    refused = contact_rules.refusal_of_recipient(demand, contact_rules.matter_of(draft.takedown, draft.around))
+    return refused not in contact_rules.HEARS_NOTHING
+
+
+def watch(draft: TakedownBuilder) -> None:
+    known = draft.takedown.removal or ConfirmedRemoval(at=draft.now, reason="gone")
+    draft.change(removal=replace(known, watches=known.watches + 1))
+    draft.check(schedule.next_watch(removed_at=known.at, now=draft.now, policy=draft.policy), "watch")
 
 
 # Who hears of it

@@ -140,8 +140,11 @@ class CheckCompleted:
 
     `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing media),
     `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance`, `guards`
-    are of the best agreement and its register entry. `answered` is False where nothing answered at all (no such domain, no
-    connection). `reason` is a word (`soft_404`, `no_such_domain`, `timeout`, …), never a URL.
+    are of the best agreement and its register entry. `reason` is a word (`soft_404`, `no_such_domain`, `timeout`, …), never a URL.
+
+    `probably_present`: nothing agrees, and something is so near (`distance` at the medium's URL, `page_distance` on the page, 32 to 50
+    bits) that it may be the content; the outcome is `inconclusive`. `no_such_domain`, `page_no_such_domain`: the name servers answered
+    with authority that this host does not exist (RFC 8499, NXDOMAIN); no time-out, refusal or failure of theirs.
     """
 
     check_id: UUID
@@ -150,13 +153,16 @@ class CheckCompleted:
     vantage: str
     reason: str | None = None
     status: int | None = None
-    answered: bool = True
+    no_such_domain: bool = False
+    probably_present: bool = False
     algorithm: Algorithm | None = None
     distance: int | None = None
     assurance: Assurance | None = None
     guards: tuple[Guard, ...] = ()
     page_outcome: Outcome | None = None
     page_status: int | None = None
+    page_no_such_domain: bool = False
+    page_distance: int | None = None
     observed: Observed | None = None
 
 

@@ -1,14 +1,18 @@
-"""Rules 1 and 4 and the flood guard: what has to wait for a person, and what lets it go on."""
+"""Rules 1 and 4 and the flood guard: what a demand may rest on, what has to wait for a person, and what lets it go on."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.notifier.domain import schedule
-from services.notifier.domain.builder import TakedownBuilder
+from services.notifier.domain.builder import ASKING, TakedownBuilder
 from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.model import (
+    Demand,
     FirstLook,
     HoldReason,
     MatchFacts,
+    Outcome,
     Takedown,
     TakedownState,
     TaskKind,
@@ -24,6 +28,7 @@ _TASKS = {
     HoldReason.REJECTED_BEFORE: TaskKind.FIRST_CHECK,
     HoldReason.LOW_ASSURANCE: TaskKind.LOW_ASSURANCE,
     HoldReason.FLOOD: TaskKind.FLOOD,
+    HoldReason.PROBABLY_PRESENT: TaskKind.PROBABLY_PRESENT,
 }
 """The task of each hold. A dispute has its own already, where the host's answer came in."""
 
@@ -124,3 +129,61 @@ def start(draft: TakedownBuilder) -> None:
         hold(draft, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
     else:
         _try_first_look(draft, "first_look")
+
+
+# Rule 1: what a demand may rest on
+
+SILENT = frozenset({Outcome.BLOCKED, Outcome.INCONCLUSIVE})
+"""What a look sees that says nothing: neither that it is there, nor that it is not."""
+
+
+def seen_lately(draft: TakedownBuilder) -> bool:
+    """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
+
+    Not if it was before a resumption, or before a host's word that it is removed; and not while it needs a person's release.
+    """
+    takedown = draft.takedown
+    if needs_release(draft):
+        return False
+    if takedown.last_seen is None or takedown.last_check is None or takedown.last_check.outcome is not Outcome.PRESENT:
+        return False
+    seen = takedown.last_seen.at
+    if takedown.resumed_at is not None and seen < takedown.resumed_at:
+        return False
+    reports = [one.removal_reports for one in draft.current_demands()]
+    if any(one is not None and one.at is not None and one.at > seen for one in reports):
+        return False
+    # A look from the future: the clock was set back since.
+    return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
+
+
+def last_present_stands(draft: TakedownBuilder, demand: Demand | None = None) -> bool:
+    """Whether a climb may rest on the round's last `present`, since our last look says nothing: the notice says when that was.
+
+    Only where somebody else than this demand's recipient was written to in this round (the round's first demand is for `seen_lately`
+    alone). A look that says gone leaves `ASKING`; and what was seen before a resumption does not count.
+    """
+    takedown = draft.takedown
+    if draft.state not in ASKING or needs_release(draft) or takedown.last_seen is None or takedown.last_check is None:
+        return False
+    seen, resumed = takedown.last_seen.at, takedown.resumed_at
+    if takedown.last_check.outcome not in SILENT or seen > draft.now:
+        return False
+    if resumed is not None and seen < resumed:
+        return False
+    return any(
+        one.may_be_known for one in draft.current_demands() if demand is None or one.demand_id != demand.demand_id
+    )
+
+
+def may_rest_on_a_look(draft: TakedownBuilder, demand: Demand) -> bool:
+    """Whether our own looks let this demand's first message leave now."""
+    return seen_lately(draft) or last_present_stands(draft, demand)
+
+
+def needs_release(draft: TakedownBuilder) -> bool:
+    """Rule 4: no first demand of a round rests on a look that is not sure, whatever was sure before; a person's release stands for it."""
+    seen = draft.takedown.last_seen
+    written_to = any(one.attempted_at is not None for one in draft.current_demands())
+    released = HoldReason.LOW_ASSURANCE in draft.takedown.releases.holds
+    return not (seen is None or seen.surely or written_to or released)

@@ -183,11 +183,15 @@ class NextCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastCheck:
-    """Our last look, begun at `at`. `unanswered_since`: since when nothing answers at all (no such domain, no connection)."""
+    """Our last look, begun at `at`. Each `since` is the start of the first of a row of looks that said the same, up to this one."""
 
     at: datetime
     outcome: Outcome
-    unanswered_since: datetime | None = None
+    silent_since: datetime | None = None
+    """Since when our looks say nothing: blocked or inconclusive. None: this one said something, or a person has looked."""
+    no_such_domain_since: datetime | None = None
+    """Since when the name servers say that there is no such host, and a page that is known is clear or as dead."""
+    probably_present: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +213,12 @@ class FirstLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneObservation:
-    """Seen gone once: exists while `verifying`. `seen_in` is the state to return to if it is seen again."""
+    """Seen gone once: exists while `verifying`. `seen_in` is the state to return to if it is seen again.
 
-    since: datetime
+    `since` None: a later look found what is nearly the content, so that two more have to see it gone.
+    """
+
+    since: datetime | None
     reason: str
     seen_in: TakedownState
 

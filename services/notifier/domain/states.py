@@ -83,6 +83,10 @@ class TaskKind(StrEnum):
     UNDELIVERABLE = "undeliverable"
     LADDER_EXHAUSTED = "ladder_exhausted"
     SUGGESTED_RECIPIENT = "suggested_recipient"
+    SILENT = "silent"
+    """Our looks have said nothing for `silent_patience`."""
+    PROBABLY_PRESENT = "probably_present"
+    """A look found what is nearly the content: too far for a machine to say that it is, too near to say that it is not."""
 
 
 class HoldReason(StrEnum):
@@ -94,6 +98,7 @@ class HoldReason(StrEnum):
     DISPUTE = "dispute"
     ASSERTED = "asserted"
     REJECTED_BEFORE = "rejected_before"
+    PROBABLY_PRESENT = "probably_present"
 
 
 class Refusal(StrEnum):
@@ -128,10 +133,9 @@ D = DemandState
 
 TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     T.DISCOVERED: {
-        T.HELD: "a person is needed first (assurance, mismatch, 24 h without a look, flood, dispute)",
+        T.HELD: "a person is needed first (assurance, mismatch, nearly the content, 24 h without a look, flood, dispute)",
         T.OPEN: "our check saw it",
         T.VERIFYING: "our check did not find it, once",
-        T.REMOVED: "410 at the first look: not_found",
         T.REJECTED: "a person, or a rejection of the same picture",
         T.SUSPENDED: "suspension",
         T.WITHDRAWN: "withdrawal",
@@ -148,7 +152,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     T.OPEN: {
         T.HELD: "the flood guard, before any demand",
         T.VERIFYING: "our check saw it gone or replaced, once",
-        T.REMOVED: "410, or nothing answers for 14 days",
+        T.REMOVED: "the host's name does not exist for 14 days",
         T.UNREMOVED: "the ladder is exhausted",
         T.REJECTED: "a person",
         T.SUSPENDED: "suspension",
@@ -156,7 +160,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
         T.DISMISSED: "a person",
     },
     T.VERIFYING: {
-        T.HELD: "other media at the first look",
+        T.HELD: "other media at the first look, or what is nearly the content",
         T.OPEN: "our check sees it again",
         T.REAPPEARED: "our check sees it again",
         T.UNREMOVED: "our check sees it again",
@@ -177,7 +181,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     },
     T.REAPPEARED: {
         T.VERIFYING: "our check saw it gone or replaced, once",
-        T.REMOVED: "410, or nothing answers for 14 days",
+        T.REMOVED: "the host's name does not exist for 14 days",
         T.UNREMOVED: "the ladder is exhausted",
         T.REJECTED: "a person",
         T.SUSPENDED: "suspension",
@@ -187,7 +191,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     T.UNREMOVED: {
         T.OPEN: "somebody more can be asked",
         T.VERIFYING: "our check saw it gone or replaced, once",
-        T.REMOVED: "410, or nothing answers for 14 days",
+        T.REMOVED: "the host's name does not exist for 14 days",
         T.REJECTED: "a person",
         T.SUSPENDED: "suspension",
         T.WITHDRAWN: "withdrawal",

@@ -10,8 +10,8 @@ from pydantic_core import from_json as parse
 from services.notifier.domain.model import Takedown, TakedownState
 from shared.errors import Permanent
 
-VERSION: Final = 2
-"""1 had no version: one flat value for takedown and demand each."""
+VERSION: Final = 3
+"""1 had no version: one flat value for takedown and demand each. 2 counted time-outs and refusals with hosts that do not exist."""
 
 _TAKEDOWN = TypeAdapter(Takedown)
 _KEPT = (
@@ -41,7 +41,21 @@ def from_json(data: bytes | str) -> Takedown:
     version = row.pop("version", 1)
     if version > VERSION:
         raise NewerTakedown(f"version {version}; this program knows {VERSION}")
-    return _TAKEDOWN.validate_python(row if version == VERSION else _from_version_1(row))
+    if version == 1:
+        row = _from_version_1(row)
+    if version <= 2:
+        row = _from_version_2(row)
+    return _TAKEDOWN.validate_python(row)
+
+
+def _from_version_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Whether it was the name servers that said so was not kept: those 14 days begin anew. That nothing answered is silence."""
+    last = old.get("last_check")
+    if last is None:
+        return old
+    return old | {
+        "last_check": {"at": last["at"], "outcome": last["outcome"], "silent_since": last["unanswered_since"]}
+    }
 
 
 def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ waits = st.sampled_from(
         timedelta(hours=1),
         timedelta(hours=13),
         timedelta(days=3),
+        timedelta(days=15),
     ]
 )
 rarely = st.sampled_from([False] * 9 + [True])
@@ -48,7 +49,8 @@ looks = st.builds(
     media=outcomes,
     page=outcomes,
     status=st.sampled_from([404, 404, 410, 200]),
-    answered=st.sampled_from([True, True, False]),
+    dead=st.sampled_from([False, False, True]),
+    nearly=rarely,
     distance=st.sampled_from([3, 3, 3, 3, 25, None]),
     assurance=st.sampled_from([None, None, *Assurance]),
     guards=st.sampled_from([(), (), (Guard.QUALITY_UNKNOWN,)]),
@@ -58,7 +60,8 @@ plain_looks = st.builds(
     media=st.sampled_from([Outcome.PRESENT, Outcome.PRESENT, Outcome.GONE]),
     page=st.sampled_from([Outcome.GONE, Outcome.MISMATCH]),
     status=st.sampled_from([404, 410]),
-    answered=st.just(True),
+    dead=st.just(False),
+    nearly=st.just(False),
     distance=st.just(3),
     assurance=st.none(),
 )

@@ -10,10 +10,11 @@ import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from services.notifier.domain import schedule
 from services.notifier.domain.builder import ANSWERABLE, ASKING, ENDED
+from services.notifier.domain.check_results import combined
 from services.notifier.domain.effects import (
     Effect,
     EraseTarget,
@@ -100,7 +101,10 @@ class Look:
     media: Outcome
     page: Outcome
     status: int
-    answered: bool
+    dead: bool
+    """The name servers say that there is no such host: of the medium, and of a page that is not clear."""
+    nearly: bool
+    """What nothing is said of is nearly the content."""
     distance: int | None
     assurance: Assurance | None
     guards: tuple[Guard, ...] = ()
@@ -133,6 +137,14 @@ class World:
         self.attempts: list[UnderWay] = []
         self.seen_at: datetime | None = None
         """When our last completed look, if it was `present`, was begun. Kept by the test, not read from the takedown."""
+        self.seen_in_round: datetime | None = None
+        """When this round's looks last saw it, if none has seen it gone since."""
+        self.silent_since: datetime | None = None
+        """When the first of the looks was begun that have said nothing up to now."""
+        self.clear_since: datetime | None = None
+        """When the first look was begun that saw it gone, with none since that saw it, or nearly."""
+        self.dead_since: datetime | None = None
+        """When the first was begun of the looks that found no such host, up to now."""
         self.seen_surely = False
         """Whether rule 4 lets a demand rest on that look. In its own words, apart from the code."""
         self.never_to_be_told: set[str] = set()
@@ -174,6 +186,7 @@ class World:
             assert isinstance(event, CheckCompleted), "removed by something other than our own check"
             assert event.outcome is not Outcome.PRESENT
             assert event.page_outcome is not Outcome.PRESENT
+            self._judge_removal(event)
         if before.state is TakedownState.WITHDRAWN:
             assert after.state is TakedownState.WITHDRAWN
             assert {one.kind for one in effects if isinstance(one, SendMessage)} <= {MessageKind.RETRACTED}
@@ -181,8 +194,17 @@ class World:
             assert any(isinstance(one, EraseTarget) for one in effects)
         for one in effects:
             if isinstance(one, SendMessage) and one.kind in FIRST and before.demand(one.demand_id) is None:
-                self._judge_fresh()
+                self._judge_fresh(one.demand_id)
                 self._judge_sure(after.round)
+
+    def _judge_removal(self, event: CheckCompleted) -> None:
+        """Seen gone twice, apart, or no such host for 14 days: nothing else confirms, and no status does alone."""
+        policy, begun = self.story.policy, event.started_at
+        twice = self.clear_since is not None and begun - self.clear_since >= policy.scaled(
+            policy.gone_confirmation_after
+        )
+        dead = self.dead_since is not None and begun - self.dead_since >= policy.scaled(policy.no_such_domain_for)
+        assert (twice and self.silent_since is None) or dead, "a removal that no two looks saw"
 
     def _judge_sure(self, number: int) -> None:
         """Rule 4: the first demand of a round rests on a look that is sure, or on a person's release."""
@@ -198,8 +220,13 @@ class World:
         viewed = (look.assurance or takedown.match.assurance) in (Assurance.VIEWED, Assurance.VIEWED_WITH_SUBJECT)
         return look.distance <= (31 if viewed and not look.guards else 10)
 
-    def _judge_fresh(self) -> None:
+    def _judge_fresh(self, demand_id: UUID) -> None:
         story = self.story
+        number = story.takedown.round
+        others = [one for one in story.takedown.demands if one.round == number and one.demand_id != demand_id]
+        if self.silent_since is not None and any(one.may_be_known for one in others):
+            assert self.seen_in_round is not None, "a climb past what was seen gone"
+            return
         assert self.seen_at is not None, "a demand without our own look"
         assert story.now - self.seen_at <= schedule.observation_valid_for(story.policy), "a demand on an old look"
 
@@ -285,9 +312,15 @@ class World:
             facts |= {"distance": look.distance, "guards": look.guards, "observed": Observed(at=begun, status=200)}
         in_force = self.story.state() not in (*ENDED, TakedownState.SUSPENDED)
         stopped = self.story.around.content.state in (ContentState.SUSPENDED, ContentState.WITHDRAWN)
+        whole = combined(look.media, look.page if paged else None)
+        silent = whole in (Outcome.BLOCKED, Outcome.INCONCLUSIVE)
+        nearly = look.nearly and silent
+        dead_page = look.dead and paged and look.page is Outcome.INCONCLUSIVE
+        dead_media = look.dead and look.media is Outcome.INCONCLUSIVE
         if in_force and not stopped:
             self.seen_at = begun if seen else None
-            self.seen_surely = seen and self._sure(look)
+            self.seen_surely = (seen and self._sure(look)) or (silent and self.seen_surely)
+            self._remember(begun, whole, nearly=nearly, dead=self._dead(look, dead_media, dead_page, paged=paged))
         self.tell(
             CheckCompleted(
                 check_id=uuid4(),
@@ -295,11 +328,43 @@ class World:
                 outcome=look.media,
                 vantage="v",
                 status=look.status,
-                answered=look.answered or look.media is not Outcome.INCONCLUSIVE,
+                no_such_domain=dead_media,
+                page_no_such_domain=dead_page,
+                probably_present=nearly,
                 assurance=look.assurance,
                 **facts,
             )
         )
+        if in_force and not stopped:
+            self._judge_silence(begun)
+
+    def _dead(self, look: Look, media: bool, page: bool, *, paged: bool) -> bool:
+        clear = (Outcome.GONE, Outcome.MISMATCH)
+        all_dead = (media or look.media in clear) and (page or not paged or look.page in clear)
+        return all_dead and (media or page)
+
+    def _remember(self, begun: datetime, saw: Outcome, *, nearly: bool, dead: bool) -> None:
+        """What the looks have said so far, in the test's own words."""
+        silent = saw in (Outcome.BLOCKED, Outcome.INCONCLUSIVE)
+        self.silent_since = (self.silent_since or begun) if silent else None
+        self.dead_since = (self.dead_since or begun) if dead else None
+        if saw is Outcome.PRESENT:
+            self.seen_in_round = begun
+        if saw is Outcome.PRESENT or nearly:
+            self.clear_since = None
+        if saw in (Outcome.GONE, Outcome.MISMATCH):
+            self.clear_since, self.seen_in_round = self.clear_since or begun, None
+
+    def _judge_silence(self, begun: datetime) -> None:
+        """What was asked for and says nothing for too long is a person's."""
+        story, policy = self.story, self.story.policy
+        if story.state() not in CHECKED - {TakedownState.REMOVED} or self.silent_since is None:
+            return
+        gone = story.takedown.gone
+        if gone is not None and gone.seen_in is TakedownState.DISCOVERED:
+            return  # nobody was asked: it is held in its time
+        if begun - self.silent_since >= policy.scaled(policy.silent_patience):
+            assert story.takedown.task(TaskKind.SILENT) is not None, "silent for days, and nobody knows"
 
     # Messages
 
@@ -340,7 +405,7 @@ class World:
         assert demand.recipient not in self.never_to_be_told, "sent to whom a claim named when the target was erased"
         assert not self._named(demand.recipient, demand.recipient_domain), "sent against do_not_contact"
         if effect.kind in FIRST:
-            self._judge_fresh()
+            self._judge_fresh(demand.demand_id)
             self._judge_sure(demand.round)
             assert terms.demands_not_before is None or terms.demands_not_before <= story.now
             resumed = story.takedown.resumed_at
@@ -441,6 +506,8 @@ class World:
         kind = harsh if sure else gentle
         if own_task and self.story.takedown.tasks:
             task = self.story.takedown.tasks[-1].kind
+        if kind is DecisionKind.RELEASE and task is TaskKind.SILENT:
+            self.silent_since = None
         demands = self.story.takedown.demands
         self.tell(
             DecisionMade(

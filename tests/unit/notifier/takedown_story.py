@@ -309,10 +309,10 @@ class Story:
     def open_tasks(self) -> set[str]:
         return {one.kind.value for one in self.takedown.tasks}
 
-    def confirm_gone(self) -> None:
+    def confirm_gone(self, **facts: Any) -> None:
         """Two looks an hour apart."""
-        self.look(Outcome.GONE)
-        self.later(HOUR).look(Outcome.GONE)
+        self.look(Outcome.GONE, **facts)
+        self.later(HOUR).look(Outcome.GONE, **facts)
 
 
 def removed_for(story: Story) -> str | None:

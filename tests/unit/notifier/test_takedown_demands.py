@@ -175,7 +175,7 @@ def test_reminders_at_half_and_nine_tenths_after_a_fresh_look() -> None:
 def test_no_reminder_for_what_is_gone() -> None:
     story = Story.delivered()
     story.later(36 * HOUR).fire_due_timers()
-    story.look(Outcome.GONE, status=410)
+    story.confirm_gone(status=410)
     assert MessageKind.REMINDED not in story.kinds_sent()
 
 
@@ -188,7 +188,7 @@ def test_the_last_rung_expired_is_unremoved_and_still_checked() -> None:
     assert story.state() is TakedownState.UNREMOVED
     assert story.open_tasks() == {"ladder_exhausted"}
     assert story.check_at is not None
-    story.later(DAY).look(Outcome.GONE, status=410)
+    story.later(DAY).confirm_gone(status=410)
     assert story.state() is TakedownState.REMOVED
     assert story.open_tasks() == set()
 
@@ -426,7 +426,7 @@ def test_a_delivery_that_is_accepted_after_the_removal_is_closed() -> None:
     story = Story.opened()
     row = story.due()[0]
     story.attempt(AttemptEnded.PERMANENT, detail="410")
-    story.look(Outcome.GONE, status=410)
+    story.confirm_gone(status=410)
     effects = story.tell(accepted(row, story.now))
     assert story.takedown.demands[0].state is DemandState.CLOSED
     assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.CLOSED]

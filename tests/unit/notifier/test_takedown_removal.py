@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,15 @@ def test_gone_once_is_verifying_and_twice_an_hour_apart_is_removed() -> None:
     assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "gone")
 
 
-def test_a_410_confirms_alone() -> None:
+@pytest.mark.parametrize("status", [404, 410, 200, None])
+def test_no_status_confirms_alone(status: int | None) -> None:
+    """A browser shows a picture that is sent with 410."""
     story = Story.delivered()
-    story.look(Outcome.GONE, status=410)
+    story.look(Outcome.GONE, status=status)
+    assert (story.state(), story.check_at) == (TakedownState.VERIFYING, START + HOUR)
+    story.later(HOUR - MINUTE).look(Outcome.GONE, status=status)
+    assert story.state() is TakedownState.VERIFYING
+    story.later(MINUTE).look(Outcome.GONE, status=status)
     assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "gone")
 
 
@@ -87,29 +94,44 @@ def test_a_deadline_that_passes_while_verifying_escalates_only_if_it_is_seen_aga
     assert story.demand.recipient == "hoster"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.INCONCLUSIVE])
-def test_blocked_and_inconclusive_say_nothing(outcome: Outcome) -> None:
-    story = Story.delivered()
-    for _ in range(50):
-        story.later(HOUR).look(outcome)
-        assert story.state() is TakedownState.OPEN
-        assert story.check_at is not None
+NO_SUCH_DOMAIN: dict[str, Any] = {"status": None, "reason": "no_such_domain", "no_such_domain": True}
 
 
-def test_nothing_answers_for_14_days_is_a_dead_site() -> None:
+def test_a_host_that_does_not_exist_for_14_days_is_a_dead_site() -> None:
     story = Story.delivered()
-    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
-    story.later(13 * DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
+    story.later(14 * DAY - MINUTE).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
     assert story.state() is not TakedownState.REMOVED
-    story.later(DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    story.later(MINUTE).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
     assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "site_dead")
 
 
-def test_an_answer_in_between_starts_the_14_days_again() -> None:
+@pytest.mark.parametrize(
+    "reason", ["connect_failure", "dns_failure", "timed_out", "connection_lost", "tls_failure", "host_busy", "status"]
+)
+def test_no_answer_at_all_never_ends_a_takedown(reason: str) -> None:
+    """A host that drops our packets must not win: whatever is no authoritative NXDOMAIN says nothing, for ever."""
     story = Story.delivered()
-    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
-    story.later(7 * DAY).look(Outcome.BLOCKED, status=403)
-    story.later(7 * DAY).look(Outcome.INCONCLUSIVE, answered=False)
+    for _ in range(60):
+        story.later(DAY).look(Outcome.INCONCLUSIVE, status=None, reason=reason)
+        assert story.state() in (TakedownState.OPEN, TakedownState.UNREMOVED)
+        assert story.check_at is not None
+    assert {"silent"} <= story.open_tasks()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "facts"),
+    [
+        (Outcome.BLOCKED, {"status": 403}),
+        (Outcome.INCONCLUSIVE, {"status": None, "reason": "connect_failure"}),
+        (Outcome.INCONCLUSIVE, {"status": None, "reason": "dns_failure"}),
+    ],
+)
+def test_anything_else_in_between_starts_the_14_days_again(outcome: Outcome, facts: dict[str, Any]) -> None:
+    story = Story.delivered()
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
+    story.later(7 * DAY).look(outcome, **facts)
+    story.later(7 * DAY).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
     assert story.state() is not TakedownState.REMOVED
 
 
@@ -174,7 +196,7 @@ def test_the_watch_keeps_its_growing_intervals() -> None:
 def test_a_dead_site_is_watched_like_any_other() -> None:
     story = Story.delivered()
     story.confirm_gone()
-    story.later(HOUR).look(Outcome.INCONCLUSIVE, answered=False)
+    story.later(HOUR).look(Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN)
     assert story.check_at == story.now + 5 * HOUR
 
 
@@ -212,7 +234,7 @@ def test_a_reappearance_opens_a_new_round_with_a_new_clock_at_the_first_rung() -
 
 def test_seen_for_the_first_time_after_not_found_is_no_reappearance() -> None:
     story = Story.matched()
-    story.look(Outcome.GONE, status=410)
+    story.confirm_gone(status=410)
     story.later(HOUR).look(Outcome.PRESENT)
     assert (story.state(), story.takedown.round, story.demand.kind) == (TakedownState.OPEN, 1, MessageKind.ISSUED)
 
@@ -322,7 +344,7 @@ def test_an_asserted_target_goes_on_when_our_fetch_matches_the_register() -> Non
 def test_an_asserted_target_that_comes_back_unlike_the_register_is_held_and_still_looked_at() -> None:
     story = Story.matched(match=replace(MATCH, basis="person", distance=None, algorithm=None, asserted_by="p1"))
     story.decides(DecisionKind.RECHECK)
-    story.look(Outcome.GONE, status=410)
+    story.confirm_gone(status=410)
     assert story.state() is TakedownState.REMOVED
     story.later(HOUR).look(Outcome.PRESENT, distance=None)
     assert story.state() is TakedownState.HELD
@@ -385,22 +407,37 @@ def test_scaled_policy_scales_the_confirmation_wait() -> None:
     assert story.check_at == START + timedelta(seconds=36)
 
 
-def test_a_site_is_not_dead_while_its_page_answers() -> None:
-    """The medium's name is gone; the page, elsewhere, turns us away: it may still show it."""
+@pytest.mark.parametrize(
+    ("page", "status"), [(Outcome.BLOCKED, 403), (Outcome.INCONCLUSIVE, 503), (Outcome.INCONCLUSIVE, None)]
+)
+def test_a_site_is_not_dead_while_its_page_may_answer(page: Outcome, status: int | None) -> None:
+    """The medium's name is gone; the page, elsewhere, turns us away or says nothing: it may still show it."""
     story = Story.delivered(target=replace(TARGET, page_url="https://page.test/1", page_host="page.test"))
     for _ in range(16):
         story.later(DAY).look(
-            Outcome.INCONCLUSIVE,
-            status=None,
-            answered=False,
-            reason="no_such_domain",
-            page_outcome=Outcome.BLOCKED,
-            page_status=403,
+            Outcome.INCONCLUSIVE, **NO_SUCH_DOMAIN, page_outcome=page, page_status=status, page_no_such_domain=False
         )
-    assert story.state() is TakedownState.OPEN
-    story.later(DAY).look(
-        Outcome.INCONCLUSIVE, status=None, answered=False, page_outcome=Outcome.INCONCLUSIVE, page_status=None
-    )
+    assert story.state() in (TakedownState.OPEN, TakedownState.UNREMOVED)
+
+
+@pytest.mark.parametrize(
+    ("medium", "page"),
+    [
+        (NO_SUCH_DOMAIN, {"page_outcome": Outcome.INCONCLUSIVE, "page_no_such_domain": True}),
+        (NO_SUCH_DOMAIN, {"page_outcome": Outcome.GONE, "page_status": 404}),
+        (NO_SUCH_DOMAIN, {"page_outcome": Outcome.MISMATCH, "page_status": 200}),
+        ({"status": 404}, {"page_outcome": Outcome.INCONCLUSIVE, "page_no_such_domain": True}),
+    ],
+)
+def test_a_dead_medium_and_a_clear_or_dead_page_are_gone_after_14_days(
+    medium: dict[str, Any], page: dict[str, Any]
+) -> None:
+    story = Story.delivered(target=replace(TARGET, page_url="https://page.test/1", page_host="page.test"))
+    outcome = Outcome.GONE if medium.get("status") == 404 else Outcome.INCONCLUSIVE
+    for _ in range(14):
+        story.later(DAY).look(outcome, **medium, **page)
+        assert story.state() is not TakedownState.REMOVED
+    story.later(DAY).look(outcome, **medium, **page)
     assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "site_dead")
 
 

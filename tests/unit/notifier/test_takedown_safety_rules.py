@@ -86,9 +86,11 @@ def test_rule_1_gone_at_the_first_look_is_not_found_and_no_demand() -> None:
     assert story.sent == []
 
 
-def test_rule_1_a_410_at_the_first_look_confirms_alone() -> None:
+def test_rule_1_gone_at_the_first_look_is_confirmed_too() -> None:
     story = Story.matched()
     story.look(Outcome.GONE, status=410)
+    assert story.state() is TakedownState.VERIFYING
+    story.later(HOUR).look(Outcome.GONE, status=410)
     assert (story.state(), removed_for(story)) == (TakedownState.REMOVED, "not_found")
 
 
@@ -133,7 +135,7 @@ def test_rule_1_an_old_observation_holds_the_message_back_until_a_new_look() -> 
 def test_rule_1_a_held_back_message_is_dropped_when_the_content_is_gone_by_then() -> None:
     story = Story.opened()
     story.later(2 * HOUR).attempt()
-    story.look(Outcome.GONE, status=410)
+    story.confirm_gone(status=410)
     assert story.attempt() == []
     assert story.state() is TakedownState.REMOVED
     assert story.kinds_sent() == [MessageKind.ISSUED]
