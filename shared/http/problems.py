@@ -128,6 +128,16 @@ def _where(location: tuple[int | str, ...]) -> dict[str, str]:
     return {"pointer": pointer_of(location[1:])}
 
 
+_OF_HTTP = {
+    404: ("This was not found.", "There is nothing at this address. The API is described at /openapi.json."),
+    405: (
+        "This method is not allowed here.",
+        "The header Allow says which are. The API is described at /openapi.json.",
+    ),
+}
+"""What the router refuses: status -> title, detail."""
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` as a problem."""
 
@@ -158,7 +168,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        title, detail = _OF_HTTP.get(error.status_code, (str(error.detail), ""))
+        return problem_response(error.status_code, title, detail=detail, headers=dict(error.headers or {}))
 
     @app.exception_handler(Transient)
     async def on_transient(_: Request, error: Transient) -> JSONResponse:

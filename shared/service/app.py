@@ -19,7 +19,7 @@ from collections.abc import Collection, Sequence
 
 import structlog
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +30,7 @@ from shared.http.ndjson import LinesRoute, is_lines
 from shared.http.openapi import App
 from shared.http.repeated_names import is_json, repeated_name
 from shared.log.port import EventLog, TopicPartition
+from shared.service.front_page import front_page
 from shared.service.runtime import Runtime, Service
 
 log = structlog.get_logger()
@@ -163,6 +164,10 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     streamed: set[str] = set()
     app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)
     app.add_middleware(UnexpectedErrors)  # added last: outside the others
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> HTMLResponse:
+        return front_page(runtime.settings, [service.name for service in services])
 
     @app.get("/health/live", include_in_schema=False)
     async def live() -> dict[str, str]:

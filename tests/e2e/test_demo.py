@@ -99,7 +99,7 @@ def test_on_a_terminal_it_stays_up_until_interrupted(temporary: Path) -> None:
         terminal.read_until("Ctrl-C ends it.", seconds=240)
         check_table(terminal.text)
         assert "clock_scale" in terminal.text
-        assert "Loopback passes the address guard for exactly these pairs" in terminal.text
+        assert "We may connect to these addresses on this machine" in terminal.text
         shown = re.findall(r"TAKEDOWN_NOTIFIER_URL=(\S+) TAKEDOWN_INTAKE_URL=\S+ TAKEDOWN_KEY=(tdk_\S+)", terminal.text)
         (url, operations), _, (_, helpline) = shown
         client = {"TAKEDOWN_NOTIFIER_URL": url, "TAKEDOWN_INTAKE_URL": url, "TAKEDOWN_KEY": operations}

@@ -107,7 +107,7 @@ def list_(as_json: AsJson = False) -> None:
             say_json(asdict(key))
         return
     say_table(
-        ("key id", "role", "person", "organisation", "label", "created", "revoked"),
+        ("key id", "role", "person", "organisation", "label", "created (UTC)", "revoked (UTC)"),
         [
             (key.key_id, key.role, key.person_id, key.organisation_id, key.label, key.created_at, key.revoked_at)
             for key in found

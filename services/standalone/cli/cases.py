@@ -19,6 +19,7 @@ from services.standalone.terminal.output import (
     say_table,
     settings_of_client,
 )
+from services.standalone.terminal.tasks import waiting
 from shared.errors import Permanent
 
 content = typer.Typer(help="Suspend or resume content.", no_args_is_help=True)
@@ -27,7 +28,7 @@ tasks = typer.Typer(help="See and resolve what is waiting for a person.", no_arg
 Decision = Literal["release", "reject", "reroute", "recheck", "escalate", "dismiss", "suspend", "resume", "bounced"]
 """The kinds of decisions (`DecisionKind`), written out here: help needs no model of an event."""
 
-TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed")
+TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed (UTC)")
 
 
 class NoSuchCase(Permanent):
@@ -106,7 +107,8 @@ def _switch(content_id: UUID, what: str, body: dict[str, str]) -> None:
 
 @tasks.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None, as_json: AsJson = False
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind, such as dispute or unknown_host.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List open tasks, oldest first."""
 
@@ -120,9 +122,12 @@ def list_(
             say_json(task)
         return
     say_table(
-        ("task", "kind", "reason", "takedown", "owner", "due"),
+        ("task", "why it waits", "reason", "takedown", "for", "due (UTC)"),
         [
-            tuple(task.get(name) for name in ("task_id", "kind", "reason", "takedown_id", "owner", "due_at"))
+            (
+                *(task["task_id"], waiting(task["kind"]), in_words(task["reason"])),
+                *(task.get("takedown_id"), task["owner"], task["due_at"]),
+            )
             for task in found
         ],
         empty="Nothing is waiting for a person.",

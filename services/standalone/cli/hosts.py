@@ -68,7 +68,7 @@ def list_(as_json: AsJson = False) -> None:
         ("organisation", "domains", "rung", "reached by", "next rung", "posture", "bound by", "country", "held"),
         [
             (
-                *(host.get("organisation"), host.get("domains"), host.get("rung"), _reached_by(host)),
+                *(host.get("organisation"), host.get("domains"), in_words(host.get("rung")), _reached_by(host)),
                 *(
                     host.get("next_rung"),
                     host.get("posture"),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from services.standalone.terminal.output import AsJson, run, say, say_json, say_table, settings_of_client
+from services.standalone.terminal.output import AsJson, in_words, run, say, say_json, say_table, settings_of_client
 from shared.errors import Permanent
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def list_(as_json: AsJson = False) -> None:
             say_json(entry.as_json())
         return
     say_table(
-        ("dead letter", "at", "group", "topic", "partition", "offset", "error", "replay"),
+        ("dead letter", "since (UTC)", "group", "topic", "partition", "offset", "error", "replay"),
         [
             (
                 *(entry.letter.dead_letter_id, entry.letter.at, entry.letter.group, entry.letter.topic),
-                *(entry.letter.partition, entry.letter.offset, entry.letter.error, entry.outcome),
+                *(entry.letter.partition, entry.letter.offset, entry.letter.error, in_words(entry.outcome)),
             )
             for entry in found
         ],

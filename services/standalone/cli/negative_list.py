@@ -10,6 +10,7 @@ import typer
 
 from services.standalone.terminal.output import (
     AsJson,
+    in_words,
     intake,
     run,
     say,
@@ -69,10 +70,16 @@ def list_(as_json: AsJson = False) -> None:
             say_json(one)
         return
     say_table(
-        ("entry", "state", "algorithm", "reference", "reason", "declared by", "confirmed by", "since"),
+        ("entry", "state", "algorithm", "reference", "reason", "declared by", "confirmed by", "since (UTC)"),
         [
             (
-                *(one["entry_id"], one["state"], one["algorithm"], one["fingerprint_ref"][:12], one["reason"]),
+                *(
+                    one["entry_id"],
+                    in_words(one["state"]),
+                    one["algorithm"],
+                    one["fingerprint_ref"][:12],
+                    one["reason"],
+                ),
                 *(one["declared_by"], one["confirmed_by"], one["confirmed_at"] or one["created_at"]),
             )
             for one in found

@@ -28,6 +28,7 @@ from services.standalone.demo.mailbox import DemoMailServer, MailboxOnly
 from services.standalone.demo.scenario import FoundTakedown, Scenario
 from services.standalone.demo.scenarios import Cast
 from services.standalone.demo.sites import Redirector, UploadsAgain
+from services.standalone.terminal.output import console as terminal
 from shared.log.kafka.local import LocalKafka, start_kafka
 from shared.policy import DAY, Policy
 from shared.process import logs
@@ -63,17 +64,20 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: P
 
     Log lines go to `log_file`, by default into the temporary folder; the last warnings are shown when something was wrong.
     """
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+    console = terminal(width_of_pipe=200)
     async with serve.signals_as_event() as stop, AsyncExitStack() as stack:
         folder = stack.enter_context(_temporary_folder())
         lines = stack.enter_context(_log_lines_to(log_file or folder / "takedown.log", console))
         kafka = await stack.enter_async_context(_kafka(log, folder, console))
-        console.print("Drawing and hashing pictures, opening the small internet …")
-        stage = await stack.enter_async_context(_stage())
+        console.print("Drawing several hundred pictures and computing their hashes; this takes about half a minute.")
+        with table.drawing(console) as on_progress:
+            cast = await asyncio.to_thread(scenarios.make, on_progress)  # in a thread, so that a Ctrl-C is heard
+        stage = await stack.enter_async_context(_stage(cast))
         held = serve.listen("127.0.0.1", 0)
         base_url = f"http://127.0.0.1:{held.getsockname()[1]}"
         settings = settings_of_demo(folder, base_url, stage, kafka)
         _introduce(console, settings, log)
+        console.print("Starting PostgreSQL and the services …")
         runtime = await stack.enter_async_context(serve.standalone(settings, held))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
         code = await _play(console, stage, client, base_url, stop)
@@ -112,9 +116,7 @@ def settings_of_demo(folder: Path, base_url: str, stage: Stage, kafka: LocalKafk
 
 
 @asynccontextmanager
-async def _stage() -> AsyncIterator[Stage]:
-    # In a thread: hashing hundreds of pictures takes seconds.
-    cast = await asyncio.to_thread(scenarios.make)
+async def _stage(cast: Cast) -> AsyncIterator[Stage]:
     internet = Internet(cast.sites)
     mail = DemoMailServer({site.email: site for site in cast.sites if isinstance(site, MailboxOnly) and site.email})
     async with internet.open(), mail.open():
@@ -126,17 +128,18 @@ async def _stage() -> AsyncIterator[Stage]:
 
 def _introduce(console: Console, settings: Settings, log: str) -> None:
     policy = settings.policy
-    console.print(f"Event log: {log}. Data: {settings.data_dir} (removed at the end).")
+    console.print(f"Event log: {log}. Data: {settings.data_dir}, removed at the end.")
+    console.print("The services run as in real use, with these differences:")
     console.print(
-        f"Time is shortened by policy alone: clock_scale 1/{1 / policy.clock_scale:.0f} (a day takes"
-        f" {policy.scaled(DAY).total_seconds():g} s), undelivered_escalates_after {_days(policy.undelivered_escalates_after)},"
-        f" webhook time-out {policy.webhook_timeout_seconds:g} s, fetch time-out {policy.fetch_timeout_seconds:g} s."
+        f"- Time runs faster (clock_scale 1/{1 / policy.clock_scale:.0f}): a day takes"
+        f" {policy.scaled(DAY).total_seconds():g} seconds. An undelivered demand goes to the next recipient after"
+        f" {_days(policy.undelivered_escalates_after)}; we wait {policy.webhook_timeout_seconds:g} s for a host to take a message,"
+        f" {policy.fetch_timeout_seconds:g} s for a page."
     )
     console.print(
-        f"The law uk_osa_20a is used, its text reviewed by {settings.reviewed_by!r} (TAKEDOWN_REVIEWED_BY);"
-        " for real that names who compared it with the enacted one."
+        "- Demands name the law uk_osa_20a although no lawyer has reviewed its text here. In real use somebody must."
     )
-    console.print("Loopback passes the address guard for exactly these pairs, and these names resolve to them:")
+    console.print("- We may connect to these addresses on this machine, which belong to the hosts of the demo:")
     names = [f"{name} {address}" for name, address in settings.static_hosts.items()]
     console.print(Columns(names, padding=(0, 2)), style="dim")
 
@@ -144,7 +147,8 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
 def _say_how_to_look(console: Console, base_url: str, client: Clients) -> None:
     where = f"TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_INTAKE_URL={base_url}"
     console.print(
-        f"\nIt stays up at {base_url}. From another terminal, with the key of operations staff and of a helpline:"
+        f"\nIt stays up: {base_url} is a page that says where to go. From another terminal, try what operations staff and"
+        " a helpline see:"
     )
     for person, command in (("operations", "watch"), ("operations", "tasks list"), ("helpline-a", "case DEMO-00001")):
         console.print(f"  {where} TAKEDOWN_KEY={client.keys[person]} {_program()} {command}", soft_wrap=True)
@@ -187,9 +191,9 @@ async def _play(console: Console, stage: Stage, client: Clients, base_url: str, 
         console.print(f"✗ {fault}", style="red")
     good = sum(not found for found in wrong.values())
     console.print(
-        f"{good} of {len(wrong)} scenarios as expected, {watch.seconds:.0f} s after the services were ready;"
-        f" {len(stage.cast.unrelated)} unrelated pictures, {observer.takedowns} takedowns,"
-        f" {sum(len(site.received) for site in stage.cast.sites)} messages received and verified by hosts"
+        f"{good} of {len(wrong)} scenarios as expected, {watch.seconds:.0f} s after the services were ready."
+        f" {len(stage.cast.unrelated)} unrelated pictures were left alone, {observer.takedowns} takedowns were made, and hosts"
+        f" received and verified {sum(len(site.received) for site in stage.cast.sites)} messages."
     )
     return 0 if good == len(wrong) and not faults else 1
 
@@ -352,7 +356,7 @@ async def _kafka(log: str, folder: Path, console: Console) -> AsyncIterator[Loca
     if log != "kafka":
         yield None
         return
-    console.print("Starting a local Apache Kafka (its jars are fetched once) …")
+    console.print("Starting a local Apache Kafka; the first time it is downloaded …")
     start = partial(start_kafka, data_dir=folder / "kafka", on_progress=lambda line: console.print(line, style="dim"))
     kafka = await asyncio.to_thread(start)
     try:

@@ -42,10 +42,12 @@ class Cast:
         return [*(scenario.site for scenario in self.scenarios), *self.galleries, self.provider]
 
 
-def make() -> Cast:
-    """Takes seconds: it draws and hashes every picture."""
+def make(on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> Cast:
+    """Takes seconds: it draws and hashes every picture. `on_progress` is told how many of how many steps are done."""
+    total = len(_ALL) + UNRELATED
     scenarios = tuple(make_one(seed) for seed, make_one in enumerate(_ALL, start=1000))
-    for scenario in scenarios:
+    for done, scenario in enumerate(scenarios):
+        on_progress(done, total)
         scenario.hashes[""] = hashes_of(scenario.original)
         for target in scenario.targets:
             # Where nothing of the content is, a crawler says that it saw the content itself.
@@ -54,11 +56,13 @@ def make() -> Cast:
     galleries = tuple(Site(name=f"gallery-{number}") for number in range(1, GALLERIES + 1))
     unrelated = []
     for number in range(UNRELATED):
+        on_progress(len(_ALL) + number, total)
         picture = encode(draw(number, width=160, height=120), FORMATS[number % len(FORMATS)])
         gallery = galleries[number % GALLERIES]
         path = f"/g/{number}.{picture.suffix}"
         gallery.pictures[path] = picture
         unrelated.append((gallery.url(path), hashes_of(picture)))
+    on_progress(total, total)
     provider = Provider(name=PROVIDER, provider=None)
     cast = Cast(scenarios=scenarios, galleries=galleries, provider=provider, unrelated=tuple(unrelated))
     provider.sites.update({site.domain: site for site in cast.sites})

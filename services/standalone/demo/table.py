@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from services.standalone.demo.judge import Course
 from services.standalone.terminal.watch import STATE_STYLES
+
+
+@contextmanager
+def drawing(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far the drawing of the pictures is: a bar on a terminal, elsewhere a line for each quarter. Its function is told
+    how many of how many are done, from any thread."""
+    if console.is_terminal:
+        columns = TextColumn("Drawing the pictures"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("drawing", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        quarter = 4 * done // total
+        if quarter > told:
+            told = quarter
+            console.print(f"  {25 * quarter} % of the pictures are drawn.")
+
+    yield tell
 
 
 class Screen:
@@ -22,8 +44,10 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._live: Live | None = None
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console)
-        self._task = self._bar.add_task("scenarios", total=None)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task = self._bar.add_task("scenarios as expected", total=None)
         self._told: set[str] = set()
 
     @contextmanager

@@ -20,6 +20,7 @@ from shared.db.pool import Database
 from shared.http.parameters import known_parameters_alone
 from shared.log.kafka.log import KafkaLog
 from shared.policy import Policy
+from shared.process.settings import Settings
 from shared.service.app import create_app
 from shared.service.runtime import Runtime, Service
 from tests.memory_log import MemoryLog
@@ -213,3 +214,24 @@ async def test_a_name_that_stands_twice_in_an_object_is_refused(client: httpx.As
         answer = await client.post("/v1/items", content=body, headers={"content-type": media_type})
         (error,) = answer.json()["errors"]
         assert (answer.status_code, error["pointer"].rpartition("/")[2]) == (422, "b")
+
+
+async def test_a_browser_at_the_root_is_told_what_runs_here_and_where_to_go() -> None:
+    settings = Settings.model_construct(
+        organisation_name="<b>A & B</b>", organisation_contact="a@b.example", organisation_complaints="c@b.example"
+    )
+    runtime = cast(Runtime, SimpleNamespace(settings=settings, policy=Policy(), database=None, log=None))
+    service = cast(Service, SimpleNamespace(name="notifier", routers=tuple, not_ready=tuple))
+    app = create_app(runtime, [service])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as browser:
+        page = await browser.get("/")
+        nowhere = await browser.get("/nowhere")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script" not in page.headers["content-security-policy"]
+    assert "&lt;b&gt;A &amp; B&lt;/b&gt;" in page.text
+    assert "<b>A" not in page.text
+    assert "takedown watch" in page.text
+    assert "<strong>notifier</strong>" in page.text
+    assert nowhere.json()["title"] == "This was not found."
+    assert "/openapi.json" in nowhere.json()["detail"]

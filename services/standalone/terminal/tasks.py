@@ -1,0 +1,26 @@
+"""What a task is about, as operations staff read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.standalone.terminal.output import in_words
+
+WAITING: Mapping[str, str] = {
+    "first_check": "our check could not confirm the match",
+    "low_assurance": "the match is not certain enough to act on",
+    "unknown_host": "the host is not in the directory",
+    "unknown_posture": "nobody has said yet whether this host may be asked",
+    "dispute": "a host disputes a demand",
+    "possible_minor": "a host says that the person may be under 18",
+    "flood": "unusually many hosts matched at once",
+    "undeliverable": "a message could not be delivered",
+    "ladder_exhausted": "everybody was asked, and it is still there",
+    "suggested_recipient": "a host names somebody else to ask",
+}
+"""By kind of task."""
+
+
+def waiting(kind: str) -> str:
+    """Why this kind of task waits for a person."""
+    return WAITING.get(kind, in_words(kind))
