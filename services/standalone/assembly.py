@@ -62,7 +62,10 @@ def create_services(runtime: Runtime, names: Sequence[str] = NAMES) -> list[Serv
 
 def schemas_of(settings: Settings) -> list[Schema]:
     """The schemas this deployment has; the log's own only where the log is PostgreSQL."""
-    owned = [Schema(name=name, folder=SERVICES / name / "migrations") for name in ("intake", "notifier")]
+    owned = [
+        Schema(name="intake", folder=SERVICES / "intake" / "migrations"),
+        Schema(name="notifier", folder=SERVICES / "notifier" / "store" / "migrations"),
+    ]
     return [ACCESS, *([EVENTLOG] if settings.log == "postgres" else []), *owned]
 
 

@@ -19,6 +19,10 @@ class MigrationChanged(Permanent):
     """An applied migration differs from its file; the database belongs to another version."""
 
 
+class NoMigrations(Permanent):
+    """The folder of a schema has no migrations: the installation is not complete. Install Takedown again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """A schema and the folder of its `NNNN_name.sql` files. `{schema}` in a file is the schema's name."""
@@ -27,10 +31,11 @@ class Schema:
     folder: Path
 
     def files(self) -> list[tuple[str, str]]:
-        """(file name, SQL text) in order."""
-        return [
-            (path.name, path.read_text().replace("{schema}", self.name)) for path in sorted(self.folder.glob("*.sql"))
-        ]
+        """(file name, SQL text) in order. Raises NoMigrations: a schema without files is a folder that was moved."""
+        paths = sorted(self.folder.glob("*.sql"))
+        if not paths:
+            raise NoMigrations(f"{self.name}: {self.folder}")
+        return [(path.name, path.read_text().replace("{schema}", self.name)) for path in paths]
 
 
 async def migrate(database: Database, schemas: Iterable[Schema]) -> list[str]:

@@ -221,7 +221,7 @@ async def test_a_browser_at_the_root_is_told_what_runs_here_and_where_to_go() ->
         organisation_name="<b>A & B</b>", organisation_contact="a@b.example", organisation_complaints="c@b.example"
     )
     runtime = cast(Runtime, SimpleNamespace(settings=settings, policy=Policy(), database=None, log=None))
-    service = cast(Service, SimpleNamespace(name="notifier", routers=tuple, not_ready=tuple))
+    service = cast(Service, SimpleNamespace(name="notifier", routers=list, provides=list, not_ready=list))
     app = create_app(runtime, [service])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as browser:
         page = await browser.get("/")
