@@ -12,12 +12,12 @@ from services.intake.api import claims, content, negative_list, reports, sightin
 from services.intake.claims.content_steps import DECISIONS_GROUP
 from services.intake.claims.decisions import DecisionsHandler
 from services.intake.claims.rendering import render_claim, render_content
-from services.intake.claims.store import SCHEMA_NAME
 from services.intake.erasure.worker import ErasureWorker
 from services.intake.maintenance.retention import Sweeps
 from services.intake.reports.matches import MATCHES_GROUP, MatchesHandler
 from services.intake.reports.worker import ReportWorker
 from services.intake.sightings.publisher import LogWriter
+from services.intake.store.schema import SCHEMA_NAME
 from shared.contracts.topics import CLAIMS, CONTENT, DECISIONS, MATCHES
 from shared.db.migrations import Schema
 from shared.log.runner import Handler, Runner

@@ -176,7 +176,7 @@ class ContentSummary(Answer):
     suspended_for: str | None
 
 
-class ContentView(ContentSummary):
+class OwnContentView(ContentSummary):
     """A content as an organisation's own claims make it."""
 
     model_config = example(_CONTENT)
@@ -187,7 +187,7 @@ class ContentView(ContentSummary):
     fingerprints: list[FingerprintView]
 
 
-class ContentList(ListAnswer[ContentView]):
+class ContentList(ListAnswer[OwnContentView]):
     """A page of the contents that the organisation has a claim on, newest first."""
 
     model_config = example({"items": [_CONTENT], "next": None})
@@ -278,7 +278,7 @@ class NegativeEntryRemoved(Answer):
     state: Literal["removed"] = "removed"
 
 
-class NegativeList(ListAnswer[NegativeEntryView]):
+class NegativeListPage(ListAnswer[NegativeEntryView]):
     """A page of the negative list, newest first."""
 
     model_config = example({"items": [_ENTRY], "next": None})

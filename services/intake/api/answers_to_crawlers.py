@@ -21,14 +21,14 @@ _REFUSED = {
 }
 
 
-class SightingAccepted(Answer):
+class AcceptedSighting(Answer):
     """The log has acknowledged this sighting."""
 
     index: Annotated[int, Field(description="Its place in the request, from 0.")]
     sighting_id: UUID
 
 
-class FieldError(Answer):
+class SightingFieldError(Answer):
     """What is wrong with one field of a sighting."""
 
     pointer: Annotated[str, Field(description="JSON Pointer within the sighting.")]
@@ -41,10 +41,10 @@ class SightingProblem(Answer):
     type: str = Invalid.kind
     title: str
     status: int = Invalid.status
-    errors: list[FieldError]
+    errors: list[SightingFieldError]
 
 
-class SightingRefused(Answer):
+class RefusedSighting(Answer):
     """This sighting is refused; the others are not."""
 
     index: Annotated[int, Field(description="Its place in the request, from 0.")]
@@ -56,7 +56,7 @@ class SightingsAnswer(Answer):
 
     model_config = example({"items": [{"index": 0, "sighting_id": "1e0a2c54-6c0b-5a86-9d0d-3f1b2a4c5d6e"}, _REFUSED]})
 
-    items: list[SightingAccepted | SightingRefused]
+    items: list[AcceptedSighting | RefusedSighting]
 
 
 class LineRefusal(Answer):

@@ -14,8 +14,9 @@ from services.intake.api.answers import ClaimDeclared, ClaimErased, ClaimList, C
 from services.intake.api.case_refs import check_case_ref
 from services.intake.api.idempotency import KEY_OPTIONAL, KEY_REQUIRED, answer_once
 from services.intake.api.minors import refuse_minors
-from services.intake.claims import steps
+from services.intake.claims import claim_steps
 from services.intake.domain.schemas import ClaimRequest, ConfirmationRequest, WithdrawalRequest
+from services.intake.store.claims import claims_page
 from shared.access import audit
 from shared.access.auth import Helpline
 from shared.contracts.claims import ClaimState
@@ -28,14 +29,6 @@ from shared.service.runtime import Runtime
 
 CLOCKS_DIFFER_SECONDS = 300
 """How far ahead of ours another's clock may be."""
-
-_LIST = """
-SELECT * FROM intake.claims
-WHERE organisation_id = %(organisation)s
-  AND (%(state)s::text IS NULL OR state = %(state)s) AND (%(case_ref)s::text IS NULL OR case_ref = %(case_ref)s)
-  AND (%(after_at)s::timestamptz IS NULL OR (created_at, claim_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY created_at DESC, claim_id DESC LIMIT %(limit)s
-"""
 
 routes = APIRouter(prefix="/v1/claims", tags=["claims"])
 
@@ -71,7 +64,7 @@ async def declare_claim(
     check_claim(asked, runtime)
 
     async def change(tx: Tx) -> ClaimDeclared:
-        declared = await steps.declare(tx, principal, asked)
+        declared = await claim_steps.declare_claim(tx, principal, asked)
         return ClaimDeclared(
             claim_id=declared.claim_id, content_id=declared.content_id, state=ClaimState.AWAITING_CONFIRMATION
         )
@@ -93,7 +86,9 @@ async def confirm_claim(
     """A second person looked: from here on the content is in the register."""
 
     async def change(tx: Tx) -> ClaimView:
-        await steps.confirm(tx, principal, claim_id, asked.assurance, now=runtime.clock(), policy=runtime.policy)
+        await claim_steps.confirm_claim(
+            tx, principal, claim_id, asked.assurance, now=runtime.clock(), policy=runtime.policy
+        )
         return await read_own_claim(tx, principal, claim_id)
 
     answer = await answer_once(runtime, request, principal, change, shown_again=partial(read_again, principal))
@@ -115,7 +110,7 @@ async def withdraw_claim(
 
     async def change(tx: Tx) -> ClaimView:
         undo_within = runtime.policy.scaled(runtime.policy.withdrawal_undo)
-        await steps.withdraw(tx, principal, claim_id, asked.reason, undo_within=undo_within)
+        await claim_steps.withdraw_claim(tx, principal, claim_id, asked.reason, undo_within=undo_within)
         return await read_own_claim(tx, principal, claim_id)
 
     return await answer_once(runtime, request, principal, change, shown_again=partial(read_again, principal))
@@ -133,7 +128,7 @@ async def undo_withdrawal(
     """Take a withdrawal back while it is not final."""
 
     async def change(tx: Tx) -> ClaimView:
-        await steps.undo_withdrawal(tx, principal, claim_id)
+        await claim_steps.undo_withdrawal(tx, principal, claim_id)
         return await read_own_claim(tx, principal, claim_id)
 
     return await answer_once(runtime, request, principal, change, shown_again=partial(read_again, principal))
@@ -155,7 +150,7 @@ async def list_claims(
         **page.parameters(),
     }
     async with runtime.database.transaction() as tx:
-        rows = await (await tx.execute(_LIST, asked)).fetchall()
+        rows = await claims_page(tx, **asked)
         shown = rows[: page.limit]
         if case_ref is None:
             items = [await views.claim_summary(tx, row) for row in shown]
@@ -183,4 +178,4 @@ async def read_again(principal: Helpline, tx: Tx, answer: dict[str, Any]) -> Non
 
 async def read_own_claim(tx: Tx, principal: Helpline, claim_id: UUID) -> ClaimView:
     """The claim as its organisation sees it. Raises NotFound."""
-    return await views.claim_view(tx, await steps.read_claim(tx, principal, claim_id))
+    return await views.claim_view(tx, await claim_steps.read_claim(tx, principal, claim_id))

@@ -11,10 +11,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from services.intake.api import views
-from services.intake.api.answers import ContentList, ContentSummary, ContentView, VariantsAdded
+from services.intake.api.answers import ContentList, ContentSummary, OwnContentView, VariantsAdded
 from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
-from services.intake.claims import content_steps, store
+from services.intake.claims import content_steps, registered_content
 from services.intake.domain.schemas import ConfirmationRequest, SuspensionRequest, VariantsRequest
+from services.intake.store.claims import content_page
+from services.intake.store.content_aliases import alias_of
 from shared.access import audit
 from shared.access.auth import Helpline, HelplineOrOperations
 from shared.access.keys import Principal, Role
@@ -23,22 +25,13 @@ from shared.http.paging import Page, page_of
 from shared.http.problems import NotFound
 from shared.service.dependencies import ServiceRuntime
 
-# By the organisation's own first claim: a content's own age or id would tell that somebody else was there before.
-_LIST = """
-SELECT content_id, min(created_at) AS created_at, min(claim_id::text)::uuid AS claim_id
-FROM intake.claims WHERE organisation_id = %(organisation)s
-GROUP BY content_id
-HAVING %(after_at)s::timestamptz IS NULL OR (min(created_at), min(claim_id::text)::uuid) < (%(after_at)s, %(after_id)s::uuid)
-ORDER BY min(created_at) DESC, min(claim_id::text)::uuid DESC LIMIT %(limit)s
-"""
-
 routes = APIRouter(prefix="/v1/content", tags=["content"])
 
 
 @routes.post(
     "/{content_id}/suspension",
     summary="Suspend a content",
-    response_model=ContentView | ContentSummary,
+    response_model=OwnContentView | ContentSummary,
     openapi_extra=KEY_OPTIONAL,
 )
 async def suspend_content(
@@ -53,7 +46,7 @@ async def suspend_content(
 
     async def change(tx: Tx) -> ContentSummary:
         found = await content_steps.own_content(tx, principal, content_id, to_decide=True)
-        await content_steps.suspend(tx, principal, found, reason=reason, now=runtime.clock())
+        await content_steps.suspend_content(tx, principal, found, reason=reason, now=runtime.clock())
         return await shown_content(tx, principal, content_id, found)
 
     return await answer_once(runtime, request, principal, change)
@@ -62,7 +55,7 @@ async def suspend_content(
 @routes.post(
     "/{content_id}/resumption",
     summary="Resume a content",
-    response_model=ContentView | ContentSummary,
+    response_model=OwnContentView | ContentSummary,
     openapi_extra=KEY_OPTIONAL,
 )
 async def resume_content(
@@ -77,7 +70,7 @@ async def resume_content(
 
     async def change(tx: Tx) -> ContentSummary:
         found = await content_steps.own_content(tx, principal, content_id, to_decide=True)
-        await content_steps.resume(tx, principal, found, reason=reason, now=runtime.clock())
+        await content_steps.resume_content(tx, principal, found, reason=reason, now=runtime.clock())
         return await shown_content(tx, principal, content_id, found)
 
     return await answer_once(runtime, request, principal, change)
@@ -106,7 +99,7 @@ async def add_variants(
 @routes.post(
     "/{content_id}/fingerprints/{variant_id}/confirmation",
     summary="Confirm variants",
-    response_model=ContentView,
+    response_model=OwnContentView,
     openapi_extra=KEY_OPTIONAL,
 )
 async def confirm_variants(
@@ -132,10 +125,10 @@ async def list_content(principal: Helpline, runtime: ServiceRuntime, page: Page)
     """The contents the organisation has a claim on, newest first."""
     async with runtime.database.transaction() as tx:
         asked = {"organisation": principal.organisation_id, **page.parameters()}
-        rows = await (await tx.execute(_LIST, asked)).fetchall()
+        rows = await content_page(tx, **asked)
         items = []
         for row in rows[: page.limit]:
-            alias = await store.alias_of(tx, row["content_id"], principal.organisation_id)
+            alias = await alias_of(tx, row["content_id"], principal.organisation_id)
             items.append(await shown_content(tx, principal, alias, row["content_id"]))
     return ContentList(**page_of(rows, items, page, lambda row: (row["created_at"], row["claim_id"])))
 
@@ -143,7 +136,7 @@ async def list_content(principal: Helpline, runtime: ServiceRuntime, page: Page)
 @routes.get("/{content_id}", summary="Read a content")
 async def read_content(
     principal: HelplineOrOperations, runtime: ServiceRuntime, content_id: UUID
-) -> ContentView | ContentSummary:
+) -> OwnContentView | ContentSummary:
     """One content, as the organisation's own claims make it; operations staff see its state alone."""
     async with runtime.database.transaction() as tx:
         found = await content_steps.own_content(tx, principal, content_id)
@@ -152,9 +145,11 @@ async def read_content(
     return shown
 
 
-async def shown_content(tx: Tx, principal: Principal, shown_id: UUID, content_id: UUID) -> ContentView | ContentSummary:
+async def shown_content(
+    tx: Tx, principal: Principal, shown_id: UUID, content_id: UUID
+) -> OwnContentView | ContentSummary:
     """The content as its asker may see it. Raises NotFound."""
-    content = await store.read_content(tx, content_id)
+    content = await registered_content.read_content(tx, content_id)
     if content is None:
         raise NotFound()
     if principal.role is Role.OPERATIONS:

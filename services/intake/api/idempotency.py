@@ -15,8 +15,8 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from psycopg.types.json import Json
 
+from services.intake.store import idempotency
 from shared.access.keyring import KeyRing
 from shared.access.keys import Principal
 from shared.db.pool import Tx
@@ -43,12 +43,6 @@ def _described(*, required: bool) -> dict[str, Any]:
 KEY_OPTIONAL = _described(required=False)
 KEY_REQUIRED = _described(required=True)
 """The `openapi_extra` of a route that reads the header."""
-
-_CLAIM_KEY = """
-INSERT INTO intake.idempotency (key_digest, body_digest) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1 AS fresh
-"""
-_STORED = "SELECT body_digest, status, answer, created_at FROM intake.idempotency WHERE key_digest = %s"
-_STORE = "UPDATE intake.idempotency SET status = %s, answer = %s WHERE key_digest = %s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,21 +108,20 @@ async def answer_once(
                 return JSONResponse(stored.answer, status_code=stored.status or status)
         answer = (await change(tx)).model_dump(mode="json")
         if key is not None:
-            await tx.execute(_STORE, (status, Json(answer), key.key_digest))
+            await idempotency.save_answer(tx, key.key_digest, status, answer)
     return JSONResponse(answer, status_code=status)
 
 
 async def claim_key(tx: Tx, key: RequestKey) -> StoredAnswer | None:
     """None when the key is new (and now taken by this transaction), else what is stored. Raises KeyReused."""
-    cursor = await tx.execute(_CLAIM_KEY, (key.key_digest, key.body_digest))
-    if await cursor.fetchone() is not None:
+    if await idempotency.insert_key(tx, key.key_digest, key.body_digest):
         return None
     return await stored_answer(tx, key)
 
 
 async def stored_answer(tx: Tx, key: RequestKey) -> StoredAnswer | None:
     """What is stored for this key. Raises KeyReused when it came with another body."""
-    row = await (await tx.execute(_STORED, (key.key_digest,))).fetchone()
+    row = await idempotency.row_of_key(tx, key.key_digest)
     if row is None:
         return None
     if not hmac.compare_digest(bytes(row["body_digest"]), key.body_digest):

@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from services.intake.api.answers import NegativeEntryRemoved, NegativeEntryView, NegativeList
+from services.intake.api.answers import NegativeEntryRemoved, NegativeEntryView, NegativeListPage
 from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
 from services.intake.claims import negative_list
 from services.intake.domain.schemas import NegativeEntryRequest
+from services.intake.store.negative_list import entries_page
 from shared.access import audit
 from shared.access.auth import Operations
 from shared.access.keys import Principal
@@ -22,12 +23,6 @@ from shared.db.pool import Database, Row, Tx
 from shared.http.paging import Page, page_of
 from shared.media.fingerprints import Algorithm, Fingerprint, fingerprint_ref
 from shared.service.dependencies import ServiceRuntime
-
-_LIST = """
-SELECT * FROM intake.negative_list
-WHERE %(after_at)s::timestamptz IS NULL OR (created_at, entry_id) < (%(after_at)s, %(after_id)s::uuid)
-ORDER BY created_at DESC, entry_id DESC LIMIT %(limit)s
-"""
 
 routes = APIRouter(prefix="/v1/negative-list", tags=["negative list"])
 
@@ -90,12 +85,12 @@ async def remove_entry(
 
 
 @routes.get("", summary="List harmless hashes")
-async def list_entries(principal: Operations, runtime: ServiceRuntime, page: Page) -> NegativeList:
+async def list_entries(principal: Operations, runtime: ServiceRuntime, page: Page) -> NegativeListPage:
     """The entries, newest first: never a value, but the keyed digest that matches carry too."""
     async with runtime.database.transaction() as tx:
-        rows = await (await tx.execute(_LIST, page.parameters())).fetchall()
+        rows = await entries_page(tx, **page.parameters())
     items = [view_of_entry(row, runtime.keys.fingerprint_ref) for row in rows[: page.limit]]
-    return NegativeList(**page_of(rows, items, page, lambda row: (row["created_at"], row["entry_id"])))
+    return NegativeListPage(**page_of(rows, items, page, lambda row: (row["created_at"], row["entry_id"])))
 
 
 @asynccontextmanager

@@ -11,9 +11,11 @@ from fastapi.responses import JSONResponse
 from services.intake.api.answers import ReportList, ReportQueued, ReportState, ReportSummary, ReportView
 from services.intake.api.case_refs import check_case_ref
 from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
-from services.intake.claims import content_steps, store
+from services.intake.claims import content_steps
+from services.intake.claims.registered_content import claim_facts
 from services.intake.domain.schemas import ReportRequest
-from services.intake.reports import store as report_store
+from services.intake.store.content import row_for_share
+from services.intake.store.reports import insert_report, report_of_organisation, reports_page
 from shared.access import audit
 from shared.access.auth import Helpline
 from shared.access.keys import Principal
@@ -45,7 +47,7 @@ async def make_report(
         content_id = await _meant(tx, principal, asked)
         url = canonical(asked.url)
         report_id = uuid4()
-        await report_store.insert(
+        await insert_report(
             tx,
             report_id=report_id,
             organisation_id=principal.organisation_id,
@@ -74,7 +76,7 @@ async def list_reports(
 ) -> ReportList:
     """The organisation's reports, newest first. With `case_ref` this reads the case, and is audited as that."""
     async with runtime.database.transaction() as tx:
-        rows = await report_store.list_shown(
+        rows = await reports_page(
             tx, organisation=principal.organisation_id, state=state, case_ref=case_ref, **page.parameters()
         )
         for row in rows[: page.limit] if case_ref is not None else ():
@@ -87,7 +89,7 @@ async def list_reports(
 async def read_report(principal: Helpline, runtime: ServiceRuntime, report_id: UUID) -> ReportView:
     """One report: audited, since it shows a case."""
     async with runtime.database.transaction() as tx:
-        row = await report_store.shown(tx, principal.organisation_id, report_id)
+        row = await report_of_organisation(tx, principal.organisation_id, report_id)
         if row is None:
             raise NotFound("Your organisation has no report with this id.")
         await audit.record(tx, principal, action="case.read", object_kind="report", object_id=report_id)
@@ -103,8 +105,8 @@ async def _meant(tx: Tx, principal: Principal, asked: ReportRequest) -> UUID | N
     except NotFound:
         raise Invalid(_NO_CLAIM, pointer="#/content_id") from None
     # A withdrawal under way does not see this report: it is waited for, and its outcome counts.
-    await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s FOR SHARE", (content_id,))
-    claims = await store.claim_facts(tx, content_id)
+    await row_for_share(tx, content_id)
+    claims = await claim_facts(tx, content_id)
     own = {claim.state for claim in claims if claim.organisation_id == principal.organisation_id}
     if not own - {ClaimState.WITHDRAWN}:
         raise Invalid(_NO_CLAIM, pointer="#/content_id")

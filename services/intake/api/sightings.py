@@ -16,12 +16,12 @@ from pydantic import SkipValidation
 from starlette.requests import ClientDisconnect
 
 from services.intake.api.answers_to_crawlers import (
-    FieldError,
+    AcceptedSighting,
     LineRefusal,
     LinesAnswer,
-    SightingAccepted,
+    RefusedSighting,
+    SightingFieldError,
     SightingProblem,
-    SightingRefused,
     SightingsAnswer,
 )
 from services.intake.api.idempotency import KEY_OPTIONAL, RequestKey, claim_key, request_key, stored_answer
@@ -172,9 +172,9 @@ async def _remember(database: Database, key: RequestKey | None) -> None:
             await claim_key(tx, key)
 
 
-def _answer(index: int, one: Sighting | SightingRefusal) -> SightingAccepted | SightingRefused:
+def _answer(index: int, one: Sighting | SightingRefusal) -> AcceptedSighting | RefusedSighting:
     if isinstance(one, Sighting):
-        return SightingAccepted(index=index, sighting_id=one.sighting_id)
+        return AcceptedSighting(index=index, sighting_id=one.sighting_id)
     SIGHTINGS_COUNTED.labels("refused").inc()
-    errors = [FieldError(pointer=pointer, detail=detail) for pointer, detail in one.errors]
-    return SightingRefused(index=index, problem=SightingProblem(title=Invalid("").title, errors=errors))
+    errors = [SightingFieldError(pointer=pointer, detail=detail) for pointer, detail in one.errors]
+    return RefusedSighting(index=index, problem=SightingProblem(title=Invalid("").title, errors=errors))

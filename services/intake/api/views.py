@@ -9,27 +9,22 @@ from services.intake.api.answers import (
     ClaimOfContent,
     ClaimSummary,
     ClaimView,
-    ContentView,
     FingerprintView,
+    OwnContentView,
     VariantsView,
     WithdrawalView,
 )
-from services.intake.claims import store
 from services.intake.domain.claims import ClaimFacts, Hold, derive
+from services.intake.store.content_aliases import alias_of
+from services.intake.store.fingerprints import fingerprints_of_claim
+from services.intake.store.variants import variants_of_claim
 from shared.db.pool import Row, Tx
-
-_FINGERPRINTS = """
-SELECT algorithm, quality, origin, max_distance, variant_id FROM intake.fingerprints WHERE claim_id = %s ORDER BY fingerprint_id
-"""
-_VARIANTS = """
-SELECT variant_id, assurance, confirmed_at, created_at FROM intake.variants WHERE claim_id = %s ORDER BY created_at
-"""
 
 
 async def claim_view(tx: Tx, row: Row) -> ClaimView:
     """One claim, whole, as its own organisation sees it."""
-    fingerprints = await (await tx.execute(_FINGERPRINTS, (row["claim_id"],))).fetchall()
-    variants = await (await tx.execute(_VARIANTS, (row["claim_id"],))).fetchall()
+    fingerprints = await fingerprints_of_claim(tx, row["claim_id"])
+    variants = await variants_of_claim(tx, row["claim_id"])
     withdrawal = None
     if row["withdrawal_reason"]:
         final_at = row["withdrawn_at"] or row["withdrawal_due"]
@@ -66,7 +61,7 @@ async def claim_summary(tx: Tx, row: Row) -> ClaimSummary:
     """One claim in a list: no case reference, so that reading a list is not reading a case."""
     return ClaimSummary(
         claim_id=row["claim_id"],
-        content_id=await store.alias_of(tx, row["content_id"], row["organisation_id"]),
+        content_id=await alias_of(tx, row["content_id"], row["organisation_id"]),
         state=row["state"],
         assurance=row["assurance"],
         created_at=row["created_at"],
@@ -74,12 +69,12 @@ async def claim_summary(tx: Tx, row: Row) -> ClaimSummary:
     )
 
 
-def content_view(shown_id: UUID, own_claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentView:
+def content_view(shown_id: UUID, own_claims: Iterable[ClaimFacts], hold: Hold | None) -> OwnContentView:
     """A content from an organisation's own claims alone, so that another's claim shows in nothing."""
     own_claims = tuple(own_claims)
     facts = derive(own_claims, hold)
     fingerprints = [one for claim in own_claims for one in claim.fingerprints]
-    return ContentView(
+    return OwnContentView(
         content_id=shown_id,
         state=facts.state,
         suspended_for=facts.suspended_for,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from services.intake.claims import negative_list, store
+from services.intake.claims import negative_list, registered_content
 from services.intake.domain.claims import (
     ClaimFacts,
     Hold,
@@ -16,6 +16,12 @@ from services.intake.domain.claims import (
     in_words,
 )
 from services.intake.domain.schemas import VariantsRequest
+from services.intake.store import variants
+from services.intake.store.advisory_locks import lock_additions
+from services.intake.store.claims import has_claim
+from services.intake.store.content import row_of_content
+from services.intake.store.content_aliases import content_of_alias
+from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
 from shared.access.auth import hold_key
 from shared.access.keys import Principal, Role
@@ -31,17 +37,6 @@ from shared.policy import Policy
 DECISIONS_GROUP = "intake-decisions"
 POSSIBLE_MINOR = "possible_minor"
 
-_LIVE_CLAIM = """
-SELECT 1 FROM intake.claims WHERE content_id = %s AND organisation_id = %s AND state = ANY (%s) LIMIT 1
-"""
-
-_CONFIRM_VARIANT = """
-UPDATE intake.variants SET confirmed_by = %s, confirmed_key = %s, confirmed_assurance = %s, confirmed_at = now(),
-    assurance = %s
-WHERE variant_id = %s
-"""
-
-
 _READS = ["awaiting_confirmation", "confirmed", "withdrawing"]
 _DECIDES = ["confirmed", "withdrawing"]
 
@@ -53,43 +48,41 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide
     `to_decide` over it one that two people stood behind: one person who declares a known fingerprint has no say. Operations
     staff name it by the id takedowns carry, or by their own organisation's alias.
     """
-    content_id = await store.content_of_alias(tx, shown_id, principal.organisation_id)
+    content_id = await content_of_alias(tx, shown_id, principal.organisation_id)
     if principal.role is Role.OPERATIONS:
         asked = content_id or shown_id
-        found = await (await tx.execute("SELECT 1 FROM intake.content WHERE content_id = %s", (asked,))).fetchone()
-        if found is not None:
+        if await row_of_content(tx, asked) is not None:
             return asked
     elif content_id is not None:
         states = _DECIDES if to_decide else _READS
-        live = await (await tx.execute(_LIVE_CLAIM, (content_id, principal.organisation_id, states))).fetchone()
-        if live is not None:
+        if await has_claim(tx, content_id, principal.organisation_id, states):
             return content_id
     raise NotFound("There is no content with this id that you may see.")
 
 
-async def suspend(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
+async def suspend_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
     """Hold the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
-    await hold(tx, content_id, Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON)
+    await suspend_for(tx, content_id, Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON)
     await tell_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
     await audit.record(tx, principal, action="content.suspended", object_kind="content", object_id=content_id)
 
 
-async def hold(tx: Tx, content_id: UUID, asked: Hold) -> None:
+async def suspend_for(tx: Tx, content_id: UUID, asked: Hold) -> None:
     """Suspend for this reason; `possible_minor` stays what it is under any other."""
-    async with store.changing(tx, content_id) as content:
-        await store.hold(tx, content, asked)
+    async with registered_content.changing_content(tx, content_id) as content:
+        await registered_content.hold_content(tx, content, asked)
 
 
-async def resume(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
+async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
     """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` and `key` by anybody but operations."""
-    async with store.changing(tx, content_id) as content:
+    async with registered_content.changing_content(tx, content_id) as content:
         if content.hold is None:
             raise Conflict("This content is not suspended.")
         if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
             raise Forbidden(
                 "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
             )
-        await store.release(tx, content)
+        await registered_content.release_content(tx, content)
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 
@@ -103,9 +96,9 @@ async def add_variants(
     harmless one).
     """
     await hold_key(tx, principal)
-    await store.one_at_a_time(tx)
+    await lock_additions(tx)
     await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
-    content = await store.lock_content(tx, content_id)
+    content = await registered_content.lock_content(tx, content_id)
     if content is None or content.facts.state is ContentState.WITHDRAWN:
         raise NotFound("There is no content with this id that you may see.")
     claim = _claim_to_extend(content.claims, principal.organisation_id, asked.claim_id)
@@ -114,12 +107,15 @@ async def add_variants(
             f"A claim can have at most {policy.fingerprints_per_claim} fingerprints.", pointer="#/fingerprints"
         )
     variant_id = uuid4()
-    await tx.execute(
-        "INSERT INTO intake.variants (variant_id, claim_id, added_by, added_key, added_assurance)"
-        " VALUES (%s, %s, %s, %s, %s)",
-        (variant_id, claim.claim_id, principal.person_id, principal.key_id, asked.assurance.value),
+    await variants.insert_variants(
+        tx,
+        variant_id,
+        claim.claim_id,
+        person_id=principal.person_id,
+        key_id=principal.key_id,
+        assurance=asked.assurance.value,
     )
-    if not await store.add_fingerprints(tx, claim.claim_id, asked.fingerprints, variant_id=variant_id):
+    if not await registered_content.add_fingerprints(tx, claim.claim_id, asked.fingerprints, variant_id=variant_id):
         raise Conflict("The claim has these fingerprints already.")
     await audit.record(tx, principal, action="variant.added", object_kind="claim", object_id=claim.claim_id)
     return variant_id, claim.claim_id
@@ -130,7 +126,7 @@ async def confirm_variants(
 ) -> None:
     """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
     await hold_key(tx, principal)
-    async with store.changing(tx, content_id) as content:
+    async with registered_content.changing_content(tx, content_id) as content:
         row = await _own_variant(tx, principal, content_id, variant_id)
         if row["claim_state"] != ClaimState.CONFIRMED:
             raise Conflict(
@@ -144,11 +140,16 @@ async def confirm_variants(
         except SamePerson as error:
             raise Forbidden(str(error)) from None
         weaker = claim_assurance(Assurance(row["added_assurance"]), assurance)
-        await tx.execute(
-            _CONFIRM_VARIANT, (principal.person_id, principal.key_id, assurance.value, weaker.value, variant_id)
+        await variants.confirm_variants_row(
+            tx,
+            variant_id,
+            person_id=principal.person_id,
+            key_id=principal.key_id,
+            confirmed=assurance.value,
+            assurance=weaker.value,
         )
         if row["distrusted"]:  # as if the key had been revoked after it
-            await store.hold(tx, content, Hold.KEY)
+            await registered_content.hold_content(tx, content, Hold.KEY)
     await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
 
 
@@ -165,14 +166,7 @@ def _claim_to_extend(claims: tuple[ClaimFacts, ...], organisation_id: str, claim
 
 
 async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID) -> Row:
-    cursor = await tx.execute(
-        "SELECT v.*, c.state AS claim_state,"
-        " EXISTS (SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id = v.added_key) AS distrusted"
-        " FROM intake.variants v JOIN intake.claims c USING (claim_id)"
-        " WHERE v.variant_id = %s AND c.content_id = %s AND c.organisation_id = %s",
-        (variant_id, content_id, principal.organisation_id),
-    )
-    row = await cursor.fetchone()
+    row = await variants.variants_of_organisation(tx, variant_id, content_id, principal.organisation_id)
     if row is None:
         raise NotFound("Your organisation has no variants with this id on this content.")
     return row
@@ -182,7 +176,7 @@ async def tell_decision(
     tx: Tx, principal: Principal, content_id: UUID, kind: DecisionKind, *, reason: str, now: datetime
 ) -> None:
     """Tell the others. Marked as handled by us in the same breath: read back later it must not undo what came after it."""
-    content = await store.lock_content(tx, content_id)
+    content = await registered_content.lock_content(tx, content_id)
     if content is None or content.revision == 0:
         return  # nobody else knows this content
     decision = DecisionTaken(
@@ -194,7 +188,5 @@ async def tell_decision(
         reason=reason,
         decided_at=now,
     )
-    await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(decision.decision_id))
-    await outbox.put(
-        tx, store.SCHEMA_NAME, DECISIONS, key=str(content_id), event=decision, event_id=decision.decision_id
-    )
+    await outbox.mark(tx, SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(decision.decision_id))
+    await outbox.put(tx, SCHEMA_NAME, DECISIONS, key=str(content_id), event=decision, event_id=decision.decision_id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from services.intake.claims import store
+from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
 from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
 from services.intake.domain.claims import Hold
+from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.event import Envelope
@@ -36,23 +37,25 @@ class DecisionsHandler:
         if event.content_id is None or event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
             return
         async with self._database.transaction() as tx:
-            if await outbox.mark(tx, store.SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
+            if await outbox.mark(tx, SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
                 await self._apply(tx, event)
 
     async def _apply(self, tx: Tx, event: DecisionTaken) -> None:
         assert event.content_id is not None
-        before = await store.lock_content(tx, event.content_id)
+        before = await registered_content.lock_content(tx, event.content_id)
         if before is None:
             return  # erased meanwhile
         if event.kind is DecisionKind.SUSPEND:
             action = "content.suspended"
-            await store.hold(tx, before, Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON)
+            await registered_content.hold_content(
+                tx, before, Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
+            )
         elif event.person_id.startswith(HOST_PREFIX):
             log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
             return
         else:
             action = "content.resumed"
-            await store.release(tx, before)
-        await store.settle(tx, before)
+            await registered_content.release_content(tx, before)
+        await registered_content.settle_content(tx, before)
         who = decider(event.person_id, event.organisation_id)
         await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)

@@ -5,29 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from services.intake.claims import content_steps, negative_list, store
+from services.intake.claims import content_steps, negative_list, registered_content
 from services.intake.claims.actors import COMMAND_LINE
 from services.intake.domain.claims import Hold, rests_on_distrusted
+from services.intake.store.claims import content_touched_by_key
+from services.intake.store.distrusted_keys import distrust_key
 from shared.access import audit
 from shared.access.keys import revoke_key
 from shared.clock import system_clock
 from shared.contracts.decisions import DecisionKind
 from shared.db.pool import Database, Tx
-
-_DISTRUST = "INSERT INTO intake.distrusted_keys (key_id) VALUES (%s) ON CONFLICT DO NOTHING"
-
-# Content with claims that count (one being withdrawn may be confirmed again in a moment) which this key declared or confirmed, and
-# whether there are variants that count which it added or confirmed. In a fixed order: two at once never deadlock.
-_TOUCHED = """
-SELECT content_id, bool_or(has_variants) AS has_variants FROM (
-    SELECT c.content_id, %(key)s IN (c.declared_key, c.confirmed_key) AS is_of_key, EXISTS (
-        SELECT 1 FROM intake.variants v
-        WHERE v.claim_id = c.claim_id AND v.confirmed_by IS NOT NULL AND %(key)s IN (v.added_key, v.confirmed_key)
-    ) AS has_variants
-    FROM intake.claims c WHERE c.state IN ('confirmed', 'withdrawing')
-) AS claim
-WHERE is_of_key OR has_variants GROUP BY content_id ORDER BY content_id
-"""
 
 
 async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
@@ -45,21 +32,21 @@ async def revoke_key_and_suspend(database: Database, key_id: UUID, *, now: datet
 
 async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None = None) -> tuple[UUID, ...]:
     """Suspend (`suspended_for` = `key`) content whose confirmed claims this key, and others revoked so, all declared or confirmed;
-    returns the ids. What comes to rest on such keys later is suspended then (`store.settle`).
+    returns the ids. What comes to rest on such keys later is suspended then (`settle_content`).
 
     Content that a claim of other keys holds too is left alone, unless confirmed variants of it rest on this key: they may be
     of anything, and no claim of another says otherwise.
     """
     moment = now or system_clock()
-    await tx.execute(_DISTRUST, (key_id,))
+    await distrust_key(tx, key_id)
     suspended = []
-    for row in await (await tx.execute(_TOUCHED, {"key": key_id})).fetchall():
+    for row in await content_touched_by_key(tx, key_id):
         content_id = row["content_id"]
         # Locked before it is judged: a withdrawal under way may leave this key's claim alone.
-        content = await store.lock_content(tx, content_id)
+        content = await registered_content.lock_content(tx, content_id)
         if content is None or not (row["has_variants"] or rests_on_distrusted(content.claims)):
             continue
-        await content_steps.hold(tx, content_id, Hold.KEY)
+        await content_steps.suspend_for(tx, content_id, Hold.KEY)
         await content_steps.tell_decision(
             tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
         )

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
 
-from services.intake.erasure import orders
 from services.intake.sightings.publisher import LogWriter
+from services.intake.store import erasures
 from shared.contracts.event import data_of, headers_of, json_bytes
 from shared.contracts.sightings import ERASURE_TOLD_FOR, UrlErased
 from shared.contracts.topics import MATCHES, SIGHTINGS
-from shared.db.pool import Row
 from shared.errors import Transient
 from shared.ids import deterministic_id, timestamp
 from shared.log.port import OutgoingRecord
@@ -30,18 +29,6 @@ log = structlog.get_logger()
 _BATCH = 200
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
-
-_ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %(limit)s"
-_TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
-_DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS NULL OR told_at IS NOT NULL)"
-# Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
-# that was away would never hear of it.
-_OVER = """
-SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(told_for)s::interval AND NOT EXISTS (
-    SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
-    AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(told_for)s::interval))
-ORDER BY erasure_id LIMIT %(limit)s
-"""
 
 Rewrite = Callable[[bytes], bytes | None]
 
@@ -55,7 +42,7 @@ class ErasureWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        with self._runtime.wakeups.subscribe(orders.CHANNEL) as woken:
+        with self._runtime.wakeups.subscribe(erasures.ERASURES_CHANNEL) as woken:
             while True:
                 try:
                     done = await self._tell() + await self._forget()
@@ -68,7 +55,8 @@ class ErasureWorker:
 
     async def _tell(self) -> int:
         """Tell the matchers, clear sightings and matches. Returns how many orders were done."""
-        rows = await self._rows(_ORDERED, {"limit": _BATCH})
+        async with self._runtime.database.transaction() as tx:
+            rows = await erasures.erasures_ordered(tx, _BATCH)
         if not rows:
             return 0
         url_keys = {(row["url_key"], row["key_version"]) for row in rows if row["url_key"] is not None}
@@ -77,20 +65,21 @@ class ErasureWorker:
         await self._clear_matches({str(row["content_id"]) for row in rows})
         numbers = [row["erasure_id"] for row in rows]
         async with self._runtime.database.transaction() as tx:
-            await tx.execute(_DONE, (numbers,))
-            await tx.execute(_TOLD, (numbers,))
+            await erasures.erasures_told(tx, numbers)
         log.info("erasure.told", urls=len(url_keys), orders=len(rows))
         return len(rows)
 
     async def _forget(self) -> int:
         """Clear the tellings that every matcher has had time to read. Returns how many orders are over."""
-        rows = await self._rows(_OVER, {"told_for": self._runtime.policy.scaled(ERASURE_TOLD_FOR), "limit": _BATCH})
+        told_for = self._runtime.policy.scaled(ERASURE_TOLD_FOR)
+        async with self._runtime.database.transaction() as tx:
+            rows = await erasures.erasures_over(tx, told_for, _BATCH)
         if not rows:
             return 0
         url_keys = {row["url_key"] for row in rows}
         await self._redact(SIGHTINGS.name, url_keys, without_tellings(url_keys))
         async with self._runtime.database.transaction() as tx:
-            await tx.execute(_DONE, ([row["erasure_id"] for row in rows],))
+            await erasures.finish_erasures(tx, [row["erasure_id"] for row in rows])
         log.info("erasure.over", urls=len(url_keys))
         return len(rows)
 
@@ -103,10 +92,6 @@ class ErasureWorker:
     async def _redact(self, topic: str, texts: Collection[str], rewrite: Rewrite) -> None:
         if texts:
             await self._runtime.log.redact(topic, containing=[as_in_json(text) for text in texts], rewrite=rewrite)
-
-    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[Row]:
-        async with self._runtime.database.transaction() as tx:
-            return await (await tx.execute(query.encode(), parameters)).fetchall()
 
     async def _telling(self, url_key: str, key_version: int) -> OutgoingRecord:
         now = self._runtime.clock()

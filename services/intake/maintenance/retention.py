@@ -10,9 +10,14 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from services.intake.claims import negative_list, steps, store
+from services.intake.claims import claim_steps, negative_list, registered_content
 from services.intake.claims.actors import SYSTEM
 from services.intake.erasure import orders
+from services.intake.store import claims, content
+from services.intake.store.idempotency import delete_old_keys
+from services.intake.store.reports import delete_old_reports
+from services.intake.store.schema import SCHEMA_NAME
+from services.intake.store.variants import delete_unconfirmed_variants
 from shared.access import audit
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
@@ -33,34 +38,6 @@ _DUE_SECONDS = 1.0
 _RETENTION_EVERY = timedelta(minutes=1)
 _BATCH = 100
 
-# The clock as the statement begins: one moment for all rows, which an index can be asked for (`shared/db/due_rows.py`).
-_DUE = """
-SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'withdrawing' AND withdrawal_due <= statement_timestamp() ORDER BY withdrawal_due LIMIT %s
-"""
-_STILL_DUE = """
-SELECT content_id FROM intake.claims
-WHERE claim_id = %s AND state = 'withdrawing' AND withdrawal_due <= statement_timestamp()
-"""
-_UNCONFIRMED = """
-SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'awaiting_confirmation' AND created_at <= statement_timestamp() - %s::interval ORDER BY created_at LIMIT %s
-"""
-_OLD_CLAIMS = """
-SELECT claim_id, content_id FROM intake.claims
-WHERE state = 'withdrawn' AND withdrawn_at <= statement_timestamp() - %s::interval ORDER BY withdrawn_at LIMIT %s
-"""
-_OLD_CONTENT = """
-SELECT content_id, revision FROM intake.content k
-WHERE withdrawn_at <= statement_timestamp() - %s::interval
-  AND NOT EXISTS (SELECT 1 FROM intake.claims c WHERE c.content_id = k.content_id)
-ORDER BY withdrawn_at LIMIT %s FOR UPDATE
-"""
-_OLD_VARIANTS = """
-DELETE FROM intake.variants WHERE confirmed_by IS NULL AND created_at <= statement_timestamp() - %s::interval
-"""
-_OLD_KEYS = "DELETE FROM intake.idempotency WHERE created_at <= statement_timestamp() - %s::interval"
-_OLD_REPORTS = "DELETE FROM intake.reports WHERE created_at <= statement_timestamp() - %s::interval"
 # As long as the decisions themselves: one read again after that time would suspend anew.
 _OLD_MARKS = "DELETE FROM intake.inbox WHERE handled_at <= now() - %s::interval"
 
@@ -93,13 +70,14 @@ class Sweeps:
 
     async def finish_withdrawals(self) -> None:
         """Make final the withdrawals nobody has undone in time."""
-        for claim in await self._rows(_DUE, _BATCH):
+        async with self._database.transaction() as tx:
+            due = await claims.withdrawals_due(tx, _BATCH)
+        for claim in due:
             async with self._database.transaction() as tx:
-                await store.lock_content(tx, claim["content_id"])
-                row = await (await tx.execute(_STILL_DUE, (claim["claim_id"],))).fetchone()
-                if row is None or row["content_id"] != claim["content_id"]:
+                await registered_content.lock_content(tx, claim["content_id"])
+                if await claims.content_if_still_due(tx, claim["claim_id"]) != claim["content_id"]:
                     continue
-                await steps.finish_withdrawal(tx, claim["content_id"], claim["claim_id"])
+                await claim_steps.finish_withdrawal(tx, claim["content_id"], claim["claim_id"])
                 await _audit(tx, "claim.withdrawn", "claim", claim["claim_id"])
             log.info("claim.withdrawn", claim_id=str(claim["claim_id"]))
 
@@ -107,15 +85,19 @@ class Sweeps:
         """Erase what is kept for a time only."""
         policy = self._policy
         unconfirmed = policy.scaled(policy.unconfirmed_erased_after)
-        for claim in await self._rows(_UNCONFIRMED, unconfirmed, _BATCH):
+        async with self._database.transaction() as tx:
+            forgotten = await claims.unconfirmed_before(tx, unconfirmed, _BATCH)
+        for claim in forgotten:
             await self._erase_unconfirmed(claim, unconfirmed)
-        for claim in await self._rows(_OLD_CLAIMS, policy.scaled(TOMBSTONE_AFTER), _BATCH):
+        async with self._database.transaction() as tx:
+            withdrawn = await claims.claims_withdrawn_before(tx, policy.scaled(TOMBSTONE_AFTER), _BATCH)
+        for claim in withdrawn:
             await self._bury_claim(claim)
         async with self._database.transaction() as tx:
-            await tx.execute(_OLD_VARIANTS, (unconfirmed,))
+            await delete_unconfirmed_variants(tx, unconfirmed)
             await negative_list.erase_unconfirmed(tx, SYSTEM, unconfirmed)
-            await tx.execute(_OLD_KEYS, (policy.scaled(policy.idempotency_kept),))
-            await tx.execute(_OLD_REPORTS, (policy.scaled(policy.history_kept),))
+            await delete_old_keys(tx, policy.scaled(policy.idempotency_kept))
+            await delete_old_reports(tx, policy.scaled(policy.history_kept))
             await tx.execute(_OLD_MARKS, (DECISIONS.retention,))
             await self._bury_contents(tx)
 
@@ -124,59 +106,44 @@ class Sweeps:
         async with self._database.transaction() as tx:
             for topic in (CONTENT, CLAIMS):
                 for key in heartbeat_keys(topic):
-                    await outbox.put_current(tx, store.SCHEMA_NAME, topic, key=str(key), event_id=uuid4())
+                    await outbox.put_current(tx, SCHEMA_NAME, topic, key=str(key), event_id=uuid4())
 
     async def _erase_unconfirmed(self, claim: Row, kept: timedelta) -> None:
         claim_id, content_id = claim["claim_id"], claim["content_id"]
         async with self._database.transaction() as tx:
-            before = await store.lock_content(tx, content_id)
-            still = await (
-                await tx.execute(
-                    "SELECT 1 FROM intake.claims WHERE claim_id = %s AND content_id = %s"
-                    " AND state = 'awaiting_confirmation' AND created_at <= statement_timestamp() - %s::interval",
-                    (claim_id, content_id, kept),
-                )
-            ).fetchone()
-            if before is None or still is None:
+            before = await registered_content.lock_content(tx, content_id)
+            still = await claims.is_still_unconfirmed(tx, claim_id, content_id, kept)
+            if before is None or not still:
                 return
             await orders.erase_reports_of_claim(tx, claim_id)
-            await tx.execute("DELETE FROM intake.claims WHERE claim_id = %s", (claim_id,))
+            await claims.delete_claim(tx, claim_id)
             others = [one for one in before.claims if one.claim_id != claim_id]
             if all(one.state is ClaimState.WITHDRAWN for one in others):
-                await orders.order(tx, content_id)
+                await orders.order_erasure(tx, content_id)
             if not others and before.revision == 0:
-                await tx.execute("DELETE FROM intake.content WHERE content_id = %s", (content_id,))
+                await content.delete_content(tx, content_id)
             else:
-                await store.settle(tx, before)
+                await registered_content.settle_content(tx, before)
             await _audit(tx, "claim.erased", "claim", claim_id)
         log.info("claim.erased", claim_id=str(claim_id), reason="unconfirmed")
 
     async def _bury_claim(self, claim: Row) -> None:
         async with self._database.transaction() as tx:
-            before = await store.lock_content(tx, claim["content_id"])
-            cursor = await tx.execute(
-                "DELETE FROM intake.claims WHERE claim_id = %s AND state = 'withdrawn' RETURNING revision",
-                (claim["claim_id"],),
-            )
-            row = await cursor.fetchone()
-            if row is not None and row["revision"] > 0:
-                await outbox.put_current(tx, store.SCHEMA_NAME, CLAIMS, key=str(claim["claim_id"]), event_id=uuid4())
+            before = await registered_content.lock_content(tx, claim["content_id"])
+            revision = await claims.delete_withdrawn_claim(tx, claim["claim_id"])
+            if revision is not None and revision > 0:
+                await outbox.put_current(tx, SCHEMA_NAME, CLAIMS, key=str(claim["claim_id"]), event_id=uuid4())
             # Of a withdrawn content only the claims go, its own word on why it was withdrawn stays until its tombstone.
             if before is not None and before.facts.state is not ContentState.WITHDRAWN:
-                await store.settle(tx, before)
+                await registered_content.settle_content(tx, before)
             await _audit(tx, "claim.erased", "claim", claim["claim_id"])
 
     async def _bury_contents(self, tx: Tx) -> None:
-        rows = await (await tx.execute(_OLD_CONTENT, (self._policy.scaled(TOMBSTONE_AFTER), _BATCH))).fetchall()
-        for row in rows:
-            await tx.execute("DELETE FROM intake.content WHERE content_id = %s", (row["content_id"],))
+        for row in await content.withdrawn_before(tx, self._policy.scaled(TOMBSTONE_AFTER), _BATCH):
+            await content.delete_content(tx, row["content_id"])
             if row["revision"] > 0:
-                await store.publish_content(tx, row["content_id"])
+                await registered_content.publish_content(tx, row["content_id"])
             await _audit(tx, "content.erased", "content", row["content_id"])
-
-    async def _rows(self, query: str, *parameters: object) -> list[Row]:
-        async with self._database.transaction() as tx:
-            return await (await tx.execute(query.encode(), parameters)).fetchall()
 
 
 def heartbeat_keys(topic: Topic) -> list[UUID]:

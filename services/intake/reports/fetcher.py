@@ -25,7 +25,7 @@ _POSSIBLE_MINOR = "possible_minor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class ReportLook:
     """What was seen. `media`: a sighting each, the most telling first; `state` None: there are some.
 
     `again`: the outcome is a passing one, look again while there are attempts left.
@@ -38,7 +38,7 @@ class Looked:
     page: bool = False
 
 
-class Looker:
+class ReportLooker:
     """Looks at one URL at a time; several may run beside one another."""
 
     def __init__(
@@ -48,12 +48,12 @@ class Looker:
             fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock, forbidden=forbidden
         )
 
-    async def look(self, url: str, *, organisation_id: str, report_id: UUID) -> Looked:
+    async def look(self, url: str, *, organisation_id: str, report_id: UUID) -> ReportLook:
         """Look at `url`, and say what that means for the report. Raises DecoderUnavailable."""
         look = await self._looker.look(url)
         media = tuple(_sightings(look, organisation_id, report_id))
         if media:
-            return Looked(state=None, media=media, page=isinstance(look.saw, PageMedia))
+            return ReportLook(state=None, media=media, page=isinstance(look.saw, PageMedia))
         return _why_none(look)
 
 
@@ -84,37 +84,39 @@ def _fingerprints(look: UrlLook) -> tuple[Fingerprint, ...]:
     return ()
 
 
-def _why_none(look: UrlLook) -> Looked:
+def _why_none(look: UrlLook) -> ReportLook:
     """Why a look at a report's URL yields no sighting."""
     match look.saw:
         case PageMedia(looks=looks):
             return _why_none_on_page(looks)
         case UndecodedBytes(reason=reason):
-            return Looked(state="no_media", why=reason.value)
+            return ReportLook(state="no_media", why=reason.value)
         case NotSeen.STATUS if look.answer is not None:
             status = look.answer.status
             why = "gone" if status in _GONE_STATUS else f"status_{status}"
-            return Looked(state="unreachable", why=why, again=status >= 500 or status in _RETRIED_STATUS)
+            return ReportLook(state="unreachable", why=why, again=status >= 500 or status in _RETRIED_STATUS)
         case NotSeen.FORBIDDEN | NotSeen.REDIRECT_REFUSED:
-            return Looked(state="refused", why=_POSSIBLE_MINOR)
+            return ReportLook(state="refused", why=_POSSIBLE_MINOR)
         case NotSeen.BAD_URL | NotSeen.ADDRESS_REFUSED as refused:
-            return Looked(state="refused", why=refused.value)
+            return ReportLook(state="refused", why=refused.value)
         case NotSeen.TOO_LARGE as too_large:
-            return Looked(state="no_media", why=too_large.value)
+            return ReportLook(state="no_media", why=too_large.value)
         case NotSeen.NO_SUCH_DOMAIN:
-            return Looked(state="unreachable", why=NotSeen.DNS_FAILURE.value, again=True)
+            return ReportLook(state="unreachable", why=NotSeen.DNS_FAILURE.value, again=True)
         case NotSeen() as why_not:
-            return Looked(state="unreachable", why=why_not.value, again=why_not.may_pass)
-    return Looked(state="no_media")
+            return ReportLook(state="unreachable", why=why_not.value, again=why_not.may_pass)
+    return ReportLook(state="no_media")
 
 
-def _why_none_on_page(looks: tuple[UrlLook, ...]) -> Looked:
+def _why_none_on_page(looks: tuple[UrlLook, ...]) -> ReportLook:
     if any(one.saw is NotSeen.FORBIDDEN for one in looks) and not any(_was_asked_for(one) for one in looks):
-        return Looked(state="refused", why=_POSSIBLE_MINOR, page=True)
+        return ReportLook(state="refused", why=_POSSIBLE_MINOR, page=True)
     failed = [why for why in map(_why_none, looks) if why.state == "unreachable"]
     if failed:  # there is media on the page that we could not get: that is not a page without media
-        return Looked(state="unreachable", why="media_unreachable", again=any(one.again for one in failed), page=True)
-    return Looked(state="no_media", why="page_without_media", page=True)
+        return ReportLook(
+            state="unreachable", why="media_unreachable", again=any(one.again for one in failed), page=True
+        )
+    return ReportLook(state="no_media", why="page_without_media", page=True)
 
 
 def _was_asked_for(look: UrlLook) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from services.intake.erasure import orders
-from services.intake.reports import store
+from services.intake.store import erasures, reports
+from services.intake.store.content import row_for_share
+from services.intake.store.matched_urls import remember_url
+from services.intake.store.report_sightings import sighting_answered
+from services.intake.store.report_takedowns import add_takedown
 from shared.contracts.content import ContentState
 from shared.contracts.event import Envelope
 from shared.contracts.matches import NEVER_ACTED_ON, MatchFound, SightingUnmatched
@@ -12,12 +15,6 @@ from shared.log.port import Record
 from shared.process.metrics import REPORTS
 
 MATCHES_GROUP = "intake-matches"
-
-_CONTENT = "SELECT state FROM intake.content WHERE content_id = %s FOR SHARE"
-
-_REMEMBER = """
-INSERT INTO intake.matched_urls (content_id, url_key, key_version) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
-"""
 
 
 class MatchesHandler:
@@ -32,29 +29,29 @@ class MatchesHandler:
                 await self._found(found)
             case SightingUnmatched() as unmatched:
                 async with self._database.transaction() as tx:
-                    await store.answered(tx, unmatched.report_id, unmatched.sighting_id)
-                    settled = await store.settle(tx, unmatched.report_id)
+                    await sighting_answered(tx, unmatched.report_id, unmatched.sighting_id)
+                    settled = await reports.settle_report(tx, unmatched.report_id)
                 _count(settled)
 
     async def _found(self, found: MatchFound) -> None:
         settled = None
         async with self._database.transaction() as tx:
-            content = await (await tx.execute(_CONTENT, (found.content_id,))).fetchone()
+            content = await row_for_share(tx, found.content_id)
             withdrawn = content is None or content["state"] == ContentState.WITHDRAWN
             if withdrawn:
                 # A match that was under way when its content was withdrawn: what it carries is erased after it.
-                await orders.order_late(tx, found.content_id, found.url_key, found.key_version)
+                await erasures.order_url_and_matches(tx, found.content_id, found.url_key, found.key_version)
             else:
-                await tx.execute(_REMEMBER, (found.content_id, found.url_key, found.key_version))
+                await remember_url(tx, found.content_id, found.url_key, found.key_version)
                 if found.report_id is not None:
                     guards = NEVER_ACTED_ON.intersection(found.guards)
-                    await store.add_takedown(tx, found.report_id, found.takedown_id, found.content_id, guards=guards)
+                    await add_takedown(tx, found.report_id, found.takedown_id, found.content_id, guards=guards)
             if found.report_id is not None:
                 if found.sighting_id is not None:
-                    await store.answered(tx, found.report_id, found.sighting_id)
-                settled = await store.settle(tx, found.report_id)
+                    await sighting_answered(tx, found.report_id, found.sighting_id)
+                settled = await reports.settle_report(tx, found.report_id)
                 if withdrawn:
-                    await orders.erase_late_report(tx, found.report_id)
+                    await reports.delete_unmatched_report(tx, found.report_id)
         _count(settled)
 
 

@@ -8,13 +8,17 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.intake.claims import store
+from services.intake.claims.registered_content import RegisteredContent, lock_content, read_content
 from services.intake.domain.claims import Hold
 from services.intake.domain.sightings import batched
-from services.intake.reports import store as report_store
-from services.intake.reports.fetcher import SOURCE, Looked, Looker
-from services.intake.reports.store import Taken
+from services.intake.reports.fetcher import SOURCE, ReportLook, ReportLooker
 from services.intake.sightings.publisher import LogWriter
+from services.intake.store import reports
+from services.intake.store.matched_urls import possible_minor_urls
+from services.intake.store.report_sightings import plan_sightings
+from services.intake.store.report_takedowns import add_takedown
+from services.intake.store.reports import Taken
+from services.intake.store.schema import SCHEMA_NAME
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.matches import MatchFound, TargetKind
 from shared.contracts.topics import MATCHES, SIGHTINGS
@@ -34,14 +38,8 @@ RETRY_AFTER = (timedelta(seconds=30), timedelta(minutes=5))
 TOTAL_SECONDS = 60.0
 """For one look, all media of a page together."""
 
-_FORBIDDEN = """
-SELECT m.url_key FROM intake.matched_urls m JOIN intake.content k USING (content_id)
-WHERE k.hold = 'possible_minor' AND md5(m.url_key) IN (SELECT md5(u) FROM unnest(%(keys)s::text[]) AS u)
-  AND m.url_key = ANY (%(keys)s)
-"""
 
-
-def why_not(content: store.RegisteredContent | None, *, asserted: bool) -> str | None:
+def why_not(content: RegisteredContent | None, *, asserted: bool) -> str | None:
     """Why a report that names this content is not followed; None when it is. Nothing that may depict a minor is fetched."""
     if content is None:
         return "content_withdrawn"
@@ -63,7 +61,7 @@ class ReportWorker:
     def __init__(self, runtime: OutboundRuntime, writer: LogWriter) -> None:
         self._runtime = runtime
         self._writer = writer
-        self._looker = Looker(
+        self._looker = ReportLooker(
             fetcher=runtime.fetcher,
             fingerprinter=runtime.fingerprinter,
             policy=runtime.policy,
@@ -75,9 +73,9 @@ class ReportWorker:
             "reports",
             runtime.database,
             runtime.wakeups,
-            report_store.REPORTS,
+            reports.REPORTS,
             member=runtime.settings.member,
-            channel=report_store.CHANNEL,
+            channel=reports.REPORTS_CHANNEL,
             slots=WORKERS,
             longest_seconds=TOTAL_SECONDS,
             do=self._follow_all,
@@ -90,16 +88,16 @@ class ReportWorker:
         """Work until cancelled."""
         await self._worker.run()
 
-    async def _follow_all(self, reports: Sequence[Taken]) -> None:
-        for report in reports:
+    async def _follow_all(self, taken: Sequence[Taken]) -> None:
+        for report in taken:
             await self._follow(report)
 
     async def _follow(self, report: Taken) -> None:
         refusal = await self._refusal(report)
         if refusal is not None:
-            await self._finish(report, Looked(state="refused", why=refusal))
+            await self._finish(report, ReportLook(state="refused", why=refusal))
         elif not report.fetch:
-            await self._finish(report, Looked(state=None))
+            await self._finish(report, ReportLook(state=None))
         else:
             await self._look(report)
 
@@ -108,32 +106,34 @@ class ReportWorker:
             async with asyncio.timeout(TOTAL_SECONDS):
                 looked = await self._look_while_wanted(report)
         except TimeoutError:
-            looked = Looked(state="unreachable", why="timed_out", again=True)
+            looked = ReportLook(state="unreachable", why="timed_out", again=True)
         if looked.again and report.attempt < ATTEMPTS:
             wait = self._runtime.policy.scaled(RETRY_AFTER[min(report.attempt, len(RETRY_AFTER)) - 1])
             async with self._runtime.database.transaction() as tx:
-                await report_store.reschedule(tx, report, wait)
+                await reports.reschedule_report(tx, report, wait)
             log.info("report.again", report_id=str(report.report_id), why=looked.why, attempt=report.attempt)
             return
         refusal = await self._refusal(report)
         if refusal is not None:  # suspended, withdrawn or erased while we looked
-            looked = Looked(state="refused", why=refusal)
+            looked = ReportLook(state="refused", why=refusal)
         if looked.media:
             async with self._runtime.database.transaction() as tx:
-                if not await report_store.plan_sightings(tx, report, [one.sighting_id for one in looked.media]):
+                if not await plan_sightings(
+                    tx, report.report_id, report.attempt, [one.sighting_id for one in looked.media]
+                ):
                     return
             partitions = await self._writer.partitions_of(SIGHTINGS.name)
             now = self._runtime.clock()
             await self._writer.publish(batched(looked.media, partitions=partitions, source="intake", now=now))
         await self._finish(report, looked)
 
-    async def _look_while_wanted(self, report: Taken) -> Looked:
+    async def _look_while_wanted(self, report: Taken) -> ReportLook:
         """Broken off, with its fetches, once it is not wanted any more."""
         looking = self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
         try:
             return await self._worker.while_wanted(report, looking)
         except NoLongerWanted as stopped:
-            return Looked(state="refused", why=stopped.detail)
+            return ReportLook(state="refused", why=stopped.detail)
 
     async def _unwanted(self, tx: Tx, looking: Collection[Taken]) -> Mapping[Taken, str]:
         """What forbids a look, by report; a look takes up to a minute."""
@@ -143,11 +143,11 @@ class ReportWorker:
         unwanted = {report: why for report, why in found.items() if why is not None}
         return {report: "possible_minor" for report in looking if keys[report] in forbidden} | unwanted
 
-    async def _finish(self, report: Taken, looked: Looked) -> None:
+    async def _finish(self, report: Taken, looked: ReportLook) -> None:
         """Say what became of the report, with a person's match where there is one, in one transaction."""
         now = self._runtime.clock()
         async with self._runtime.database.transaction() as tx:
-            content = await store.lock_content(tx, report.content_id) if report.content_id is not None else None
+            content = await lock_content(tx, report.content_id) if report.content_id is not None else None
             state, why = looked.state or "fetched", looked.why
             match = None
             if report.asserted and (looked.state is None or (looked.page and looked.state == "no_media")):
@@ -156,49 +156,48 @@ class ReportWorker:
                     match, state, why = person_match(report, looked, content, now), "fetched", looked.why
                 else:
                     state = "refused"
-            if not await report_store.finish(tx, report, state, why):
+            if not await reports.finish_report(tx, report, state, why):
                 return
             if match is not None:
-                await report_store.add_takedown(tx, report.report_id, match.takedown_id, match.content_id)
+                await add_takedown(tx, report.report_id, match.takedown_id, match.content_id)
                 await outbox.put(
                     tx,
-                    store.SCHEMA_NAME,
+                    SCHEMA_NAME,
                     MATCHES,
                     key=str(match.takedown_id),
                     event=match,
                     event_id=match_event_id(match.takedown_id, report.report_id),
                 )
             if state == "fetched":
-                state = await report_store.settle(tx, report.report_id) or state
+                state = await reports.settle_report(tx, report.report_id) or state
         REPORTS.labels(state).inc()
         log.info("report.looked_at", report_id=str(report.report_id), state=state, why=why)
 
     async def _failed(self, report: Taken, failures: int) -> None:
         """A look that raised, again and again, is this report's outcome."""
         if failures >= ATTEMPTS:
-            await self._finish(report, Looked(state="failed", why="look_failed"))
+            await self._finish(report, ReportLook(state="failed", why="look_failed"))
 
     async def _refusal(self, report: Taken) -> str | None:
         async with self._runtime.database.transaction() as tx:
             return await self._refusal_now(tx, report)
 
     async def _refusal_now(self, tx: Tx, report: Taken) -> str | None:
-        if not await report_store.is_taken(tx, report):
+        if not await reports.is_taken(tx, report):
             return "erased"
         if report.content_id is None:
             return "content_withdrawn" if report.asserted else None
-        return why_not(await store.read_content(tx, report.content_id), asserted=report.asserted)
+        return why_not(await read_content(tx, report.content_id), asserted=report.asserted)
 
     async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:
         async with self._runtime.database.transaction() as tx:
             return await self._forbidden_now(tx, url_keys)
 
     async def _forbidden_now(self, tx: Tx, url_keys: Collection[str]) -> frozenset[str]:
-        rows = await (await tx.execute(_FORBIDDEN, {"keys": list(url_keys)})).fetchall()
-        return frozenset(row["url_key"] for row in rows)
+        return await possible_minor_urls(tx, url_keys)
 
 
-def person_match(report: Taken, looked: Looked, content: store.RegisteredContent, now: datetime) -> MatchFound:
+def person_match(report: Taken, looked: ReportLook, content: RegisteredContent, now: datetime) -> MatchFound:
     """The match a person's word makes: of the media, else of a page that yields none."""
     kind: TargetKind = "page" if looked.page and not looked.media else "media"
     first = looked.media[0] if looked.media else None

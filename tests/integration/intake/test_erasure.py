@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.intake.claims import steps, store
-from services.intake.reports import store as report_store
+from services.intake.claims import claim_steps, registered_content
 from services.intake.reports.matches import MatchesHandler
+from services.intake.store.report_sightings import sighting_answered
+from services.intake.store.reports import settle_report
 from shared.access.keys import Role
 from shared.contracts.claims import WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
@@ -208,8 +209,8 @@ async def test_what_two_withdrawals_at_once_share_is_erased(fresh_database: str)
             await withdraw(intake, claim, ann)
         async with intake.database.transaction() as beside:
             content_id = await intake.real_content_id(claims[0]["content_id"])
-            await store.lock_content(beside, content_id)
-            await steps.finish_withdrawal(beside, content_id, UUID(claims[0]["claim_id"]))
+            await registered_content.lock_content(beside, content_id)
+            await claim_steps.finish_withdrawal(beside, content_id, UUID(claims[0]["claim_id"]))
             withdrawing = asyncio.create_task(withdraw(intake, claims[1], ben))
             await until(lambda: done_or_waiting(intake, withdrawing))
         await withdrawing
@@ -224,8 +225,8 @@ async def test_a_report_that_comes_amid_its_contents_withdrawal_is_not_kept(fres
         claim = await intake.confirmed(by=ann, confirmer=ben)
         async with intake.database.transaction() as beside:
             content_id = await intake.real_content_id(claim["content_id"])
-            await store.lock_content(beside, content_id)
-            await steps.finish_withdrawal(
+            await registered_content.lock_content(beside, content_id)
+            await claim_steps.finish_withdrawal(
                 beside, content_id, UUID(claim["claim_id"]), reason=WithdrawalReason.SUBJECT_REQUEST
             )
             body = {"url": URL, "content_id": claim["content_id"]}
@@ -293,8 +294,8 @@ async def test_a_report_whose_last_answers_come_at_once_is_settled(fresh_databas
             [first, second],
         )
         async with intake.database.transaction() as beside:
-            await report_store.answered(beside, report_id, first)
-            await report_store.settle(beside, report_id)
+            await sighting_answered(beside, report_id, first)
+            await settle_report(beside, report_id)
             settling = asyncio.create_task(settled(intake, report_id, second))
             await until(lambda: done_or_waiting(intake, settling))
         await settling
@@ -303,8 +304,8 @@ async def test_a_report_whose_last_answers_come_at_once_is_settled(fresh_databas
 
 async def settled(intake: Intake, report_id: UUID, sighting_id: UUID) -> None:
     async with intake.database.transaction() as tx:
-        await report_store.answered(tx, report_id, sighting_id)
-        await report_store.settle(tx, report_id)
+        await sighting_answered(tx, report_id, sighting_id)
+        await settle_report(tx, report_id)
 
 
 async def done_or_waiting(intake: Intake, task: asyncio.Task[Any]) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.intake.erasure import worker as erasure
 from services.intake.maintenance import retention
-from services.intake.reports.store import REPORTS
+from services.intake.store import claims, content, erasures, idempotency, reports, variants
+from services.intake.store.reports import REPORTS
 from shared.db.due_rows import Room
 from tests.integration.intake.harness import Intake, running_intake
 from tests.plans import assert_index_is_asked, plan_of
@@ -70,15 +70,15 @@ async def test_what_is_due_is_found_by_an_index(fresh_database: str) -> None:
         for statement, values, table, column in (
             (REPORTS.claim_statement, claim, "reports", "due_at"),
             (REPORTS.next_statement, (), "reports", "due_at"),
-            (retention._DUE.encode(), (100,), "claims", "withdrawal_due"),
-            (retention._UNCONFIRMED.encode(), (KEPT, 100), "claims", "created_at"),
-            (retention._OLD_CLAIMS.encode(), (KEPT, 100), "claims", "withdrawn_at"),
-            (retention._OLD_CONTENT.encode(), (KEPT, 100), "content", "withdrawn_at"),
-            (retention._OLD_VARIANTS.encode(), (KEPT,), "variants", "created_at"),
-            (retention._OLD_KEYS.encode(), (KEPT,), "idempotency", "created_at"),
-            (retention._OLD_REPORTS.encode(), (KEPT,), "reports", "created_at"),
+            (claims._DUE.encode(), (100,), "claims", "withdrawal_due"),
+            (claims._UNCONFIRMED.encode(), (KEPT, 100), "claims", "created_at"),
+            (claims._WITHDRAWN_BEFORE.encode(), (KEPT, 100), "claims", "withdrawn_at"),
+            (content._WITHDRAWN_BEFORE.encode(), (KEPT, 100), "content", "withdrawn_at"),
+            (variants._DELETE_UNCONFIRMED.encode(), (KEPT,), "variants", "created_at"),
+            (idempotency._DELETE_OLD.encode(), (KEPT,), "idempotency", "created_at"),
+            (reports._DELETE_OLD.encode(), (KEPT,), "reports", "created_at"),
             (retention._OLD_MARKS.encode(), (KEPT,), "inbox", "handled_at"),
-            (erasure._ORDERED.encode(), told, "erasures", ""),
-            (erasure._OVER.encode(), told, "erasures", "told_at"),
+            (erasures._ORDERED.encode(), (200,), "erasures", ""),
+            (erasures._OVER.encode(), told, "erasures", "told_at"),
         ):
             assert_index_is_asked(await plan_of(intake.database, statement, values), table, column)

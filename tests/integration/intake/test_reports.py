@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from services.intake.reports import store
 from services.intake.reports.worker import WORKERS
+from services.intake.store import reports
 from shared.access.keys import Role
 from shared.contracts.content import Assurance
 from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
@@ -421,7 +421,7 @@ async def test_a_report_whose_worker_died_is_taken_again_and_the_dead_ones_word_
     async with intake.database.transaction() as tx:
         row = await (await tx.execute("SELECT attempts FROM intake.reports")).fetchone()
         assert row is not None
-        dead = store.Taken(
+        dead = reports.Taken(
             report_id=UUID(report_id),
             organisation_id="helpline-a",
             person_id="ann",
@@ -432,7 +432,7 @@ async def test_a_report_whose_worker_died_is_taken_again_and_the_dead_ones_word_
             attempt=row["attempts"],
         )
         await tx.execute("UPDATE intake.reports SET attempts = attempts + 1")
-        assert not await store.finish(tx, dead, "no_media", None)
+        assert not await reports.finish_report(tx, dead, "no_media", None)
 
 
 async def test_reports_are_listed_for_ones_own_organisation_and_reading_one_is_audited(

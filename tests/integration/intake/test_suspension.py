@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.intake.claims import steps
+from services.intake.claims import claim_steps
 from services.intake.claims.decisions import DecisionsHandler
 from services.intake.claims.keys import revoke_key_and_suspend, suspend_content_of_key
 from shared.access.keys import Principal, Role
@@ -238,7 +238,7 @@ async def test_revoking_a_key_waits_for_a_withdrawal_that_leaves_its_claim_alone
         key_id=cid.key_id, person_id=cid.person_id, organisation_id=cid.organisation_id, role=Role.HELPLINE
     )
     async with intake.database.transaction() as tx:
-        await steps.withdraw(
+        await claim_steps.withdraw_claim(
             tx,
             withdrawer,
             UUID(other["claim_id"]),

@@ -1,17 +1,17 @@
-"""Reports in tables: the queue of the worker, and what became of each."""
+"""The table `reports`: the queue of the worker, and what became of each report."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from services.intake.store.matched_urls import NEEDED_BY_ANOTHER
 from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
 
-CHANNEL = "intake_reports"
+REPORTS_CHANNEL = "intake_reports"
 
 _RESCHEDULE = """
 UPDATE intake.reports SET due_at = clock_timestamp() + %(wait)s, lease_id = NULL, lease_until = NULL, failures = 0
@@ -72,7 +72,7 @@ REPORTS = DueTable(
 )
 
 
-async def reschedule(tx: Tx, report: Taken, wait: timedelta) -> None:
+async def reschedule_report(tx: Tx, report: Taken, wait: timedelta) -> None:
     """Look again after `wait`."""
     await tx.execute(_RESCHEDULE, {"wait": wait, "report_id": report.report_id, "attempt": report.attempt})
 
@@ -86,20 +86,7 @@ async def is_taken(tx: Tx, report: Taken) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def plan_sightings(tx: Tx, report: Taken, sighting_ids: Collection[UUID]) -> bool:
-    """Say which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's. False:
-    the report is another worker's by now, or erased."""
-    await tx.execute("DELETE FROM intake.report_sightings WHERE report_id = %s", (report.report_id,))
-    planned = await tx.execute(
-        "INSERT INTO intake.report_sightings (report_id, sighting_id)"
-        " SELECT r.report_id, s FROM intake.reports r, unnest(%s::uuid[]) AS s"
-        " WHERE r.report_id = %s AND r.attempts = %s AND r.state = 'queued'",
-        (list(set(sighting_ids)), report.report_id, report.attempt),
-    )
-    return planned.rowcount > 0
-
-
-async def finish(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
+async def finish_report(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
     """Leave the queue. False when another worker has it by now, or it is erased."""
     cursor = await tx.execute(
         _FINISH, {"state": state, "why": why, "report_id": report.report_id, "attempt": report.attempt}
@@ -107,27 +94,7 @@ async def finish(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def add_takedown(
-    tx: Tx, report_id: UUID, takedown_id: UUID, content_id: UUID, *, guards: Collection[str] = ()
-) -> None:
-    """The report led to this takedown; with `guards`, to a match of which none comes. Nothing happens for a report that is erased."""
-    await tx.execute(
-        "INSERT INTO intake.report_takedowns AS known (report_id, takedown_id, content_id, guards)"
-        " SELECT report_id, %s, %s, %s FROM intake.reports WHERE report_id = %s"
-        " ON CONFLICT (report_id, takedown_id) DO UPDATE SET guards = '{}' WHERE excluded.guards = '{}'",
-        (takedown_id, content_id, sorted(guards), report_id),
-    )
-
-
-async def answered(tx: Tx, report_id: UUID, sighting_id: UUID) -> None:
-    """The matcher has answered for this sighting."""
-    await tx.execute(
-        "UPDATE intake.report_sightings SET settled = true WHERE report_id = %s AND sighting_id = %s",
-        (report_id, sighting_id),
-    )
-
-
-async def settle(tx: Tx, report_id: UUID) -> str | None:
+async def settle_report(tx: Tx, report_id: UUID) -> str | None:
     """Bring a fetched report to `matched` or `no_match` where that is known; the new state, or None."""
     # Two last answers at once would each find the other's open.
     await tx.execute("SELECT 1 FROM intake.reports WHERE report_id = %s FOR NO KEY UPDATE", (report_id,))
@@ -137,7 +104,7 @@ async def settle(tx: Tx, report_id: UUID) -> str | None:
 
 async def wake_worker(tx: Tx) -> None:
     """A report is due."""
-    await notify(tx, CHANNEL)
+    await notify(tx, REPORTS_CHANNEL)
 
 
 _INSERT = """
@@ -148,7 +115,7 @@ VALUES (%(report_id)s, %(organisation_id)s, %(person_id)s, %(url)s, %(url_key)s,
 """
 
 
-async def insert(tx: Tx, **values: object) -> None:
+async def insert_report(tx: Tx, **values: object) -> None:
     """A new report, due now."""
     await tx.execute(_INSERT, values)
     await wake_worker(tx)
@@ -188,11 +155,58 @@ ORDER BY r.created_at DESC, r.report_id DESC LIMIT %(limit)s
 )
 
 
-async def shown(tx: Tx, organisation_id: str, report_id: UUID) -> Row | None:
+async def report_of_organisation(tx: Tx, organisation_id: str, report_id: UUID) -> Row | None:
     """One report of the organisation, with the takedowns it may be told of."""
     return await (await tx.execute(_ONE, {"organisation": organisation_id, "report_id": report_id})).fetchone()
 
 
-async def list_shown(tx: Tx, **asked: object) -> list[Row]:
+async def reports_page(tx: Tx, **asked: object) -> list[Row]:
     """The organisation's reports, newest first."""
     return await (await tx.execute(_LIST, asked)).fetchall()
+
+
+# Of the claim's case, where no other live claim of the organisation is of that case.
+_DELETE_OF_CLAIM = """
+DELETE FROM intake.reports r USING intake.claims c
+WHERE c.claim_id = %(claim_id)s AND r.organisation_id = c.organisation_id AND r.case_ref = c.case_ref
+  AND NOT EXISTS (SELECT 1 FROM intake.claims o WHERE o.organisation_id = c.organisation_id
+                  AND o.case_ref = c.case_ref AND o.claim_id <> c.claim_id AND o.state <> 'withdrawn')
+"""
+_DELETE_OF_CONTENT = """
+DELETE FROM intake.reports r WHERE r.content_id = %(content_id)s
+   OR (EXISTS (SELECT 1 FROM intake.report_takedowns t WHERE t.report_id = r.report_id AND t.content_id = %(content_id)s)
+       AND NOT EXISTS (SELECT 1 FROM intake.report_takedowns t JOIN intake.content k USING (content_id)
+                       WHERE t.report_id = r.report_id AND t.content_id <> %(content_id)s AND k.state <> 'withdrawn'))
+"""
+# What was found out of a report of such a URL is kept no longer than the URL itself. One that is still followed goes on: it may
+# be of another content.
+_DELETE_OF_URLS = f"""
+DELETE FROM intake.reports r USING intake.matched_urls m
+WHERE m.content_id = %(content_id)s AND r.url_key = m.url_key AND r.key_version = m.key_version
+  AND r.state NOT IN ('queued', 'fetched')
+  AND NOT EXISTS (SELECT 1 FROM intake.content k WHERE k.content_id = r.content_id AND k.content_id <> m.content_id
+                    AND k.state <> 'withdrawn')
+  AND NOT {NEEDED_BY_ANOTHER.format(url_key="m.url_key", key_version="m.key_version", content_id="m.content_id")}
+"""
+_DELETE_UNMATCHED = "DELETE FROM intake.reports WHERE report_id = %s AND state = 'no_match'"
+_DELETE_OLD = "DELETE FROM intake.reports WHERE created_at <= statement_timestamp() - %s::interval"
+
+
+async def delete_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
+    """Delete the reports of the claim's case, unless another live claim of the organisation is of that case."""
+    await tx.execute(_DELETE_OF_CLAIM, {"claim_id": claim_id})
+
+
+async def delete_reports_of_content(tx: Tx, content_id: UUID) -> None:
+    """Delete the reports that name the content, led to its takedowns alone, or are of a URL that only it was matched at."""
+    await tx.execute(_DELETE_OF_CONTENT, {"content_id": content_id})
+    await tx.execute(_DELETE_OF_URLS, {"content_id": content_id})
+
+
+async def delete_unmatched_report(tx: Tx, report_id: UUID) -> None:
+    """Delete a report that came to nothing."""
+    await tx.execute(_DELETE_UNMATCHED, (report_id,))
+
+
+async def delete_old_reports(tx: Tx, age: timedelta) -> None:
+    await tx.execute(_DELETE_OLD, (age,))

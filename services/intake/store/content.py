@@ -1,0 +1,88 @@
+"""The table `content`: one row a content; its lock guards all that belongs to the content."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from psycopg import AsyncCursor
+
+from shared.db.pool import Row, Tx
+
+_FOR_UPDATE = "SELECT * FROM intake.content WHERE content_id = %s FOR UPDATE"
+_FOR_SHARE = "SELECT * FROM intake.content WHERE content_id = %s FOR SHARE"
+_READ = "SELECT * FROM intake.content WHERE content_id = %s"
+_INSERT = "INSERT INTO intake.content (content_id) VALUES (%s)"
+_SET_HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
+_COPY_HOLD = """
+UPDATE intake.content SET hold = (SELECT hold FROM intake.content WHERE content_id = %s) WHERE content_id = %s
+"""
+_SAVE = """
+UPDATE intake.content
+SET revision = revision + %(published)s::int, state = %(state)s, suspended_for = %(suspended_for)s,
+    withdrawn_for = %(withdrawn_for)s, changed_at = now(),
+    withdrawn_at = CASE WHEN %(state)s = 'withdrawn' THEN coalesce(withdrawn_at, now()) END
+WHERE content_id = %(content_id)s
+"""
+_DELETE = "DELETE FROM intake.content WHERE content_id = %s"
+_WITHDRAWN_BEFORE = """
+SELECT content_id, revision FROM intake.content k
+WHERE withdrawn_at <= statement_timestamp() - %s::interval
+  AND NOT EXISTS (SELECT 1 FROM intake.claims c WHERE c.content_id = k.content_id)
+ORDER BY withdrawn_at LIMIT %s FOR UPDATE
+"""
+
+
+async def ask_for_update(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:
+    """The content's row under its lock, yet to be fetched: others may be asked in the same pipeline."""
+    return await tx.execute(_FOR_UPDATE, (content_id,))
+
+
+async def row_for_share(tx: Tx, content_id: UUID) -> Row | None:
+    """The content's row, which nobody changes until the commit."""
+    return await (await tx.execute(_FOR_SHARE, (content_id,))).fetchone()
+
+
+async def row_of_content(tx: Tx, content_id: UUID) -> Row | None:
+    """The content's row as it is now."""
+    return await (await tx.execute(_READ, (content_id,))).fetchone()
+
+
+async def insert_content(tx: Tx) -> UUID:
+    """A new content, unpublished."""
+    content_id = uuid4()
+    await tx.execute(_INSERT, (content_id,))
+    return content_id
+
+
+async def set_hold(tx: Tx, content_id: UUID, hold: str | None) -> None:
+    """Say what suspends a locked content; None: nothing does."""
+    await tx.execute(_SET_HOLD, (hold, content_id))
+
+
+async def copy_hold(tx: Tx, content_id: UUID, *, to: UUID) -> None:
+    """Suspend another content for what suspends this one."""
+    await tx.execute(_COPY_HOLD, (content_id, to))
+
+
+async def save_content(
+    tx: Tx, content_id: UUID, *, published: bool, state: str, suspended_for: str | None, withdrawn_for: str | None
+) -> None:
+    """Keep what a locked content has become, under the next revision where it is published."""
+    values = {
+        "published": published,
+        "state": state,
+        "suspended_for": suspended_for,
+        "withdrawn_for": withdrawn_for,
+        "content_id": content_id,
+    }
+    await tx.execute(_SAVE, values)
+
+
+async def delete_content(tx: Tx, content_id: UUID) -> None:
+    await tx.execute(_DELETE, (content_id,))
+
+
+async def withdrawn_before(tx: Tx, age: timedelta, limit: int) -> list[Row]:
+    """Contents without claims that were withdrawn so long ago, locked: id and revision."""
+    return await (await tx.execute(_WITHDRAWN_BEFORE, (age, limit))).fetchall()

@@ -1,0 +1,74 @@
+"""The table `erasures`: what is still to be erased on the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from services.intake.store.matched_urls import NEEDED_BY_ANOTHER
+from shared.db.pool import Row, Tx
+from shared.db.wakeups import notify
+
+ERASURES_CHANNEL = "intake_erasure"
+
+_ORDER_MATCHES = "INSERT INTO intake.erasures (content_id) VALUES (%s)"
+_ORDER_URLS = f"""
+INSERT INTO intake.erasures (content_id, url_key, key_version)
+SELECT m.content_id, m.url_key, m.key_version FROM intake.matched_urls m
+WHERE m.content_id = %(content_id)s
+  AND NOT {NEEDED_BY_ANOTHER.format(url_key="m.url_key", key_version="m.key_version", content_id="m.content_id")}
+"""
+_ORDER_URL = f"""
+INSERT INTO intake.erasures (content_id, url_key, key_version)
+SELECT %(content_id)s, %(url_key)s, %(key_version)s
+WHERE NOT {NEEDED_BY_ANOTHER.format(url_key="%(url_key)s", key_version="%(key_version)s", content_id="%(content_id)s")}
+"""
+_ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %s"
+_TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
+_DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS NULL OR told_at IS NOT NULL)"
+# Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
+# that was away would never hear of it.
+_OVER = """
+SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(told_for)s::interval AND NOT EXISTS (
+    SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
+    AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(told_for)s::interval))
+ORDER BY erasure_id LIMIT %(limit)s
+"""
+
+
+async def order_urls_and_matches(tx: Tx, content_id: UUID) -> None:
+    """Order the erasure of the URLs that only this content was matched at, and of its match records."""
+    await tx.execute(_ORDER_URLS, {"content_id": content_id})
+    await _order_matches(tx, content_id)
+
+
+async def order_url_and_matches(tx: Tx, content_id: UUID, url_key: str, key_version: int) -> None:
+    """Order the erasure of one URL, unless another content was matched at it, and of the content's match records."""
+    await tx.execute(_ORDER_URL, {"content_id": content_id, "url_key": url_key, "key_version": key_version})
+    await _order_matches(tx, content_id)
+
+
+async def _order_matches(tx: Tx, content_id: UUID) -> None:
+    await tx.execute(_ORDER_MATCHES, (content_id,))
+    await notify(tx, ERASURES_CHANNEL)
+
+
+async def erasures_ordered(tx: Tx, limit: int) -> list[Row]:
+    """What nobody was told of yet, oldest first."""
+    return await (await tx.execute(_ORDERED, (limit,))).fetchall()
+
+
+async def erasures_told(tx: Tx, numbers: Sequence[int]) -> None:
+    """What was told stays until the telling itself is cleared; an order without a URL is done."""
+    await finish_erasures(tx, numbers)
+    await tx.execute(_TOLD, (numbers,))
+
+
+async def erasures_over(tx: Tx, told_for: timedelta, limit: int) -> list[Row]:
+    """What was told so long ago that every matcher has had time to read it."""
+    return await (await tx.execute(_OVER, {"told_for": told_for, "limit": limit})).fetchall()
+
+
+async def finish_erasures(tx: Tx, numbers: Sequence[int]) -> None:
+    await tx.execute(_DONE, (numbers,))

@@ -1,0 +1,5 @@
+"""Intake's schema: one file of this room owns the SQL of each table."""
+
+from __future__ import annotations
+
+SCHEMA_NAME = "intake"
