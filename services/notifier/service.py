@@ -44,14 +44,14 @@ class Notifier:
 
     def routers(self) -> Sequence[APIRouter]:
         return (
-            operations.router(self._applier),
-            directory.router(self._applier),
-            host_answers.router(self._applier),
-            host_page.router(self._applier),
+            operations.routes,
+            directory.routes,
+            host_answers.routes,
+            host_page.routes,
         )
 
     def provides(self) -> Sequence[object]:
-        return ()
+        return (self._applier,)
 
     async def run(self) -> None:
         """Run all workers until cancelled. An unexpected error of one ends all with that error."""

@@ -158,6 +158,7 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     app.state.database = runtime.database
     app.state.provided = {
         Runtime: runtime,
+        type(runtime): runtime,
         **{type(one): one for service in services for one in service.provides()},
     }
     problems.install(app)

@@ -1,12 +1,14 @@
 """The API of operations staff for the directory and for what goes out at all."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import Annotated
 from uuid import uuid4
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Depends, Request
 from pydantic import BaseModel, ConfigDict
 
-from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.api import answers
 from services.notifier.channels.dispatch import send
 from services.notifier.channels.result import AttemptOutcome
 from services.notifier.delivery import outbound_switch
@@ -19,6 +21,8 @@ from shared.access import audit
 from shared.access.auth import Operations
 from shared.access.keyring import OtherRootKey
 from shared.http.problems import Conflict, Invalid, NotFound, Problem
+from shared.service.dependencies import ServiceRuntime, provided
+from shared.service.runtime import OutboundRuntime
 from shared.urls import BadUrl, canonical
 
 
@@ -30,113 +34,141 @@ class BadFile(Problem):
 
 
 class OutboundAsked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Which way to turn the switch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"on": False}]})
 
     on: bool
 
 
-def router(applier: UnitOfWorkFactory) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["directory"])
-    runtime = applier.runtime
-    database = runtime.database
+routes = APIRouter(prefix="/v1", tags=["directory"])
 
-    @routes.post("/hosts")
-    async def import_hosts(principal: Operations, request: Request) -> dict[str, int]:
-        try:
-            text = (await request.body()).decode("utf-8")
-        except UnicodeDecodeError:
-            raise Invalid("The file is not UTF-8. Save it as UTF-8 and send it again.") from None
-        try:
-            async with database.transaction() as tx:
-                imported = await store.import_csv(tx, runtime.keys, text)
-                await audit.record(
-                    tx,
-                    principal,
-                    action="hosts.imported",
-                    object_kind="directory",
-                    object_id=imported.added + imported.changed,
-                )
-        except BadDirectory as error:
-            lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
-            raise BadFile(
-                "Correct it and import it again."
-                if len(lines) == 1
-                else f"Correct its {len(lines)} errors and import it again.",
-                lines=lines,
-            ) from None
-        return {"added": imported.added, "changed": imported.changed, "unchanged": imported.unchanged}
+OutboundServiceRuntime = Annotated[OutboundRuntime, Depends(provided(OutboundRuntime))]
+"""A runtime that may send."""
 
-    @routes.get("/hosts")
-    async def list_hosts(_: Operations) -> dict[str, Any]:
-        async with database.transaction() as tx:
-            hosts = await store.list_hosts(tx)
-            held = await outbound_switch.holds(tx)
-        return {"items": [_shown(one, held) for one in hosts], "holds": held}
+CSV_EXAMPLE = """organisation,domains,webhook_url,webhook_secrets
+example-host,host.example,https://host.example/takedown,whsec_…
+"""
 
-    @routes.post("/hosts/{organisation}/test")
-    async def test_host(principal: Operations, organisation: str) -> dict[str, Any]:
-        async with database.transaction() as tx:
-            found = await store.list_hosts(tx, organisation=organisation)
-            try:
-                endpoint = await store.endpoint_of(tx, runtime.keys, organisation)
-            except OtherRootKey as error:
-                raise Conflict(error.title, reason="other_root_key") from None
-            if not found or endpoint is None:
-                raise NotFound("No organisation in the directory has this key. `takedown hosts list` shows them.")
-            _may_be_tested(found[0], await outbound_switch.holds(tx), is_on=await outbound_switch.is_on(tx))
-            await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
-        # A disabled endpoint is what a test is for.
-        channel: store.Channel = "webhook" if endpoint.webhook_url else "email"
-        message_id = uuid4()
-        letter = render.test_letter(runtime.settings, message_id=message_id, at=runtime.clock())
-        attempted = await send(runtime, channel, endpoint, letter, message_id=message_id)
-        if attempted.outcome is AttemptOutcome.ACCEPTED:
-            async with database.transaction() as tx:
-                await store.mark_endpoint_works(tx, organisation)
-        return {
-            "message_id": message_id,
-            "channel": channel,
-            "outcome": attempted.outcome,
-            "reason": attempted.reason,
-            "status": attempted.status,
+
+@routes.post(
+    "/hosts",
+    summary="Import the directory",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}},
         }
-
-    @routes.post("/hosts/{domain}/hold")
-    async def hold(principal: Operations, domain: str) -> dict[str, Any]:
-        name = _domain(domain)
-        async with database.transaction() as tx:
-            await outbound_switch.hold(tx, name, by=principal.person_id)
-            await audit.record(tx, principal, action="host.held", object_kind="domain", object_id=name)
-        return {"domain": name, "held": True}
-
-    @routes.post("/hosts/{domain}/release")
-    async def release(principal: Operations, domain: str) -> dict[str, Any]:
-        name = _domain(domain)
-        async with database.transaction() as tx:
-            if not await outbound_switch.release(tx, name):
-                raise NotFound("This domain is not on hold. `takedown hosts list` shows what is.")
-            await audit.record(tx, principal, action="host.released", object_kind="domain", object_id=name)
-        return {"domain": name, "held": False}
-
-    @routes.get("/outbound")
-    async def get_outbound(_: Operations) -> dict[str, Any]:
-        async with database.transaction() as tx:
-            return {"on": await outbound_switch.is_on(tx), "holds": await outbound_switch.holds(tx)}
-
-    @routes.post("/outbound")
-    async def set_outbound(principal: Operations, asked: Annotated[OutboundAsked, Body()]) -> dict[str, Any]:
-        if asked.on and runtime.settings.public_url is None:
-            raise Conflict(
-                "TAKEDOWN_PUBLIC_URL is not set, so no recipient could answer. Set it and start the service again."
+    },
+)
+async def import_hosts(principal: Operations, runtime: ServiceRuntime, request: Request) -> answers.HostsImported:
+    """Take in a directory file (CSV, UTF-8): all of it, or, where it has an error, nothing. Organisations it does not name stay."""
+    try:
+        text = (await request.body()).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Invalid("The file is not UTF-8. Save it as UTF-8 and send it again.") from None
+    try:
+        async with runtime.database.transaction() as tx:
+            imported = await store.import_csv(tx, runtime.keys, text)
+            await audit.record(
+                tx,
+                principal,
+                action="hosts.imported",
+                object_kind="directory",
+                object_id=imported.added + imported.changed,
             )
-        async with database.transaction() as tx:
-            await outbound_switch.switch(tx, on=asked.on, by=principal.person_id)
-            action = "outbound.on" if asked.on else "outbound.off"
-            await audit.record(tx, principal, action=action, object_kind="outbound", object_id="outbound")
-        return {"on": asked.on}
+    except BadDirectory as error:
+        lines = [{"line": one.line, "column": one.column, "detail": one.text} for one in error.errors]
+        raise BadFile(
+            "Correct it and import it again."
+            if len(lines) == 1
+            else f"Correct its {len(lines)} errors and import it again.",
+            lines=lines,
+        ) from None
+    return answers.HostsImported(added=imported.added, changed=imported.changed, unchanged=imported.unchanged)
 
-    return routes
+
+@routes.get("/hosts", summary="List the directory")
+async def list_hosts(_: Operations, runtime: ServiceRuntime) -> answers.HostList:
+    """Every organisation of the directory, how it is reached, and which domains are on hold."""
+    async with runtime.database.transaction() as tx:
+        hosts = await store.list_hosts(tx)
+        held = await outbound_switch.holds(tx)
+    return answers.HostList(items=[_shown(one, held) for one in hosts], holds=held)
+
+
+@routes.post("/hosts/{organisation}/test", summary="Send a test message")
+async def test_host(principal: Operations, runtime: OutboundServiceRuntime, organisation: str) -> answers.HostTested:
+    """Send an organisation a message that asks for nothing, and say what came of it."""
+    async with runtime.database.transaction() as tx:
+        found = await store.list_hosts(tx, organisation=organisation)
+        try:
+            endpoint = await store.endpoint_of(tx, runtime.keys, organisation)
+        except OtherRootKey as error:
+            raise Conflict(error.title, reason="other_root_key") from None
+        if not found or endpoint is None:
+            raise NotFound("No organisation in the directory has this key. `takedown hosts list` shows them.")
+        _may_be_tested(found[0], await outbound_switch.holds(tx), is_on=await outbound_switch.is_on(tx))
+        await audit.record(tx, principal, action="host.tested", object_kind="host", object_id=organisation)
+    # A disabled endpoint is what a test is for.
+    channel: store.Channel = "webhook" if endpoint.webhook_url else "email"
+    message_id = uuid4()
+    letter = render.test_letter(runtime.settings, message_id=message_id, at=runtime.clock())
+    attempted = await send(runtime, channel, endpoint, letter, message_id=message_id)
+    if attempted.outcome is AttemptOutcome.ACCEPTED:
+        async with runtime.database.transaction() as tx:
+            await store.mark_endpoint_works(tx, organisation)
+    return answers.HostTested(
+        message_id=message_id,
+        channel=channel,
+        outcome=attempted.outcome,
+        reason=attempted.reason,
+        status=attempted.status,
+    )
+
+
+@routes.post("/hosts/{domain}/hold", summary="Put a domain on hold")
+async def hold_domain(principal: Operations, runtime: ServiceRuntime, domain: str) -> answers.HoldView:
+    """Send nothing to whoever answers for this domain, until it is released. Checks go on."""
+    name = _domain(domain)
+    async with runtime.database.transaction() as tx:
+        await outbound_switch.hold(tx, name, by=principal.person_id)
+        await audit.record(tx, principal, action="host.held", object_kind="domain", object_id=name)
+    return answers.HoldView(domain=name, held=True)
+
+
+@routes.post("/hosts/{domain}/release", summary="Release a domain")
+async def release_domain(principal: Operations, runtime: ServiceRuntime, domain: str) -> answers.HoldView:
+    """End the hold of a domain; what is due goes out."""
+    name = _domain(domain)
+    async with runtime.database.transaction() as tx:
+        if not await outbound_switch.release(tx, name):
+            raise NotFound("This domain is not on hold. `takedown hosts list` shows what is.")
+        await audit.record(tx, principal, action="host.released", object_kind="domain", object_id=name)
+    return answers.HoldView(domain=name, held=False)
+
+
+@routes.get("/outbound", summary="Read the outbound switch")
+async def get_outbound(_: Operations, runtime: ServiceRuntime) -> answers.OutboundView:
+    """Whether anything is sent at all, and which domains are on hold."""
+    async with runtime.database.transaction() as tx:
+        return answers.OutboundView(on=await outbound_switch.is_on(tx), holds=await outbound_switch.holds(tx))
+
+
+@routes.post("/outbound", summary="Turn the outbound switch")
+async def set_outbound(
+    principal: Operations, runtime: ServiceRuntime, asked: Annotated[OutboundAsked, Body()]
+) -> answers.OutboundChanged:
+    """Stop everything that leaves within a second, or let it go on. Checks go on either way."""
+    if asked.on and runtime.settings.public_url is None:
+        raise Conflict(
+            "TAKEDOWN_PUBLIC_URL is not set, so no recipient could answer. Set it and start the service again."
+        )
+    async with runtime.database.transaction() as tx:
+        await outbound_switch.switch(tx, on=asked.on, by=principal.person_id)
+        action = "outbound.on" if asked.on else "outbound.off"
+        await audit.record(tx, principal, action=action, object_kind="outbound", object_id="outbound")
+    return answers.OutboundChanged(on=asked.on)
 
 
 def _may_be_tested(host: store.Host, held: list[str], *, is_on: bool) -> None:
@@ -154,23 +186,23 @@ def _may_be_tested(host: store.Host, held: list[str], *, is_on: bool) -> None:
         raise Conflict("This organisation is on hold. `takedown hosts release DOMAIN` ends that.", reason="held")
 
 
-def _shown(host: store.Host, held: list[str]) -> dict[str, Any]:
-    return {
-        "organisation": host.organisation,
-        "name": host.name,
-        "domains": list(host.domains),
-        "rung": host.rung,
-        "webhook_url": host.webhook_url,
-        "webhook_secrets": host.webhook_secrets,
-        "webhook_gone_at": host.webhook_gone_at,
-        "email": host.email,
-        "next_rung": host.next_rung,
-        "posture": host.posture,
-        "bound_by": list(host.bound_by),
-        "country": host.country,
-        "held": any(is_same_or_under(domain, one) for domain in host.domains for one in held),
-        "updated_at": host.updated_at,
-    }
+def _shown(host: store.Host, held: list[str]) -> answers.HostView:
+    return answers.HostView(
+        organisation=host.organisation,
+        name=host.name,
+        domains=list(host.domains),
+        rung=host.rung,
+        webhook_url=host.webhook_url,
+        webhook_secrets=host.webhook_secrets,
+        webhook_gone_at=host.webhook_gone_at,
+        email=host.email,
+        next_rung=host.next_rung,
+        posture=host.posture,
+        bound_by=list(host.bound_by),
+        country=host.country,
+        held=any(is_same_or_under(domain, one) for domain in host.domains for one in held),
+        updated_at=host.updated_at,
+    )
 
 
 def _domain(text: str) -> str:

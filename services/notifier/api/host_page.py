@@ -9,10 +9,11 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,6 +22,9 @@ from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.domain.events import RemovalMethod, ResponseReason
 from services.notifier.regimes import REGIMES
 from services.notifier.store import takedowns
+from shared.process.settings import Settings
+from shared.service.dependencies import ServiceRuntime, provided
+from shared.service.runtime import Runtime
 from shared.urls import defanged
 
 TITLE = "A request to remove content"
@@ -87,71 +91,77 @@ GROUPS = (
 LABELS = {choice.value: choice.label for group in GROUPS for choice in group.choices}
 
 
-def router(applier: UnitOfWorkFactory) -> APIRouter:
-    """The routes of the page."""
-    routes = APIRouter(include_in_schema=False)
-    runtime = applier.runtime
-    pages = _environment()
+routes = APIRouter(include_in_schema=False)
 
-    def render(status: int, **values: Any) -> HTMLResponse:
-        settings = runtime.settings
-        nonce = secrets.token_urlsafe(16)
-        context = {
-            "title": TITLE,
-            "organisation": settings.organisation_name,
-            "contact": settings.organisation_contact,
-            "complaints": settings.organisation_complaints,
-            "nonce": nonce,
-            "groups": GROUPS,
-            "demand": None,
-            "received": "",
-            "error": "",
-            "chosen": "",
-            "law": "",
-        }
-        html = pages.get_template("demand.html").render(context | values)
-        return HTMLResponse(html, status_code=status, headers=headers(nonce))
+WorkFactory = Annotated[UnitOfWorkFactory, Depends(provided(UnitOfWorkFactory))]
 
-    async def find(token: str) -> tuple[takedowns.DemandOwner, host_answers.Shown] | None:
-        async with runtime.database.transaction() as tx:
-            owner = await takedowns.owner_of_token(tx, token)
-            return None if owner is None else (owner, await host_answers.show(tx, runtime, owner))
 
-    @routes.get("/host/d/{token}")
-    async def show(token: str) -> HTMLResponse:
-        found = await find(token)
-        if found is None:
-            return render(404)
-        return render(200, demand=found[1], law=_law(found[1]))
+def render(settings: Settings, status: int, **values: Any) -> HTMLResponse:
+    """The page with these values."""
+    nonce = secrets.token_urlsafe(16)
+    context = {
+        "title": TITLE,
+        "organisation": settings.organisation_name,
+        "contact": settings.organisation_contact,
+        "complaints": settings.organisation_complaints,
+        "nonce": nonce,
+        "groups": GROUPS,
+        "demand": None,
+        "received": "",
+        "error": "",
+        "chosen": "",
+        "law": "",
+    }
+    html = _pages().get_template("demand.html").render(context | values)
+    return HTMLResponse(html, status_code=status, headers=headers(nonce))
 
-    @routes.post("/host/d/{token}")
-    async def answer(
-        token: str,
-        choice: Annotated[str, Form()] = "",
-        ticket_ref: Annotated[str, Form()] = "",
-        suggested_recipient: Annotated[str, Form()] = "",
-        text: Annotated[str, Form()] = "",
-    ) -> HTMLResponse:
-        found = await find(token)
-        if found is None:
-            return render(404)
-        owner, demand = found
-        if demand.item is None:
-            return render(409, demand=demand)
-        if choice not in LABELS:
-            return render(422, demand=demand, law=_law(demand), error="Please choose one of the answers.")
-        given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
-        await host_answers.receive(applier, owner, given, via="page")
-        found = await find(token)
-        assert found is not None
-        return render(
-            200,
-            demand=found[1],
-            law=_law(found[1]),
-            received=f"“{LABELS[choice]}.” We look again ourselves. Thank you.",
-        )
 
-    return routes
+async def find(runtime: Runtime, token: str) -> tuple[takedowns.DemandOwner, host_answers.Shown] | None:
+    """The demand of this token, and what may be shown of it."""
+    async with runtime.database.transaction() as tx:
+        owner = await takedowns.owner_of_token(tx, token)
+        return None if owner is None else (owner, await host_answers.show(tx, runtime, owner))
+
+
+@routes.get("/host/d/{token}")
+async def show_page(token: str, runtime: ServiceRuntime) -> HTMLResponse:
+    """The demand. Nothing changes."""
+    found = await find(runtime, token)
+    if found is None:
+        return render(runtime.settings, 404)
+    return render(runtime.settings, 200, demand=found[1], law=_law(found[1]))
+
+
+@routes.post("/host/d/{token}")
+async def answer_on_page(
+    token: str,
+    work: WorkFactory,
+    choice: Annotated[str, Form()] = "",
+    ticket_ref: Annotated[str, Form()] = "",
+    suggested_recipient: Annotated[str, Form()] = "",
+    text: Annotated[str, Form()] = "",
+) -> HTMLResponse:
+    """Take the answer that was chosen, and show the demand with it."""
+    runtime = work.runtime
+    found = await find(runtime, token)
+    if found is None:
+        return render(runtime.settings, 404)
+    owner, demand = found
+    if demand.item is None:
+        return render(runtime.settings, 409, demand=demand)
+    if choice not in LABELS:
+        return render(runtime.settings, 422, demand=demand, law=_law(demand), error="Please choose one of the answers.")
+    given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
+    await host_answers.receive(work, owner, given, via="page")
+    found = await find(runtime, token)
+    assert found is not None
+    return render(
+        runtime.settings,
+        200,
+        demand=found[1],
+        law=_law(found[1]),
+        received=f"“{LABELS[choice]}.” We look again ourselves. Thank you.",
+    )
 
 
 def answer_of(choice: str, now: datetime, *, ticket_ref: str, suggested: str, text: str) -> host_answers.Answer:
@@ -193,7 +203,8 @@ def _law(demand: host_answers.Shown) -> str:
     return REGIMES[regime].section if regime in REGIMES else ""
 
 
-def _environment() -> Environment:
+@cache
+def _pages() -> Environment:
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -1,13 +1,15 @@
 """The API of people: takedowns, tasks, decisions. Who may what is said by the key's role."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from services.notifier.api import queries, refused_decisions
+from services.notifier.api import answers, queries, refused_decisions
 from services.notifier.application.decisions import CONTENT_DECISIONS, apply_decision, belongs
 from services.notifier.application.unit_of_work import UnitOfWorkFactory, publish_decision
 from services.notifier.directory.store import list_hosts
@@ -22,12 +24,25 @@ from shared.db.pool import Tx
 from shared.http.paging import Page, page_of
 from shared.http.problems import Conflict, Invalid, KeyReused, NotFound
 from shared.ids import deterministic_id
+from shared.service.dependencies import ServiceRuntime, provided
 
 
 class DecisionAsked(BaseModel):
     """A decision: of a task, of a takedown, or (suspend, resume) of a content. `recipient`: the directory key of a reroute."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "kind": "release",
+                    "task_id": "41a9d2c7-6b0e-5d38-9f47-0c5a1e2b3d4f",
+                    "reason": "Two of us looked: it is the same picture.",
+                }
+            ]
+        },
+    )
 
     kind: DecisionKind
     task_id: UUID | None = None
@@ -38,88 +53,101 @@ class DecisionAsked(BaseModel):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
-class DecisionMadeAnswer(BaseModel):
-    decision_id: UUID
-    kind: DecisionKind
+routes = APIRouter(prefix="/v1", tags=["operations"])
+
+WorkFactory = Annotated[UnitOfWorkFactory, Depends(provided(UnitOfWorkFactory))]
 
 
-def router(applier: UnitOfWorkFactory) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/v1", tags=["operations"])
-    database = applier.runtime.database
+@routes.get(
+    "/takedowns",
+    summary="List takedowns",
+    response_model=answers.TakedownList,
+    response_model_exclude_unset=True,
+)
+async def list_takedowns(
+    principal: AnyReader,
+    runtime: ServiceRuntime,
+    page: Page,
+    claim_id: UUID | None = None,
+    content_id: UUID | None = None,
+    host: Annotated[str | None, Query(max_length=253)] = None,
+    state: TakedownState | None = None,
+    overdue: bool | None = None,
+) -> dict[str, Any]:
+    """Takedowns, the newest first. A helpline sees those of content that it has a live claim on; a reader sees no host and no URL."""
+    asked = queries.Asked(claim_id=claim_id, content_id=content_id, host=host, state=state, overdue=overdue)
+    async with runtime.database.transaction() as tx:
+        return await queries.takedowns(tx, principal, asked, page)
 
-    @routes.get("/takedowns")
-    async def list_takedowns(
-        principal: AnyReader,
-        page: Page,
-        claim_id: UUID | None = None,
-        content_id: UUID | None = None,
-        host: Annotated[str | None, Query(max_length=253)] = None,
-        state: TakedownState | None = None,
-        overdue: bool | None = None,
-    ) -> dict[str, Any]:
-        asked = queries.Asked(claim_id=claim_id, content_id=content_id, host=host, state=state, overdue=overdue)
-        async with database.transaction() as tx:
-            return await queries.takedowns(tx, principal, asked, page)
 
-    @routes.get("/takedowns/{takedown_id}")
-    async def get_takedown(principal: AnyReader, takedown_id: UUID) -> dict[str, Any]:
-        async with database.transaction() as tx:
-            shown = await queries.takedown(tx, principal, takedown_id)
-        if shown is None:
-            raise NotFound("There is no takedown with this id.")
-        return shown
+@routes.get(
+    "/takedowns/{takedown_id}",
+    summary="Read a takedown",
+    response_model=answers.TakedownView,
+    response_model_exclude_unset=True,
+)
+async def get_takedown(principal: AnyReader, runtime: ServiceRuntime, takedown_id: UUID) -> dict[str, Any]:
+    """One takedown with its checks, attempts, answers, tasks and time line."""
+    async with runtime.database.transaction() as tx:
+        shown = await queries.takedown(tx, principal, takedown_id)
+    if shown is None:
+        raise NotFound("There is no takedown with this id.")
+    return shown
 
-    @routes.get("/tasks")
-    async def list_tasks(
-        principal: AnyReader,
-        page: Page,
-        kind: TaskKind | None = None,
-        state: Literal["open", "done", "all"] = "open",
-    ) -> dict[str, Any]:
-        async with database.transaction() as tx:
-            found = await tasks.list_tasks(
-                tx,
-                kind=kind,
-                open_=None if state == "all" else state == "open",
-                organisation=queries.organisation_filter(principal),
-                live=list(LIVE_CLAIMS),
-                page=page,
-            )
-        items = [_shown_task(principal, one) for one in found]
-        return page_of(found, items, page, lambda task: (task.opened_at, task.task_id))
 
-    @routes.post("/decisions", status_code=201)
-    async def decide(
-        principal: Operations,
-        asked: DecisionAsked,
-        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
-    ) -> DecisionMadeAnswer:
-        async with database.transaction() as tx:
-            content_id, takedown_id = await _about(tx, asked)
-            await _check_recipient(tx, asked)
-        decided = DecisionTaken(
-            decision_id=_decision_id(principal, idempotency_key),
-            kind=asked.kind,
-            content_id=None if takedown_id is not None else content_id,
-            takedown_id=takedown_id,
-            demand_id=asked.demand_id,
-            task_id=asked.task_id,
-            person_id=principal.person_id,
-            organisation_id=principal.organisation_id,
-            reason=asked.reason,
-            recipient=asked.recipient,
-            decided_at=datetime.now(UTC),
+@routes.get("/tasks", summary="List tasks", response_model=answers.TaskList)
+async def list_tasks(
+    principal: AnyReader,
+    runtime: ServiceRuntime,
+    page: Page,
+    kind: TaskKind | None = None,
+    state: Literal["open", "done", "all"] = "open",
+) -> dict[str, Any]:
+    """What needs a person, the oldest first. Each is decided with `POST /v1/decisions`."""
+    async with runtime.database.transaction() as tx:
+        found = await tasks.list_tasks(
+            tx,
+            kind=kind,
+            open_=None if state == "all" else state == "open",
+            organisation=queries.organisation_filter(principal),
+            live=list(LIVE_CLAIMS),
+            page=page,
         )
-        await _take(applier, principal, content_id, decided)
-        return DecisionMadeAnswer(decision_id=decided.decision_id, kind=decided.kind)
-
-    return routes
+    items = [_shown_task(principal, one) for one in found]
+    return page_of(found, items, page, lambda task: (task.opened_at, task.task_id))
 
 
-async def _take(applier: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
+@routes.post("/decisions", status_code=201, summary="Take a decision")
+async def take_decision(
+    principal: Operations,
+    work: WorkFactory,
+    asked: DecisionAsked,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> answers.DecisionKept:
+    """Decide what a machine may not: about a task, a takedown or a demand, or (suspend, resume) about a whole content."""
+    async with work.runtime.database.transaction() as tx:
+        content_id, takedown_id = await _about(tx, asked)
+        await _check_recipient(tx, asked)
+    decided = DecisionTaken(
+        decision_id=_decision_id(principal, idempotency_key),
+        kind=asked.kind,
+        content_id=None if takedown_id is not None else content_id,
+        takedown_id=takedown_id,
+        demand_id=asked.demand_id,
+        task_id=asked.task_id,
+        person_id=principal.person_id,
+        organisation_id=principal.organisation_id,
+        reason=asked.reason,
+        recipient=asked.recipient,
+        decided_at=datetime.now(UTC),
+    )
+    await _take(work, principal, content_id, decided)
+    return answers.DecisionKept(decision_id=decided.decision_id, kind=decided.kind)
+
+
+async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
     """Keep, publish, apply and audit a decision in one transaction; a refusal leaves nothing behind."""
-    async with applier.scope(content_id, exclusive=True) as scope:
+    async with work.scope(content_id, exclusive=True) as scope:
         if not await publish_decision(scope.tx, decided):
             await _must_be_the_same(scope.tx, decided)
             return

@@ -39,9 +39,17 @@ class _Answer(BaseModel):
 class Acknowledgement(_Answer):
     """The demand was received and is looked at."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ticket_ref": "T-123"}]})
+
 
 class Removal(_Answer):
     """Access was disabled. `geoblocked` is no removal. What is said here is checked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"at": "2026-03-02T10:00:00Z", "method": "disabled", "scope": "url", "preserved": True}]
+        }
+    )
 
     at: AwareDatetime
     method: RemovalMethod
@@ -52,6 +60,10 @@ class Removal(_Answer):
 
 class Response(_Answer):
     """Why the demand is not (or need not be) acted on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "not_hosted_here", "suggested_recipient": "Example CDN"}]}
+    )
 
     reason: ResponseReason
     suggested_recipient: Short | None = None
