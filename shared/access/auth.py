@@ -65,7 +65,7 @@ def require(*roles: Role) -> Callable[[Request], Awaitable[Principal]]:
             )
         if principal.role not in roles:
             raise Forbidden(
-                f"A key with the role {principal.role} cannot do this. Use a key with one of these roles: {', '.join(roles)}."
+                f"A key with the role {principal.role} cannot do this. Use a key with the role {' or '.join(roles)}."
             )
         known_parameters_alone(request)
         return principal

@@ -30,6 +30,9 @@ class ApiRefused(Permanent):
         super().__init__(detail)
         self.status = status
 
+    def __str__(self) -> str:
+        return self.detail  # what the service said is a title and a sentence already
+
 
 class ApiClient:
     """One service's API with one key (`tdk_…`; None: no authorization header). Use it in `async with`.

@@ -208,5 +208,5 @@ def _shown(host: store.Host, held: list[str]) -> answers.HostView:
 def _domain(text: str) -> str:
     try:
         return canonical(f"https://{text}/").host
-    except BadUrl as error:
-        raise Invalid(error.title, parameter="domain") from None
+    except BadUrl:
+        raise Invalid("This must be a domain name, such as example.org.", parameter="domain") from None

@@ -50,7 +50,9 @@ GROUPS = (
         choices=(
             Choice(value="removal-deleted", label="We deleted it"),
             Choice(
-                value="removal-disabled", label="We disabled access to it", hint="It is kept, and nobody can reach it."
+                value="removal-disabled",
+                label="We disabled access to it",
+                hint="You still have it, but nobody can reach it.",
             ),
             Choice(value="removal-by_uploader", label="The uploader removed it"),
             Choice(
@@ -70,7 +72,7 @@ GROUPS = (
         choices=(
             Choice(value="response-not_hosted_here", label="It is not hosted by us"),
             Choice(value="response-wrong_recipient", label="You asked the wrong organisation"),
-            Choice(value="response-not_authorised", label="We are not the ones who may decide this"),
+            Choice(value="response-not_authorised", label="We are not allowed to decide this"),
             Choice(value="response-insufficient_information", label="We need more information"),
             Choice(value="response-legal", label="The law does not let us do this"),
         ),
@@ -78,12 +80,12 @@ GROUPS = (
     Group(
         title="There is something you should know",
         choices=(
-            Choice(value="response-consent_claimed", label="The uploader says that the person agreed"),
+            Choice(value="response-consent_claimed", label="The uploader says that the person consented"),
             Choice(value="response-not_ncii", label="This is not an intimate image shared without consent"),
             Choice(
                 value="response-possible_minor",
                 label="The person may be under 18",
-                hint="Please do not send it to anybody but the police or your national hotline.",
+                hint="Please send it to nobody but the police or your national hotline.",
             ),
         ),
     ),
@@ -150,7 +152,13 @@ async def answer_on_page(
     if demand.item is None:
         return render(runtime.settings, 409, demand=demand)
     if choice not in LABELS:
-        return render(runtime.settings, 422, demand=demand, law=_law(demand), error="Please choose one of the answers.")
+        return render(
+            runtime.settings,
+            422,
+            demand=demand,
+            law=_law(demand),
+            error="Please choose one of the answers below, then press the button again.",
+        )
     given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
     await host_answers.receive(work, owner, given, via="page")
     found = await find(runtime, token)
@@ -160,7 +168,7 @@ async def answer_on_page(
         200,
         demand=found[1],
         law=_law(found[1]),
-        received=f"“{LABELS[choice]}.” We look again ourselves. Thank you.",
+        received=f"“{LABELS[choice]}.” We will look again ourselves. Thank you.",
     )
 
 

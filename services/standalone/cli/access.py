@@ -89,7 +89,7 @@ def create(
 
 @keys.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List all keys. The keys themselves are not shown."""
+    """List all keys, without their secret part."""
 
     from services.standalone import assembly
     from shared.access.keys import list_keys

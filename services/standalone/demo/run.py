@@ -161,7 +161,7 @@ def _program() -> str:
 
 
 def _days(wait: timedelta) -> str:
-    return f"{wait / DAY:g} d"
+    return f"{wait / DAY:g} of these days"
 
 
 # The play

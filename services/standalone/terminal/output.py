@@ -98,7 +98,7 @@ def _plain(value: object) -> str:
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table; where it is wider than the terminal, a line for each cell instead, so that nothing is cut. `empty`: without rows."""
+    """A table that fits the terminal (`draw_table`); `empty` is said where it has no rows."""
     shown = [[cell(value) for value in row] for row in rows]
     if not shown:
         typer.echo(empty)
@@ -107,7 +107,8 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty
 
 
 def draw_table(screen: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Draw cells that are text already, as a table or, where that has no room, as a block of lines for each row."""
+    """Draw cells that are text already: as a table or, where the terminal is too narrow for it, as a block for each row, with a line
+    for each cell that has a value. Nothing is cut."""
     from rich.table import Table
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
@@ -123,7 +124,8 @@ def draw_table(screen: Console, columns: Sequence[str], rows: Sequence[Sequence[
         block.add_column(style="bold", no_wrap=True)
         block.add_column(overflow="fold")
         for name, text in zip(columns, row, strict=True):
-            block.add_row(name, text)
+            if text != NOTHING:
+                block.add_row(name, text)
         screen.print(block)
 
 
@@ -137,6 +139,8 @@ def console(*, width_of_pipe: int = 400) -> Console:
     return Console(width=None if sys.stdout.isatty() else width_of_pipe, highlight=False, markup=False, emoji=False)
 
 
+NOTHING = "-"
+"""What a cell without a value shows."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 """As the services' answers write it: always UTC."""
 
@@ -144,7 +148,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 def cell(value: object) -> str:
     """A value as a person reads it; a moment is UTC."""
     if value is None or value == "":
-        return "-"
+        return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
@@ -152,7 +156,7 @@ def cell(value: object) -> str:
     if isinstance(value, str) and _MOMENT.fullmatch(value):
         return value[:19].replace("T", " ")
     if isinstance(value, list | tuple | set | frozenset):
-        return " ".join(cell(one) for one in value) or "-"
+        return " ".join(cell(one) for one in value) or NOTHING
     return printable(str(value))
 
 
