@@ -17,6 +17,8 @@ WAITING: Mapping[str, str] = {
     "undeliverable": "a message could not be delivered",
     "ladder_exhausted": "everybody was asked, and it is still there",
     "suggested_recipient": "a host names somebody else to ask",
+    "silent": "our checks have got no usable answer for days",
+    "probably_present": "a check found something very similar, but not surely the same",
 }
 """By kind of task."""
 

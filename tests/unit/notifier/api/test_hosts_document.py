@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_message_of_ours_is_genuine_and_a_changed_one_is_not(changed: str) -> 
     parse_secret(secret)
     message_id, body = uuid4(), b'{"type": "demand.issued"}'
     signed = signature_of([secret, other], message_id=message_id, timestamp=1_700_000_000, body=body)
-    known = {
+    known: dict[str, Any] = {
         "secret": "whsec_" + base64.b64encode(b"9" * 32).decode() if changed == "secret" else other,
         "body": body + b" " if changed == "body" else body,
         "headers": {
