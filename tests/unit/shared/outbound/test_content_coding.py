@@ -31,7 +31,7 @@ def with_everything_in_its_head() -> bytes:
 
 @pytest.mark.parametrize(
     ("codings", "encoded"),
-    {
+    [
         ("none", BODY),
         ("UTF-8", BODY),
         ("aws-chunked", BODY),
@@ -52,7 +52,7 @@ def with_everything_in_its_head() -> bytes:
         ("deflate, gzip", gzip.compress(zlib.compress(BODY))),
         ("deflate", zlib.compress(BODY) + b"trailing"),
         ("x-gzip", gzip.compress(BODY)),
-    },
+    ],
 )
 def test_the_body_is_there(codings: str, encoded: bytes) -> None:
     for piece in (1, 7, 1000, len(encoded)):
