@@ -1,15 +1,17 @@
-"""The child process that decodes pictures and reads pages: `python -m shared.media.decoder_process`. It writes nothing.
+"""The child process that reads what strangers made (`python -m shared.media.decoder_process`). It holds one file and writes nothing.
 
-Decoders and parsers are C code fed by uploaders. So each runs here, one at a time, within limits on memory, processor time, wall
-time, pixels and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`fingerprinter.py`).
+Decoders and parsers are C code fed by uploaders. So each runs here, confined (`confinement.py`) and within limits on memory, processor
+time, wall time, pixels and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`decoder_pool.py`).
 
-Protocol, over pipes: a request is a head (`REQUEST`) and the file's bytes; an answer is a length (`LENGTH`) and JSON (`Answer`, or
-`PageAnswer`).
-The end of stdin ends the child, and so does the death of its parent in the midst of a picture.
+Protocol, over pipes: once ready the child says what it is not confined by (a list of `Means`). Then a request is a head (`REQUEST`),
+the job as JSON (`Job`) and the file's bytes; an answer is JSON, by the kind of job (`KINDS`). What it says has its length before it
+(`LENGTH`). The end of stdin ends the child, and so does the death of its parent in the midst of a file.
 """
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import resource
@@ -19,37 +21,34 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+import webencodings
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
+from shared.media.confinement import confine
+from shared.media.formats.undecoded import begins_as_picture, undecoded_media
 from shared.media.html.contents import to_json
-from shared.media.html_media import read_packed_page
-from shared.media.image import TooManyPixels, TooManyScans, look_at
+from shared.media.html_media import read_packed_page, read_page
+from shared.media.image import REDUCED_TIMES, TooManyPixels, TooManyScans, look_at
 
-REQUEST = struct.Struct(">IB")
-"""How many bytes follow; the `Work` to do with them."""
+REQUEST = struct.Struct(">II")
+"""How many bytes the job has, and how many the file."""
 LENGTH = struct.Struct(">I")
 PAGE_CPU_SECONDS = 8
 """The largest page takes some two."""
 PARENT_WATCH_SECONDS = 0.5
 LIMITS_VARIABLE = "DECODE_LIMITS"
-
-
-class Work(IntEnum):
-    """What to do with a file. A large JPEG may be decoded at a smaller scale where it says so."""
-
-    PICTURE = 0
-    REDUCED_PICTURE = 1
-    PAGE = 2
+IDS_VARIABLE = "DECODE_IDS"
+"""User and group to become, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one picture may take."""
+    """What one file may take."""
 
     max_pixels: int
     memory_bytes: int
@@ -58,10 +57,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is asked of a file. `kind`: one of `KINDS`. Seconds: less than the limits, where it is given.
+
+    `reduced`, of a picture: a large JPEG may be decoded at a smaller scale.
+    """
+
+    kind: str
+    reduced: bool = False
+    cpu_seconds: int | None = None
+    wall_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A `picture.Look` as JSON has it, or `failure` (a word of `media.Reason`).
 
-    `views`: for each view, orientation → [PDQ in hexadecimal, quality].
+    `views`: for each view, orientation → [PDQ in hexadecimal, quality]. `undecoded`: which kind of media that has no decoder.
     """
 
     views: list[dict[str, tuple[str, int]]] = field(default_factory=list)
@@ -72,24 +84,7 @@ class Answer:
     complete: bool = True
     reduced: bool = False
     failure: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageAnswer:
-    """`contents`: `PageContents` as JSON has them; None where there is a `failure` (a word of `media.Reason`)."""
-
-    contents: dict[str, Any] | None = None
-    failure: str = ""
-
-
-def page_answer(packed: bytes) -> PageAnswer:
-    """What the page holds, or why it could not be told."""
-    try:
-        return PageAnswer(contents=to_json(read_packed_page(packed)))
-    except MemoryError:
-        return PageAnswer(failure="out_of_memory")
-    except Exception:  # noqa: BLE001 - that the reader raised is the outcome, recorded as one
-        return PageAnswer(failure="broken")
+    undecoded: str = ""
 
 
 def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
@@ -97,7 +92,7 @@ def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
     try:
         look = look_at(body, max_pixels=max_pixels, reduced=reduced)
     except UnidentifiedImageError:
-        return Answer(failure="not_a_picture")
+        return _no_picture(body)
     except (TooManyPixels, Image.DecompressionBombError):
         return Answer(failure="too_many_pixels")
     except TooManyScans:
@@ -117,42 +112,115 @@ def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
     )
 
 
+def _no_picture(body: bytes) -> Answer:
+    """None that we decode: other media, a broken picture, or something else altogether."""
+    undecoded = undecoded_media(body)
+    if undecoded is not None:
+        return Answer(failure="unsupported_format", undecoded=undecoded)
+    return Answer(failure="broken" if begins_as_picture(body) else "not_a_picture")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswer:
+    """`contents`: `PageContents` as JSON has them; None where there is a `failure` (a word of `fingerprinter.Reason`)."""
+
+    contents: dict[str, Any] | None = None
+    failure: str = ""
+
+
+def _page(packed: bytes, job: Job, limits: Limits) -> PageAnswer:
+    """What the page holds, or why it could not be told."""
+    try:
+        return PageAnswer(contents=to_json(read_packed_page(packed)))
+    except MemoryError:
+        return PageAnswer(failure="out_of_memory")
+    except Exception:  # noqa: BLE001 - that the reader raised is the outcome, recorded as one
+        return PageAnswer(failure="broken")
+
+
+def _picture(body: bytes, job: Job, limits: Limits) -> Answer:
+    return answer(body, max_pixels=limits.max_pixels, reduced=job.reduced)
+
+
+KINDS: Mapping[str, Callable[[bytes, Job, Limits], Any]] = MappingProxyType({"picture": _picture, "page": _page})
+"""By kind of job what answers it: a function that raises nothing and gives a dataclass. A parent that asks for another kind asks nobody:
+it is `KeyError` and ends the child."""
+
+
 def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
     """Answer until the requests end."""
     while True:
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
             return
-        length, work = REQUEST.unpack(head)
+        job_length, length = REQUEST.unpack(head)
+        job = Job(**json.loads(requests.read(job_length)))
         body = requests.read(length)
-        _wind_up(limits, Work(work))
-        if work == Work.PAGE:
-            reply = json.dumps(asdict(page_answer(body))).encode()
-        else:
-            reduced = work == Work.REDUCED_PICTURE
-            reply = json.dumps(asdict(answer(body, max_pixels=limits.max_pixels, reduced=reduced))).encode()
+        _wind_up(job, limits)
+        reply = asdict(KINDS[job.kind](body, job, limits))
         signal.alarm(0)
         del body
-        answers.write(LENGTH.pack(len(reply)) + reply)
-        answers.flush()
+        _say(answers, reply)
 
 
-def _wind_up(limits: Limits, work: Work) -> None:
+def _say(answers: BinaryIO, what: object) -> None:
+    text = json.dumps(what).encode()
+    answers.write(LENGTH.pack(len(text)) + text)
+    answers.flush()
+
+
+def _wind_up(job: Job, limits: Limits) -> None:
     """Processor and wall time for the next file. Both end the process by a signal that nobody catches."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime) + 1
-    seconds = min(limits.cpu_seconds, PAGE_CPU_SECONDS) if work is Work.PAGE else limits.cpu_seconds
+    seconds = min(limits.cpu_seconds, job.cpu_seconds or limits.cpu_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
-    signal.alarm(limits.wall_seconds)
+    signal.alarm(min(limits.wall_seconds, job.wall_seconds or limits.wall_seconds))
 
 
-def _confine(limits: Limits) -> None:
-    Image.init()  # loads every decoder while files can still be opened freely
-    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+_LOADED_LATE = ("ImageCms", "ImageColor", "ImageFilter", "ImagePalette", "TiffImagePlugin", "MpoImagePlugin")
+"""Modules that Pillow imports within its functions; once confined, no file can be opened."""
+
+
+def _load_decoders(limits: Limits) -> None:
+    Image.init()
+    for name in _LOADED_LATE:
+        importlib.import_module(f"PIL.{name}")
+    Image.MAX_IMAGE_PIXELS = (
+        limits.max_pixels * REDUCED_TIMES // 2
+    )  # Pillow refuses twice as many; what is allowed is checked by us
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # it can start none
     warnings.simplefilter("ignore")
+    _rehearse(limits)
+
+
+def _rehearse(limits: Limits) -> None:
+    """Read small files of our own, so that whatever is imported only then (numpy does so too, and each encoding) is there."""
+    picture = Image.linear_gradient("L").resize((80, 64)).convert("RGBA")
+    picture.putalpha(128)
+    for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "ICO"):
+        body = io.BytesIO()
+        picture.convert("RGB" if form == "JPEG" else "RGBA").save(body, form)
+        answer(body.getvalue(), max_pixels=limits.max_pixels, reduced=True)
+    answer(b"", max_pixels=limits.max_pixels)
+    for label in webencodings.LABELS:
+        read_page(b"<style>a{b:url(c)}</style><img src=a>", f"text/html; charset={label}", "https://rehearsal.invalid/")
+
+
+def _limit(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would be the picture on disk
+
+
+def confined(limits: Limits, ids: tuple[int, int] | None, parent: int) -> tuple[str, ...]:
+    """Confine this process, which ends with its parent. Returns what it is not confined by."""
+    _load_decoders(limits)
+    os.chdir("/")
+    watch = threading.Thread(target=_watch_parent, args=(parent,), daemon=True)
+    unconfined = confine(ids=ids, before_seccomp=watch.start)
+    _limit(limits)
+    return unconfined
 
 
 def _watch_parent(parent: int, getppid: Callable[[], int] = os.getppid) -> None:
@@ -164,12 +232,13 @@ def _watch_parent(parent: int, getppid: Callable[[], int] = os.getppid) -> None:
 def main() -> None:
     parent = os.getppid()
     limits = Limits(**json.loads(os.environ[LIMITS_VARIABLE]))
+    ids = json.loads(os.environ.get(IDS_VARIABLE, "null"))
     # Ctrl-C reaches the whole process group; the parent says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not look like an answer
-    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
-    _confine(limits)
+    unconfined = confined(limits, tuple(ids) if ids else None, parent)
+    _say(answers, unconfined)
     serve(sys.stdin.buffer, answers, limits)
 
 

@@ -1,42 +1,49 @@
 """What a picture's file shows, hashed: every way a viewer may see it. Runs in the confined child process alone (`decoder_process.py`).
 
-A file may show more than its first pixels: frames that follow, an alpha channel that holds the picture over whatever background. What
-only the first pixels were hashed of could be swapped for such a file and pass for removed. So frames and backgrounds are further
-*views*, and `complete` says whether all that a viewer may see was hashed.
+A file may show more than its first pixels: frames that follow, an alpha channel that holds the picture over whatever background, the
+pictures of an icon, the parts of a stream. What only the first pixels were hashed of could be swapped for such a file and pass for
+removed. So these are further *views*, and `complete` says whether all that a viewer may see was hashed. And what a browser shows although
+it is broken is put right first (`shared/media/formats`): were it "no picture", breaking a file a little would pass for a removal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from shared.media.fingerprints import Orientation
+from shared.media.formats import boxes, icon, jpeg, multipart, png, webp
+from shared.media.formats.mended import Mended
 from shared.media.media_fingerprints import Hashes
 from shared.media.pdq import luma_of, pdq_of_luma, to_rgb
 from shared.media.pdq_orientations import turned_hashes
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO", *(("AVIF",) if features.check("avif") else ()))
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Whose further frames are shown by a browser."""
 MAX_JPEG_SCANS = 100
 """A progressive JPEG has some ten. Each is a pass over all coefficients: thousands of empty ones take minutes."""
+REDUCED_TIMES = 5
+"""A JPEG may have so many times the pixels that others may, and is then decoded at a smaller scale: telephones make 48, 108, 200 Mpx."""
 MAX_FRAMES = 64
 EVERY_FRAME_UPTO = 32
 LATER_FRAME_STEP = 8
 """Of frames beyond, each eighth is hashed: a clip's neighbours look alike."""
-MORE_VIEWS_SECONDS = 5.0
+MAX_PICTURES = 64
+"""Of an icon or a stream."""
+MORE_VIEWS_SECONDS = 3.0
 """Processor time after which no further view is begun."""
 MIN_REDUCED_SIDE_PIXELS = 256
 """A picture is not made smaller than this: PDQ is then 0 to 4 bits off as a rule, below it more (`make bench-pdq`)."""
 _REDUCTIONS = (8, 4, 2)
 _ORIENTATION_TAG = 0x0112
-_START_OF_SCAN = b"\xff\xda"
 
 
 class TooManyPixels(Exception):
@@ -64,32 +71,118 @@ class Look:
 def look_at(body: bytes, *, max_pixels: int, reduced: bool) -> Look:
     """What the file shows, turned as its EXIF says. A file cut short is hashed as far as it goes (`partial`).
 
-    Browsers show a cut file too; were it "no picture", cutting off its end would pass for a removal. `reduced`: a large JPEG may
-    be decoded at a smaller scale. Raises UnidentifiedImageError, TooManyPixels, TooManyScans, MemoryError, and whatever a
-    decoder raises.
+    `reduced`: a large JPEG may be decoded at a smaller scale; one of more than `max_pixels` always is. Raises
+    UnidentifiedImageError, TooManyPixels, TooManyScans, MemoryError, and whatever a decoder raises.
     """
-    picture = _opened(body, max_pixels)
-    scale = _scale_of(picture) if reduced else 1
-    try:
-        return _look_reduced(picture, scale) if scale > 1 else _look_full(picture, partial=False)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, UnidentifiedImageError):
+    if multipart.is_multipart(body):
+        parts = ((0, part) for part in multipart.pictures(body))
+        return _look_at_all(parts, max_pixels, reduced)
+    if icon.is_icon(body):
+        return replace(_look_at_all(icon.pictures(body), max_pixels, reduced), format="ICO")
+    return _look_at_one(body, max_pixels, reduced)
+
+
+def _look_at_all(files: Iterator[tuple[int, bytes]], max_pixels: int, reduced: bool) -> Look:
+    """Of several pictures (how many pixels each declares, and its bytes) the first that decodes is the first view; what goes wrong in one
+    costs the others nothing."""
+    first: Look | None = None
+    error: Exception | None = None
+    until = time.process_time() + MORE_VIEWS_SECONDS
+    for number, (pixels, body) in enumerate(files):
+        if first is not None and (number >= MAX_PICTURES or time.process_time() > until):
+            return replace(first, complete=False)
+        try:
+            if pixels > max_pixels:
+                raise TooManyPixels
+            look = _look_at_one(body, max_pixels, reduced)
+        except MemoryError:
             raise
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
+        except Exception as failed:  # noqa: BLE001 - whatever a decoder raises: a viewer may see what we did not
+            error = error or failed
+            continue
+        first = look if first is None else _together(first, look)
+    if first is None:
+        raise error or UnidentifiedImageError
+    return replace(first, complete=False) if error else first
+
+
+def _together(first: Look, other: Look) -> Look:
+    return replace(
+        first,
+        views=(*first.views, *other.views[: max(0, 3 * MAX_FRAMES - len(first.views))]),
+        partial=first.partial or other.partial,
+        complete=first.complete and other.complete and len(first.views) < 3 * MAX_FRAMES,
+        reduced=first.reduced or other.reduced,
+    )
+
+
+def _look_at_one(body: bytes, max_pixels: int, reduced: bool) -> Look:
+    """As it is; else what there is of a file cut short; else the bare picture, without what a browser would not need."""
+    as_is = _mended(body)
+    failed: Exception | None = None
+    for mended, leniently in _tries(body, as_is):
+        try:
+            with _cut_files_decoded(leniently):
+                look = _look_at_picture(mended.body, max_pixels, reduced and not leniently)
+        except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, struct.error) as error:
+            failed = failed if failed is not None and isinstance(error, UnidentifiedImageError) else error
+            continue
+        return replace(
+            look,
+            partial=leniently or not mended.whole,
+            complete=look.complete and (mended is as_is or mended.body == as_is.body),
+        )
+    assert failed is not None
+    raise failed
+
+
+def _tries(body: bytes, as_is: Mended) -> Iterator[tuple[Mended, bool]]:
+    """(file, whether it may be cut short) in the order in which they are tried."""
+    yield as_is, False
+    bare = _bare(body)
+    if bare is not None:
+        yield bare, False
+    yield as_is, True
+    if bare is not None:
+        yield bare, True
+
+
+def _bare(body: bytes) -> Mended | None:
+    """The still picture alone, without what else a file may hold."""
+    if jpeg.is_jpeg(body):
+        return Mended(body=jpeg.bare(body))
+    if png.is_png(body):
+        return png.mended(body, animation=False)
+    if webp.is_webp(body):
+        return webp.mended(body, animation=False)
+    return None
+
+
+def _mended(body: bytes) -> Mended:
+    if png.is_png(body):
+        return png.mended(body)
+    if webp.is_webp(body):
+        return webp.mended(body)
+    if boxes.is_avif(body):
+        return boxes.mended(body)
+    return Mended(body=body)
+
+
+@contextlib.contextmanager
+def _cut_files_decoded(allowed: bool) -> Iterator[None]:
+    ImageFile.LOAD_TRUNCATED_IMAGES = allowed
     try:
-        return _look_full(_opened(body, max_pixels), partial=True)
+        yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _opened(body: bytes, max_pixels: int) -> Image.Image:
+def _look_at_picture(body: bytes, max_pixels: int, reduced: bool) -> Look:
     picture = Image.open(io.BytesIO(body), formats=FORMATS)
-    if picture.width * picture.height > max_pixels:
-        raise TooManyPixels
-    # An FF within coded data is followed by a zero, so these are scans (and some in an EXIF thumbnail).
-    if _is_jpeg(picture) and body.count(_START_OF_SCAN) > MAX_JPEG_SCANS:
+    if _is_jpeg(picture) and jpeg.scans(body) > MAX_JPEG_SCANS:
         raise TooManyScans
-    return picture
+    scale = _scale_of(picture, max_pixels, wanted=reduced)
+    return _look_reduced(picture, scale) if scale > 1 else _look_full(picture)
 
 
 def _is_jpeg(picture: Image.Image) -> bool:
@@ -99,9 +192,14 @@ def _is_jpeg(picture: Image.Image) -> bool:
 # At a smaller scale
 
 
-def _scale_of(picture: Image.Image) -> int:
-    """By how much this picture can be made smaller while it is decoded; 1: not at all."""
-    if not _is_jpeg(picture) or picture.mode not in ("L", "RGB") or _turns(picture):
+def _scale_of(picture: Image.Image, max_pixels: int, *, wanted: bool) -> int:
+    """By how much this picture is made smaller while it is decoded; 1: not at all. Raises TooManyPixels."""
+    pixels = picture.width * picture.height
+    if pixels > max_pixels:
+        if not _is_jpeg(picture) or pixels > REDUCED_TIMES * max_pixels:
+            raise TooManyPixels
+        return next((scale for scale in _REDUCTIONS if min(picture.size) // scale >= MIN_REDUCED_SIDE_PIXELS), 2)
+    if not wanted or not _is_jpeg(picture) or picture.mode not in ("L", "RGB") or _turns(picture):
         return 1
     shorter = min(picture.size)
     return next((scale for scale in _REDUCTIONS if shorter // scale >= MIN_REDUCED_SIDE_PIXELS), 1)
@@ -109,9 +207,11 @@ def _scale_of(picture: Image.Image) -> int:
 
 def _look_reduced(picture: Image.Image, scale: int) -> Look:
     """As grey: a JPEG's luma plane is the luma that PDQ wants, so that colours need not be decoded at all."""
-    width, height = picture.size
-    picture.draft("L", (width // scale, height // scale))
-    hashes = turned_hashes(np.asarray(picture.convert("L")), of=(height, width))
+    size = picture.size
+    picture.draft("L" if picture.mode in ("L", "RGB") else None, (size[0] // scale, size[1] // scale))
+    shown = _turned_by_exif(picture)
+    width, height = size if (shown.width < shown.height) == (picture.width < picture.height) else size[::-1]
+    hashes = turned_hashes(np.asarray(shown.convert("L")), of=(height, width))
     return Look(views=(hashes,), width=width, height=height, format=picture.format or "", reduced=True)
 
 
@@ -125,10 +225,10 @@ def _turns(picture: Image.Image) -> bool:
 # In full
 
 
-def _look_full(picture: Image.Image, *, partial: bool) -> Look:
+def _look_full(picture: Image.Image) -> Look:
     picture.load()
     shown = _turned_by_exif(picture)
-    hashes = _hashes(shown, exactly=True)
+    hashes = _hashes(shown)
     more = _MoreViews(picture, shown)
     views = (hashes, *more)
     return Look(
@@ -136,16 +236,25 @@ def _look_full(picture: Image.Image, *, partial: bool) -> Look:
         width=shown.width,
         height=shown.height,
         format=picture.format or "",
-        partial=partial,
         complete=more.complete,
     )
 
 
-def _hashes(picture: Image.Image, *, exactly: bool = False) -> Hashes:
-    """`exactly`: the picture as it is by the reference's own arithmetic, bit for bit."""
+def _hashes(picture: Image.Image) -> Hashes:
+    """The picture as it is by the reference's own arithmetic, bit for bit."""
     luma = luma_of(np.asarray(to_rgb(picture)))
-    hashes = turned_hashes(luma)
-    return hashes | {Orientation.IDENTITY: pdq_of_luma(luma)} if exactly else hashes
+    return turned_hashes(luma) | {Orientation.IDENTITY: pdq_of_luma(luma)}
+
+
+def _quick_hashes(picture: Image.Image) -> Hashes:
+    """Of averages over small squares, where it is large: PDQ blurs before it samples, so they tell it the same within a few bits.
+
+    Unlike a JPEG at a smaller scale, averages of the true pixels cannot be forged.
+    """
+    grey = to_rgb(picture).convert("L")
+    scale = next((scale for scale in _REDUCTIONS if min(grey.size) // scale >= MIN_REDUCED_SIDE_PIXELS), 1)
+    averages = grey.reduce(scale) if scale > 1 else grey
+    return turned_hashes(np.asarray(averages), of=(grey.height, grey.width))
 
 
 class _MoreViews:
@@ -163,7 +272,7 @@ class _MoreViews:
 
     def __iter__(self) -> Iterator[Hashes]:
         try:
-            yield from map(_hashes, _over_backgrounds(self._shown))
+            yield from map(_quick_hashes, _over_backgrounds(self._shown))
             if self._picture.format in _ANIMATED_FORMATS:
                 yield from self._frames()
         except Exception:  # noqa: BLE001 - whatever a decoder raises here, a viewer may see what we did not
@@ -178,8 +287,8 @@ class _MoreViews:
                 return
             if number < EVERY_FRAME_UPTO or number % LATER_FRAME_STEP == 0:
                 frame = _turned_by_exif(self._picture)
-                yield _hashes(frame)
-                yield from map(_hashes, _over_backgrounds(frame))
+                yield _quick_hashes(frame)
+                yield from map(_quick_hashes, _over_backgrounds(frame))
                 hashed += 1
             else:
                 self.complete = False

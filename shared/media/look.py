@@ -17,6 +17,7 @@ from shared.media.exact import exact_fingerprints
 from shared.media.fingerprinter import (
     Fingerprinter,
     MediaFingerprints,
+    Priority,
     Reason,
     Undecodable,
     UnreadablePage,
@@ -128,6 +129,7 @@ class LightLooker:
     """Looks at URLs without a browser, from one vantage; several looks may run beside one another.
 
     `forbidden` is asked before a URL is fetched, each redirect's and a page's media's too; None: nothing is forbidden.
+    `priority`: whose look it is; checks are decoded before reports.
     """
 
     fetcher: Fetcher
@@ -135,6 +137,7 @@ class LightLooker:
     policy: Policy
     clock: Clock
     forbidden: Forbidden | None = None
+    priority: Priority = Priority.CHECK
 
     async def look(
         self, url: str, *, pages: bool = True, besides: str | None = None, enough: Enough | None = None
@@ -160,7 +163,9 @@ class LightLooker:
 
     async def _media_of(self, page: Fetched, besides: str | None, enough: Enough | None) -> PageMedia:
         """Raises UnreadablePage."""
-        contents = await self.fingerprinter.read_page(page.body, page.content_type, page.final_url)
+        contents = await self.fingerprinter.read_page(
+            page.body, page.content_type, page.final_url, priority=self.priority
+        )
         found = [one.url for one in contents.telling(self.policy.media_per_page)]
         places = asyncio.Semaphore(PAGE_MEDIA_AT_ONCE)
 
@@ -220,10 +225,10 @@ class LightLooker:
 
     async def _picture(self, body: bytes, enough: Enough | None) -> MediaFingerprints:
         if enough is not None:
-            media = await self.fingerprinter.fingerprint(body, reduced=True)
+            media = await self.fingerprinter.fingerprint(body, reduced=True, priority=self.priority)
             if not media.reduced or enough(media):
                 return media
-        return await self.fingerprinter.fingerprint(body)
+        return await self.fingerprinter.fingerprint(body, priority=self.priority)
 
     def _answer(self, fetched: Fetched) -> HttpAnswer:
         return HttpAnswer(

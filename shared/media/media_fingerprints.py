@@ -43,8 +43,9 @@ class MediaFingerprints:
 
     @property
     def all_seen(self) -> bool:
-        """What does not agree with this is not there: nothing a viewer may see was left out."""
-        return self.complete and not self.partial
+        """What does not agree with this is not there: nothing a viewer may see was left out, nor seen at a smaller scale alone, at
+        which a forged file may be another picture."""
+        return self.complete and not self.partial and not self.reduced
 
     def fingerprints(self, at_most: int | None = None) -> tuple[Fingerprint, ...]:
         """Each PDQ value once, then MD5, SHA-1, SHA-256. A degenerate PDQ (an empty picture's) is left out.

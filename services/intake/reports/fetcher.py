@@ -10,7 +10,7 @@ from services.intake.domain.schemas import MAX_SEEN_FINGERPRINTS
 from services.intake.domain.sightings import make_sighting
 from shared.clock import Clock
 from shared.contracts.sightings import Sighting
-from shared.media.fingerprinter import Fingerprinter, MediaFingerprints
+from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Priority
 from shared.media.fingerprints import Fingerprint
 from shared.media.look import Forbidden, LightLooker, NotSeen, PageMedia, UndecodedBytes, UrlLook
 from shared.outbound.fetch import Fetcher
@@ -45,7 +45,12 @@ class ReportLooker:
         self, *, fetcher: Fetcher, fingerprinter: Fingerprinter, policy: Policy, clock: Clock, forbidden: Forbidden
     ) -> None:
         self._looker = LightLooker(
-            fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock, forbidden=forbidden
+            fetcher=fetcher,
+            fingerprinter=fingerprinter,
+            policy=policy,
+            clock=clock,
+            forbidden=forbidden,
+            priority=Priority.REPORT,
         )
 
     async def look(self, url: str, *, organisation_id: str, report_id: UUID) -> ReportLook:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import Permanent
+from shared.process.accounts import AccountMissing, system_account
 
 ROLE = "takedown"
 DEFAULT_ACCOUNT = "takedown"
@@ -132,17 +133,10 @@ def choose_account(run_as: str | None) -> Account:
 
 
 def _make_account(name: str) -> pwd.struct_passwd:
-    program = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is None:
-        raise NoAccount(f"No account {name!r} and no useradd to make it.")
-    argv = [program, "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-    result = subprocess.run(  # noqa: S603 - a fixed program
-        [*argv, "--shell", "/usr/sbin/nologin", name], capture_output=True, text=True, check=False
-    )
     try:
-        return pwd.getpwnam(name)  # also when another process made it meanwhile
-    except KeyError:
-        raise NoAccount(f"useradd {name} failed: {result.stderr.strip()}") from None
+        return system_account(name)
+    except AccountMissing as error:
+        raise NoAccount(error.detail) from None
 
 
 def may_enter(folder: os.stat_result, *, uid: int, gid: int) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+from shared.media.formats.undecoded import as_ascii, xml_root
+
 _SNIFFED_BYTES = 8_192
 _SPACE = b" \t\r\n\f"
-_SVG = re.compile(rb"<(?:[\w.-]{1,40}:)?svg[\s/>]")
+_SVG_BYTES = 1_000_000
+"""Comments may come before its first element."""
 _MARKUP = re.compile(
     rb"<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|img|frameset|video|link)[\s/>]|<!--",
     re.IGNORECASE,
@@ -48,7 +51,7 @@ def is_page(body: bytes, content_type: str | None) -> bool:
     if essence in _HTML_TYPES:
         return True
     start = body[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(_SPACE)
-    return _MARKUP.match(start) is not None and not _is_svg(start, essence)
+    return _MARKUP.match(start) is not None and not _is_svg(body, essence)
 
 
 def holds_markup(body: bytes, content_type: str | None) -> bool:
@@ -57,17 +60,10 @@ def holds_markup(body: bytes, content_type: str | None) -> bool:
     return essence in _HTML_TYPES and _WHOLE_PAGE.search(body) is not None
 
 
-def _is_svg(start: bytes, essence: str) -> bool:
-    """A picture, though comments or a document type come first."""
-    at = 0
-    while start.startswith((b"<!--", b"<?", b"<!D", b"<!d"), at):
-        closing = b"-->" if start.startswith(b"<!--", at) else b">"
-        end = start.find(closing, at)
-        if end < 0:
-            return essence == "image/svg+xml"
-        at = end + len(closing)
-        at += len(start) - at - len(start[at:].lstrip(_SPACE))
-    return _SVG.match(start, at) is not None
+def _is_svg(body: bytes, essence: str) -> bool:
+    """A picture, though comments or a document type come first; of one that is sent as such they may be longer than we look."""
+    root, doctype = xml_root(as_ascii(body[:_SVG_BYTES]))
+    return (root == b"svg" and doctype != b"html") or (not root and essence == "image/svg+xml")
 
 
 def _is_media(body: bytes) -> bool:

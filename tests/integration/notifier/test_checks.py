@@ -17,7 +17,7 @@ from services.notifier.checks.checker import Checker, Looked, Wanted
 from services.notifier.domain.model import Outcome
 from shared.clock import system_clock
 from shared.contracts.content import Assurance, RegisteredFingerprint
-from shared.media.fingerprinter import Fingerprinter, MediaFingerprints
+from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Priority
 from shared.media.fingerprints import Algorithm, Fingerprint, fingerprint_ref, hamming
 from shared.outbound.fetch import Fetcher
 from shared.outbound.guard import AddressGuard
@@ -133,9 +133,11 @@ async def test_a_picture_that_was_seen_before_is_looked_at_smaller_and_never_mis
         asked: list[bool] = []
         fingerprint = site.fingerprinter.fingerprint
 
-        async def listening(body: bytes, *, reduced: bool = False) -> MediaFingerprints:
+        async def listening(
+            body: bytes, *, reduced: bool = False, priority: Priority = Priority.CHECK
+        ) -> MediaFingerprints:
             asked.append(reduced)
-            return await fingerprint(body, reduced=reduced)
+            return await fingerprint(body, reduced=reduced, priority=priority)
 
         site.fingerprinter.fingerprint = listening  # type: ignore[method-assign]  # to hear at which scale it is asked
         cases: list[tuple[str, dict[str, object], list[bool], Outcome]] = [

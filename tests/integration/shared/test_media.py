@@ -255,7 +255,7 @@ async def test_a_clear_reason_and_a_living_worker(
 
 
 async def test_formats_that_are_not_on_the_list_are_not_decoded(fingerprinter: Fingerprinter) -> None:
-    for form in ("PPM", "ICO", "PCX", "TGA", "EPS"):
+    for form in ("PPM", "PCX", "TGA", "EPS"):
         with pytest.raises(Undecodable) as caught:
             await fingerprinter.fingerprint(encoded(picture(64, 64), form))
         assert caught.value.reason is Reason.NOT_A_PICTURE
@@ -303,7 +303,7 @@ async def test_a_child_that_hangs_is_replaced_at_its_wall_time() -> None:
 async def test_a_child_that_was_stopped_is_killed_by_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     async with confined(wall_seconds=1) as hasty:
         await hasty.fingerprint(encoded(picture(40, 40), "PNG"))
-        monkeypatch.setattr("shared.media.fingerprinter._GRACE_SECONDS", 0.5)
+        monkeypatch.setattr("shared.media.decoder_pool.GRACE_SECONDS", 0.5)
         (child,) = children_of(os.getpid())
         os.kill(child, signal.SIGSTOP)
         with pytest.raises(Undecodable) as caught:

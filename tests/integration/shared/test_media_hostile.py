@@ -204,6 +204,7 @@ async def test_a_decoder_that_was_taken_over_is_a_crash_or_late(
             # shared.media.decoder_process
             import os, struct, time
             def say(text): os.write(1, struct.pack(">I", len(text)) + text)
+            say(b"[]")
             os.read(0, 100)
             {TAKEN_OVER[how]}
             time.sleep(60)
@@ -211,7 +212,7 @@ async def test_a_decoder_that_was_taken_over_is_a_crash_or_late(
         )
     )
     script.chmod(0o700)
-    monkeypatch.setattr("shared.media.fingerprinter._GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("shared.media.decoder_pool.GRACE_SECONDS", 0.3)
     monkeypatch.setattr(sys, "executable", str(script))
     async with confined(wall_seconds=1) as one:
         with pytest.raises(Undecodable) as caught:
@@ -220,6 +221,6 @@ async def test_a_decoder_that_was_taken_over_is_a_crash_or_late(
         assert caught.value.reason in (Reason.CRASHED, Reason.OUT_OF_TIME)
         assert not caught.value.no_media
         monkeypatch.undo()
-        monkeypatch.setattr("shared.media.fingerprinter._GRACE_SECONDS", 30)  # a busy machine starts processes slowly
+        monkeypatch.setattr("shared.media.decoder_pool.GRACE_SECONDS", 30)  # a busy machine starts processes slowly
         assert (await one.fingerprint(encoded(SMALL, "PNG"))).width == 48  # its place is free again
     await until(lambda: not any(map(alive, children_of(os.getpid()))))
