@@ -138,6 +138,7 @@ def best_agreement(
     entries = [
         (Fingerprint(algorithm=Algorithm(one.algorithm), value=bytes.fromhex(one.value), quality=one.quality), one)
         for one in registered
+        if len(one.value) == 2 * Algorithm(one.algorithm).size_bytes  # the matcher leaves out what is none, too
     ]
     found = (
         _compared(entry, of, one, distance, harmless)

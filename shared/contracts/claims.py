@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contracts.content import Assurance
-from shared.contracts.event import Event, Moment
+from shared.contracts.event import Count, Event, Moment, Name
 
 
 class ClaimState(StrEnum):
@@ -33,12 +33,12 @@ class ClaimChanged(Event):
 
     claim_id: UUID
     content_id: UUID
-    revision: int
+    revision: Count
     state: ClaimState
-    organisation_id: str
+    organisation_id: Name
     assurance: Assurance | None = None
-    subject_jurisdictions: tuple[str, ...] = ()
-    do_not_contact: tuple[str, ...] = ()
+    subject_jurisdictions: tuple[Name, ...] = ()
+    do_not_contact: tuple[Name, ...] = ()
     demands_not_before: Moment | None = None
     withdrawal_reason: WithdrawalReason | None = None
     declared_as: DeclaredAs | None = None

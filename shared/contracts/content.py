@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contracts.event import Event, Hex, Moment, Value
+from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, Value
 
 
 class ContentState(StrEnum):
@@ -51,11 +51,11 @@ class RegisteredFingerprint(Value):
 
     algorithm: Algorithm
     value: Hex
-    quality: int | None = None
+    quality: Number | None = None
     origin: Literal["original", "variant"] = "original"
-    orientation: str = "identity"
+    orientation: Name = "identity"
     assurance: Assurance
-    max_distance: int | None = None
+    max_distance: Number | None = None
 
 
 class ContentChanged(Event):
@@ -64,11 +64,11 @@ class ContentChanged(Event):
     TYPE: ClassVar[str] = "takedown.content.v1"
 
     content_id: UUID
-    revision: int
+    revision: Count
     state: ContentState
-    suspended_for: str | None = None
+    suspended_for: Name | None = None
     """Why suspended: `person`, `possible_minor`, `key`, `withdrawing`."""
-    withdrawn_for: str | None = None
+    withdrawn_for: Name | None = None
     """Why withdrawn: `subject_request`, `not_ncii`, `wrong_content`, `unconfirmed`, …"""
     assurance: Assurance | None = None
     fingerprints: tuple[RegisteredFingerprint, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from shared.contracts.event import Event, Hex, Moment
+from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, Text
 
 
 class DeadLetter(Event):
@@ -14,17 +14,17 @@ class DeadLetter(Event):
     TYPE: ClassVar[str] = "takedown.dead_letter.v1"
 
     dead_letter_id: UUID
-    group: str
-    topic: str
-    partition: int
-    offset: int
-    log: str
+    group: Name
+    topic: Name
+    partition: Number
+    offset: Count
+    log: Text
     """The log the offset belongs to: `cluster/topic id`."""
     digest: Hex
-    key: str | None = None
+    key: Name | None = None
     """Of a compacted topic: the content, claim or takedown the record was about, so that its current row can be published."""
-    error: str
-    reason: str
+    error: Name
+    reason: Text
     at: Moment
 
 
@@ -34,13 +34,13 @@ class ReplayRequested(Event):
     TYPE: ClassVar[str] = "takedown.replay_requested.v1"
 
     dead_letter_id: UUID
-    group: str
-    topic: str
-    partition: int
-    offset: int
-    key: str | None = None
+    group: Name
+    topic: Name
+    partition: Number
+    offset: Count
+    key: Name | None = None
     """The dead letter's."""
-    requested_by: str
+    requested_by: Name
     at: Moment
 
 
@@ -50,10 +50,10 @@ class Replayed(Event):
     TYPE: ClassVar[str] = "takedown.replayed.v1"
 
     dead_letter_id: UUID
-    group: str
-    outcome: str
+    group: Name
+    outcome: Name
     """`handled`, `record_gone` or `failed`."""
-    error: str | None = None
+    error: Name | None = None
     at: Moment
 
 

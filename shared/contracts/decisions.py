@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from shared.contracts.event import Event, Moment
+from shared.contracts.event import Event, Moment, Name, Text
 
 
 class DecisionKind(StrEnum):
@@ -32,10 +32,10 @@ class DecisionTaken(Event):
     takedown_id: UUID | None = None
     demand_id: UUID | None = None
     task_id: UUID | None = None
-    person_id: str
-    organisation_id: str
-    reason: str
-    recipient: str | None = None
+    person_id: Name
+    organisation_id: Name
+    reason: Text
+    recipient: Name | None = None
     """For `reroute`: the directory's key of the organisation to ask instead."""
     decided_at: Moment
 

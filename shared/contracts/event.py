@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.errors import Poison
 from shared.field_errors import field_errors
@@ -20,8 +20,44 @@ from shared.ids import timestamp
 
 Headers = Sequence[tuple[str, bytes]]
 
-Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$")]
+# What no column takes is refused as a record is parsed: `text` has no place for NUL, `bigint` and `int` have their ends, and a moment
+# outside the calendar is written by PostgreSQL and never read again. An index takes a key of 2,700 bytes at most, so that what is
+# looked up by itself is a `Name`, and a URL is looked up by its digest.
+
+_WITHOUT_NUL = r"^[^\x00]*$"
+NAME_CHARACTERS = 255
+TEXT_CHARACTERS = 2_000
+URL_CHARACTERS = 4_096
+"""As `shared.urls` takes them."""
+_HEX_CHARACTERS = 8_192
+
+Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=_HEX_CHARACTERS)]
 """Lower-case hexadecimal."""
+Name = Annotated[str, StringConstraints(pattern=_WITHOUT_NUL, max_length=NAME_CHARACTERS)]
+"""A word or an opaque id."""
+Text = Annotated[str, StringConstraints(pattern=_WITHOUT_NUL, max_length=TEXT_CHARACTERS)]
+"""A few sentences."""
+UrlText = Annotated[str, StringConstraints(pattern=_WITHOUT_NUL, max_length=URL_CHARACTERS)]
+"""A URL, or its key; whether it can be fetched is for its reader to say."""
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What a `bigint` holds: revisions, offsets."""
+Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+"""What an `int` holds: rounds, versions, distances."""
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+"""No moment anybody tells us is before the one or from the other on: in UTC the year 1 of another zone has no year, a row that holds it
+is never read again, and to what is near the end of the calendar no wait can be added."""
+
+
+def known_to_calendars(moment: datetime) -> datetime:
+    """The moment. Raises ValueError, a sentence for a person, for one that nobody can mean."""
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"This date must be in the years {EARLIEST.year} to {LATEST.year - 1}.")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(known_to_calendars)]
 
 
 class Value(BaseModel):
@@ -102,6 +138,8 @@ def attributes_of(known: Container[str], *, value: bytes | None, headers: Header
     if value is not None:
         if given.get("ce_specversion") != "1.0" or not given.get("ce_id"):
             raise MalformedEvent("not a CloudEvent 1.0 in binary mode")
+        if not _keepable(given["ce_id"]):
+            raise MalformedEvent("ce_id: too long, or with a character that no id has")
         if event_type not in known:
             raise UnknownEventType(event_type[:80])
     return Attributes(
@@ -109,8 +147,17 @@ def attributes_of(known: Container[str], *, value: bytes | None, headers: Header
         source=given.get("ce_source", ""),
         type=event_type,
         time=None if value is None else _time(given.get("ce_time")),
-        traceparent=given.get("ce_traceparent"),
+        traceparent=_traceparent(given.get("ce_traceparent")),
     )
+
+
+def _keepable(text: str) -> bool:
+    return len(text) <= NAME_CHARACTERS and text.isascii() and text.isprintable()
+
+
+def _traceparent(text: str | None) -> str | None:
+    """A trace that nobody could keep is left out: nothing rests on it."""
+    return text if text is not None and _keepable(text) else None
 
 
 def decode(models: Mapping[str, type[Event]], *, value: bytes | None, headers: Headers) -> Envelope:
@@ -154,6 +201,3 @@ def _time(text: str | None) -> datetime | None:
 def json_bytes(data: Any) -> bytes:
     """Compact UTF-8 JSON."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-Moment = AwareDatetime

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.event import Event, Moment
+from shared.contracts.event import Count, Event, Moment, Name, Number, Text
 
 
 class TakedownHappened(Event):
@@ -23,12 +23,12 @@ class TakedownHappened(Event):
 
     takedown_id: UUID
     content_id: UUID
-    sequence: int
-    kind: str
-    state: str
-    round: int
+    sequence: Number
+    kind: Name
+    state: Name
+    round: Number
     at: Moment
-    facts: dict[str, str | int | bool] = Field(default_factory=dict)
+    facts: dict[Name, Text | Count | bool] = Field(default_factory=dict)
 
 
 MODELS = {TakedownHappened.TYPE: TakedownHappened}

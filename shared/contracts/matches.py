@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contracts.content import Algorithm, Assurance
-from shared.contracts.event import Event, Hex, Moment
+from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, UrlText
 from shared.ids import KEY_VERSION
 
 TargetKind = Literal["media", "page"]
@@ -38,25 +38,25 @@ class MatchFound(Event):
 
     takedown_id: UUID
     content_id: UUID
-    content_revision: int
+    content_revision: Count
     basis: Literal["fingerprint", "person"]
     target_kind: TargetKind
-    url: str
-    url_key: str
-    key_version: int = KEY_VERSION
-    page_url: str | None = None
+    url: UrlText
+    url_key: UrlText
+    key_version: Number = KEY_VERSION
+    page_url: UrlText | None = None
     sighting_id: UUID | None = None
     report_id: UUID | None = None
     seen_at: Moment
-    observed_by: str
+    observed_by: Name
     algorithm: Algorithm | None = None
-    distance: int | None = None
-    orientation: str | None = None
-    quality: int | None = None
+    distance: Number | None = None
+    orientation: Name | None = None
+    quality: Number | None = None
     fingerprint_ref: Hex | None = None
     assurance: Assurance
     guards: tuple[Guard, ...] = ()
-    asserted_by: str | None = None
+    asserted_by: Name | None = None
 
 
 class SightingUnmatched(Event):

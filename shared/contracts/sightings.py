@@ -11,7 +11,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from shared.contracts.content import Algorithm
-from shared.contracts.event import Event, Hex, Moment, Value, read_event
+from shared.contracts.event import Event, Hex, Moment, Name, Number, UrlText, Value, read_event
 from shared.ids import KEY_VERSION
 
 
@@ -20,20 +20,20 @@ class SeenFingerprint(Value):
 
     algorithm: Algorithm
     value: Hex
-    quality: int | None = None
-    orientation: str = "identity"
+    quality: Number | None = None
+    orientation: Name = "identity"
 
 
 class Sighting(Value):
     """Media seen at a URL (and the page it is on)."""
 
     sighting_id: UUID
-    organisation_id: str
-    source: str
-    media_url: str
-    url_key: str
-    key_version: int = KEY_VERSION
-    page_url: str | None = None
+    organisation_id: Name
+    source: Name
+    media_url: UrlText
+    url_key: UrlText
+    key_version: Number = KEY_VERSION
+    page_url: UrlText | None = None
     seen_at: Moment
     report_id: UUID | None = None
     fingerprints: tuple[SeenFingerprint, ...]
@@ -55,8 +55,8 @@ class UrlErased(Event):
 
     TYPE: ClassVar[str] = "takedown.url_erased.v1"
 
-    url_key: str
-    key_version: int = KEY_VERSION
+    url_key: UrlText
+    key_version: Number = KEY_VERSION
     erased_at: Moment
 
 
@@ -75,20 +75,20 @@ class SeenFingerprintData(TypedDict):
 
     algorithm: Algorithm
     value: Hex
-    quality: NotRequired[int | None]
-    orientation: NotRequired[str]
+    quality: NotRequired[Number | None]
+    orientation: NotRequired[Name]
 
 
 class SightingData(TypedDict):
     """As `Sighting`; what is absent has its default."""
 
     sighting_id: CanonicalUuid
-    organisation_id: str
-    source: str
-    media_url: str
-    url_key: str
-    key_version: NotRequired[int]
-    page_url: NotRequired[str | None]
+    organisation_id: Name
+    source: Name
+    media_url: UrlText
+    url_key: UrlText
+    key_version: NotRequired[Number]
+    page_url: NotRequired[UrlText | None]
     seen_at: Moment
     report_id: NotRequired[CanonicalUuid | None]
     fingerprints: list[SeenFingerprintData]

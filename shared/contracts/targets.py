@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from shared.contracts.event import Event, Moment
+from shared.contracts.event import Event, Moment, Number, UrlText
 from shared.contracts.matches import TargetKind
 from shared.ids import KEY_VERSION
 
@@ -16,10 +16,10 @@ class TargetChanged(Event):
     takedown_id: UUID
     content_id: UUID
     target_kind: TargetKind
-    url: str
-    url_key: str
-    key_version: int = KEY_VERSION
-    page_url: str | None = None
+    url: UrlText
+    url_key: UrlText
+    key_version: Number = KEY_VERSION
+    page_url: UrlText | None = None
     changed_at: Moment
 
 

@@ -43,6 +43,11 @@ def _heeded_and_named() -> Iterator[None]:
     try:
         yield
         heed_cancellation()
+    except (
+        psycopg.errors.ProgramLimitExceeded
+    ):  # an OperationalError by its class: what is too large stays so, however often it is tried
+        heed_cancellation()
+        raise
     except (psycopg.OperationalError, PoolTimeout) as error:
         heed_cancellation()
         raise DatabaseUnavailable(type(error).__name__) from error

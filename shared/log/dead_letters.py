@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from shared.contracts.dead_letters import DeadLetter, Replayed, ReplayRequested
-from shared.contracts.event import data_of, headers_of
+from shared.contracts.event import NAME_CHARACTERS, TEXT_CHARACTERS, data_of, headers_of
 from shared.contracts.topics import DEAD_LETTERS, TOPICS
 from shared.errors import Poison, TakedownError
 from shared.ids import deterministic_id
@@ -29,7 +29,7 @@ def dead_letter_id(group: str, log_id: str, topic: str, partition: int, offset: 
     return deterministic_id(("dead-letter", group, log_id, topic, str(partition), str(offset)))
 
 
-def letter_of(record: Record, error: Exception, *, group: str, log_id: str, at: datetime) -> DeadLetter:
+def letter_of(record: Record, error: BaseException, *, group: str, log_id: str, at: datetime) -> DeadLetter:
     """The reference to a record. No value of it, and no text of an error that may quote one."""
     reason = error.title if isinstance(error, TakedownError) else ""
     if isinstance(error, Poison):
@@ -43,8 +43,8 @@ def letter_of(record: Record, error: Exception, *, group: str, log_id: str, at: 
         log=log_id,
         digest=hashlib.sha256(record.value or b"").hexdigest(),
         key=row_key(record),
-        error=type(error).__name__,
-        reason=reason,
+        error=type(error).__name__[:NAME_CHARACTERS],
+        reason=reason.replace("\0", "")[:TEXT_CHARACTERS],
         at=at,
     )
 
@@ -92,7 +92,7 @@ async def find_record(log: EventLog, request: ReplayRequested) -> Record | None:
 
 
 async def publish_outcome(
-    log: EventLog, request: ReplayRequested, outcome: str, error: Exception | None, *, source: str, at: datetime
+    log: EventLog, request: ReplayRequested, outcome: str, error: BaseException | None, *, source: str, at: datetime
 ) -> None:
     """Tell what became of a replay: `handled`, `record_gone` or `failed`. Raises LogUnavailable."""
     told = Replayed(

@@ -265,7 +265,7 @@ class Runner:
             await self._dead_letter(record, error)
         RECORDS_HANDLED.labels(*labels, "handled" if error is None else "dead_letter").inc()
 
-    async def _attempt(self, record: Record) -> Exception | None:
+    async def _attempt(self, record: Record) -> BaseException | None:
         """Decode and hand over, again after transient failures; the error that ended it, or None."""
         attempt = 0
         while True:
@@ -276,10 +276,16 @@ class Runner:
                 return None
             except Transient as error:
                 delay = error.after_seconds
-                outcome: Exception = error
+                outcome: BaseException = error
             except Permanent as error:
                 return error
-            except Exception as error:  # noqa: BLE001 - the one broad except: what fails is recorded as the record's outcome
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except (
+                BaseException
+            ) as error:  # what fails is the record's outcome; some libraries raise what is no Exception
+                if _is_being_cancelled():
+                    raise
                 self._tell(record, error, attempt)
                 if attempt >= self._attempts:
                     return error
@@ -297,7 +303,7 @@ class Runner:
         with structlog.contextvars.bound_contextvars(group=self._group, traceparent=envelope.traceparent):
             await self._handler(envelope, record)
 
-    def _tell(self, record: Record, error: Exception, attempt: int) -> None:
+    def _tell(self, record: Record, error: BaseException, attempt: int) -> None:
         """Where it failed; not what it says, which may quote a URL or a hash."""
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
@@ -306,7 +312,7 @@ class Runner:
     def _where(self, record: Record) -> dict[str, object]:
         return {"group": self._group, "topic": record.topic, "partition": record.partition, "offset": record.offset}
 
-    async def _dead_letter(self, record: Record, error: Exception) -> None:
+    async def _dead_letter(self, record: Record, error: BaseException) -> None:
         attempt = 0
         while True:
             try:
@@ -375,6 +381,11 @@ class Runner:
                     at_end = not lane.waiting and reader.position(partition) >= end
                     lag.set(0 if at_end else max(0, end - lane.done))
             await asyncio.sleep(_LAG_SECONDS)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

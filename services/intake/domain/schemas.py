@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,13 +22,11 @@ from services.intake.domain.jurisdictions import parse_jurisdiction
 from services.intake.domain.reported_urls import reported_url
 from shared.contracts.claims import DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance
+from shared.contracts.event import Moment
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
 from shared.urls import BadUrl, UrlKey, canonical, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""No moment anybody tells us is before it. In UTC the year 1 of another zone has no year, and a row that holds it is never read."""
 
 MAX_SEEN_FINGERPRINTS = 20
 """Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
@@ -67,12 +63,6 @@ def _keyed(url: str) -> KeyedUrl:
     return KeyedUrl(url, canonical(url))
 
 
-def _known_to_calendars(moment: datetime) -> datetime:
-    if moment < EARLIEST:
-        raise ValueError(f"This date must not be before {EARLIEST.year}.")
-    return moment
-
-
 def _true(value: bool) -> bool:
     if not value:
         raise ValueError("This must be true: nothing is registered without this declaration.")
@@ -98,7 +88,6 @@ MediaUrlToKey = Annotated[
     KeyedUrl,
     GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(_keyed, core_schema.str_schema())),
 ]
-Moment = Annotated[AwareDatetime, AfterValidator(_known_to_calendars)]
 DeclaredTrue = Annotated[bool, AfterValidator(_true)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 

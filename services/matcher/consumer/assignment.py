@@ -176,10 +176,10 @@ class PartitionAssignment:
                 for record in records:
                     try:
                         decoded = decode_sightings(record)
+                        if isinstance(decoded, UrlErased):
+                            admit_record(owned.history, record.offset, decoded)
                     except Poison:
                         continue  # reading reaches it later
-                    if isinstance(decoded, UrlErased):
-                        admit_record(owned.history, record.offset, decoded)
 
         await read_stretch(self.dependencies.log, owned.partition, start=pair.sightings, upto=end, take=erase)
         if self.dependencies.clock() - erasures_known_at > self.dependencies.history_max_age:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from services.matcher.history.history import History
@@ -17,8 +19,28 @@ from shared.errors import Poison
 from shared.log.port import Record
 
 
+class NotHandled(Poison):
+    """The record could not be handled, for a reason that nobody foresaw."""
+
+
+@contextmanager
+def _whatever_fails_is_poison() -> Iterator[None]:
+    """Of one record: whoever reads it references it in the dead letters and reads on. The text of an error may quote a value."""
+    try:
+        yield
+    except Poison:
+        raise
+    except Exception as error:
+        raise NotHandled(type(error).__name__) from error
+
+
 def decode_sightings(record: Record) -> SeenBatch | UrlErased:
     """The sightings of a batch, or an erasure. Raises Poison; a fingerprint that cannot be used is left out."""
+    with _whatever_fails_is_poison():
+        return _decode_sightings(record)
+
+
+def _decode_sightings(record: Record) -> SeenBatch | UrlErased:
     attributes = attributes_of(SIGHTINGS_MODELS, value=record.value, headers=record.headers)
     if record.value is not None and attributes.type == UrlErased.TYPE:
         return read_event(UrlErased, record.value)
@@ -32,11 +54,12 @@ def decode_sightings(record: Record) -> SeenBatch | UrlErased:
 
 
 def admit_record(history: History, offset: int, decoded: SeenBatch | UrlErased) -> None:
-    """Let the history know of one record of its partition."""
-    if isinstance(decoded, UrlErased):
-        history.erase((decoded.key_version, decoded.url_key), offset)
-    else:
-        history.admit(decoded)
+    """Let the history know of one record of its partition. Raises Poison for one that it cannot keep."""
+    with _whatever_fails_is_poison():
+        if isinstance(decoded, UrlErased):
+            history.erase((decoded.key_version, decoded.url_key), offset)
+        else:
+            history.admit(decoded)
 
 
 def apply_content(register: Register, record: Record) -> tuple[ViewEntry, ...]:
@@ -45,13 +68,14 @@ def apply_content(register: Register, record: Record) -> tuple[ViewEntry, ...]:
     Raises Poison when it cannot be read; the content, if it can be told, is then out of the register.
     """
     try:
-        envelope = decode(CONTENT_MODELS, value=record.value, headers=record.headers)
+        with _whatever_fails_is_poison():
+            envelope = decode(CONTENT_MODELS, value=record.value, headers=record.headers)
+            return _apply(register, record, envelope)
     except Poison:
         content_id = _content_id(record.key)
         if content_id is not None:
             register.apply_unreadable(content_id)
         raise
-    return _apply(register, record, envelope)
 
 
 def _apply(register: Register, record: Record, envelope: Envelope) -> tuple[ViewEntry, ...]:

@@ -168,10 +168,10 @@ class SightingsFollower:
             for record in records:
                 try:
                     decoded = decode_sightings(record)
+                    admit_record(owned.history, record.offset, decoded)
                 except Poison as error:
                     poison.append((record, error))
                     continue
-                admit_record(owned.history, record.offset, decoded)
                 if isinstance(decoded, SeenBatch):
                     batches.append(decoded)
                 await self._dependencies.sleep(0)  # heartbeats go on beside many records

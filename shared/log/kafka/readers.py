@@ -70,11 +70,19 @@ def _record(message: aiokafka.ConsumerRecord) -> Record:
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
-        append_time=_EPOCH + timedelta(milliseconds=message.timestamp),
+        append_time=_appended(message.timestamp),
         key=message.key,
         value=message.value,
-        headers=tuple((name, bytes(value)) for name, value in message.headers),
+        headers=tuple((name, bytes(value or b"")) for name, value in message.headers),  # a header may have none
     )
+
+
+def _appended(milliseconds: int) -> datetime:
+    """A producer may write any time where the topic keeps the producer's: one outside the calendar is none."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _EPOCH
 
 
 async def _read_slice(reader: AIOKafkaConsumer, seconds: float, max_records: int) -> tuple[Record, ...]:
