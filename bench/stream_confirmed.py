@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 from uuid import UUID
 
 from bench.stream_figures import AIM_PER_SECOND
@@ -14,7 +15,7 @@ from shared.contracts.event import decode
 from shared.contracts.matches import MODELS, MatchFound
 from shared.contracts.topics import MATCHES
 from shared.log.kafka.log import KafkaLog
-from shared.log.port import TopicPartition
+from shared.log.port import OutgoingRecord, TopicPartition
 
 CONFIRMED_PER_SECOND = 10
 FLOW_PER_SECOND = AIM_PER_SECOND * 11 // 10
@@ -31,12 +32,7 @@ async def confirmed(
     log = KafkaLog(bootstrap)
     count = int(seconds * CONFIRMED_PER_SECOND)
     values = values_of(count, seed=3)
-    fresh = [
-        sightings_record(
-            500_000_000 + start, [[value.tobytes().hex()] for value in values[start : start + IN_A_RECORD]]
-        )
-        for start in range(0, count, IN_A_RECORD)
-    ]
+    fresh = _seen_once(values)
     flow = sightings_records(int(seconds * FLOW_PER_SECOND), register, pdq_values=1, seed=4)
     began: dict[UUID, float] = {}
     took: list[float] = []
@@ -46,9 +42,7 @@ async def confirmed(
             places = [TopicPartition(topic=MATCHES.name, partition=number) for number in range(MATCHES.partitions)]
             await matches.assign({place: await log.end(place) for place in places})
             await asyncio.sleep(3)  # they are in the history by then
-            while not process.said.empty():
-                before = process.next()
-            before = process.next()
+            before = _newest(process)
 
             async def watch() -> None:
                 while True:
@@ -71,9 +65,7 @@ async def confirmed(
                 began[UUID(record.key.decode())] = time.monotonic()
                 await second.publish([record])
             await loading
-            while not process.said.empty():
-                after = process.next()
-            after = process.next()
+            after = _newest(process)
             deadline = time.monotonic() + 30
             while began and time.monotonic() < deadline:  # noqa: ASYNC110 - a bench may look
                 await asyncio.sleep(0.05)
@@ -83,3 +75,20 @@ async def confirmed(
     finally:
         await log.close()
     return took, (after["handled"] - before["handled"]) / (after["at"] - before["at"])
+
+
+def _seen_once(values: Hashes) -> list[OutgoingRecord]:
+    """Records of sightings, each with one of the values."""
+    return [
+        sightings_record(
+            500_000_000 + start, [[value.tobytes().hex()] for value in values[start : start + IN_A_RECORD]]
+        )
+        for start in range(0, len(values), IN_A_RECORD)
+    ]
+
+
+def _newest(process: Measured) -> dict[str, Any]:
+    """What the process says next, once all it said before is read."""
+    while not process.said.empty():
+        process.next()
+    return process.next()

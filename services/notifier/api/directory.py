@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Request
 from pydantic import BaseModel, ConfigDict
 
 from services.notifier.api import answers
-from services.notifier.channels.dispatch import send
+from services.notifier.channels.dispatch import send_rendered
 from services.notifier.channels.result import AttemptOutcome
 from services.notifier.delivery import outbound_switch
 from services.notifier.directory import store
@@ -114,7 +114,7 @@ async def test_host(principal: Operations, runtime: OutboundServiceRuntime, orga
     channel: store.Channel = "webhook" if endpoint.webhook_url else "email"
     message_id = uuid4()
     letter = render.test_letter(runtime.settings, message_id=message_id, at=runtime.clock())
-    attempted = await send(runtime, channel, endpoint, letter, message_id=message_id)
+    attempted = await send_rendered(runtime, channel, endpoint, letter, message_id=message_id)
     if attempted.outcome is AttemptOutcome.ACCEPTED:
         async with runtime.database.transaction() as tx:
             await store.mark_endpoint_works(tx, organisation)

@@ -12,7 +12,7 @@ from services.notifier.notices.render import RenderedMessage
 from shared.service.runtime import OutboundRuntime
 
 
-async def send(
+async def send_rendered(
     runtime: OutboundRuntime, channel: Channel, endpoint: WebhookEndpoint, letter: RenderedMessage, *, message_id: UUID
 ) -> Attempted:
     """Send a letter once. Every way it can end is in the answer."""
@@ -20,7 +20,7 @@ async def send(
     if channel == "webhook":
         if endpoint.webhook_url is None:
             return Attempted(outcome=AttemptOutcome.PERMANENT, reason="no_webhook")
-        return await webhook.send(
+        return await webhook.post_signed(
             runtime.webhooks,
             url=endpoint.webhook_url,
             secrets=endpoint.secrets,
@@ -47,4 +47,4 @@ async def send(
         )
     except (ValueError, MessageError):  # an address from before addresses were checked
         return Attempted(outcome=AttemptOutcome.PERMANENT, reason="bad_address")
-    return await email.send(server, mail, timeout_seconds=policy.webhook_timeout_seconds)
+    return await email.hand_in(server, mail, timeout_seconds=policy.webhook_timeout_seconds)

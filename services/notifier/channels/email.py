@@ -101,7 +101,7 @@ def _address(text: str) -> Address | None:
         return None
 
 
-async def send(server: SmtpRelay, message: EmailMessage, *, timeout_seconds: float) -> Attempted:
+async def hand_in(server: SmtpRelay, message: EmailMessage, *, timeout_seconds: float) -> Attempted:
     """One attempt. The whole conversation has `timeout_seconds`.
 
     Permanent is a refusal of the recipient alone. Whatever else our own mail server refuses (us, our sender, our login, our quota,

@@ -32,7 +32,7 @@ def signature_of(secrets: Sequence[str], *, message_id: UUID, timestamp: int, bo
     )
 
 
-async def send(
+async def post_signed(
     fetcher: Fetcher,
     *,
     url: str,

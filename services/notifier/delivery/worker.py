@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from services.notifier.channels.dispatch import send
+from services.notifier.channels.dispatch import send_rendered
 from services.notifier.channels.result import Attempted, AttemptOutcome
 from services.notifier.directory import store as directory
 from services.notifier.domain.events import AttemptCompleted, AttemptEnded, OutboundRefused, Refusal
@@ -207,7 +207,9 @@ class MessageWorker:
 
     async def _send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
         """None: it was broken off, since it may not be sent any more; whether it had left already is not known."""
-        sending = send(self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id)
+        sending = send_rendered(
+            self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
+        )
         try:
             return await self.due.while_wanted(due, sending)
         except NoLongerWanted:

@@ -26,7 +26,7 @@ FOR_A_PERSON_ALONE = frozenset({HoldReason.FLOOD, HoldReason.REJECTED_BEFORE})
 """Holds that no look of ours settles: another look would let a demand out that nobody released."""
 
 
-def refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
+def refusal_to_decide(takedown: Takedown, decision: DecisionMade) -> str | None:
     """Why this decision cannot be taken on this takedown now, as a word; None: it can."""
     state = takedown.state
     if state is TakedownState.WITHDRAWN:
@@ -74,7 +74,7 @@ def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
 
 def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
     """A person decided; a decision that cannot be taken now is noted, and changes nothing else."""
-    refused = refusal(draft.takedown, event)
+    refused = refusal_to_decide(draft.takedown, event)
     facts = {"decision_id": str(event.decision_id), "decision": event.kind.value}
     if refused is not None:
         draft.note("decision.refused", **facts, reason=refused)

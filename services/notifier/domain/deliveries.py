@@ -43,7 +43,7 @@ LATER_ATTEMPTS = 24
 # Before an attempt
 
 
-def refusal(draft: TakedownBuilder, demand: Demand | None, kind: MessageKind) -> Refusal | None:
+def refusal_to_send(draft: TakedownBuilder, demand: Demand | None, kind: MessageKind) -> Refusal | None:
     """Rules 1, 5, 7 and 8 at the last moment. See `takedown.may_send`."""
     if demand is None or not _still_wanted(draft, demand, kind):
         return Refusal.ENDED
@@ -204,7 +204,7 @@ def _later_message(draft: TakedownBuilder, demand: Demand, event: AttemptComplet
                 draft.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
                 undeliverable(draft, demand, event.detail or "permanent")
         case AttemptEnded.TRANSIENT | AttemptEnded.UNKNOWN if event.attempt < LATER_ATTEMPTS or event.own_fault:
-            if refusal(draft, demand, event.kind) is Refusal.ENDED:
+            if refusal_to_send(draft, demand, event.kind) is Refusal.ENDED:
                 draft.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
             else:
                 _again(draft, demand, event)

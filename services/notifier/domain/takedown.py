@@ -92,12 +92,12 @@ def may_send(
 ) -> Refusal | None:
     """Whether this message may be attempted now; asked before every attempt. A refusal is handed to `decide` as
     `OutboundRefused`, and the message is parked (not due) until an effect names it again."""
-    return deliveries.refusal(TakedownBuilder(takedown, now, policy, around), takedown.demand(demand_id), kind)
+    return deliveries.refusal_to_send(TakedownBuilder(takedown, now, policy, around), takedown.demand(demand_id), kind)
 
 
 def decision_refused(takedown: Takedown, decision: DecisionMade) -> str | None:
     """Why this decision cannot be taken on this takedown now (a word for the API's answer), or None."""
-    return decisions.refusal(takedown, decision)
+    return decisions.refusal_to_decide(takedown, decision)
 
 
 def _stop_if_content_stopped(draft: TakedownBuilder) -> None:

@@ -88,7 +88,7 @@ def create(
 
 
 @keys.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_keys(as_json: AsJson = False) -> None:
     """List all keys, without their secret part."""
 
     from services.standalone import assembly

@@ -106,7 +106,7 @@ def _switch(content_id: UUID, what: str, body: dict[str, str]) -> None:
 
 
 @tasks.command("list")
-def list_(
+def list_tasks(
     kind: Annotated[str | None, typer.Option(help="Only tasks of this kind, such as dispute or unknown_host.")] = None,
     as_json: AsJson = False,
 ) -> None:

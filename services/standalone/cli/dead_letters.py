@@ -55,7 +55,7 @@ async def find(log: EventLog, dead_letter_id: UUID) -> ListedDeadLetter:
     raise NoSuchDeadLetter()
 
 
-async def replay(log: EventLog, dead_letter_id: UUID, *, requested_by: str, wait_seconds: float) -> str:
+async def ask_for_replay(log: EventLog, dead_letter_id: UUID, *, requested_by: str, wait_seconds: float) -> str:
     """Ask for a replay and wait: `handled`, `failed: …`, `record_gone`, or `unanswered`.
 
     Raises NoSuchDeadLetter.

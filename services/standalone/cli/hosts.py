@@ -56,7 +56,7 @@ def import_(
 
 
 @hosts.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_hosts(as_json: AsJson = False) -> None:
     """List the directory. Secrets are not shown."""
     listed = run(_directory())
     found = listed["items"]

@@ -70,7 +70,7 @@ def ensure() -> None:
 
 
 @letters.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_dead_letters(as_json: AsJson = False) -> None:
     """List events that could not be handled and were not replayed since, oldest first."""
 
     from services.standalone.cli import dead_letters
@@ -132,7 +132,9 @@ def replay(
             await dead_letters.find(log, dead_letter_id)
         await _record_replay(settings, dead_letter_id, person)
         async with _log(settings) as log:
-            return await dead_letters.replay(log, dead_letter_id, requested_by=person, wait_seconds=wait_seconds)
+            return await dead_letters.ask_for_replay(
+                log, dead_letter_id, requested_by=person, wait_seconds=wait_seconds
+            )
 
     outcome = run(ask())
     if outcome != "handled":

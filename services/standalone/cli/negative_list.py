@@ -57,7 +57,7 @@ def remove(entry_id: EntryId) -> None:
 
 
 @entries.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_entries(as_json: AsJson = False) -> None:
     """List the entries, newest first. The hashes themselves are not shown."""
 
     async def read() -> list[dict[str, Any]]:

@@ -257,7 +257,7 @@ def a_mail(server: email_channel.SmtpRelay, reply_to: str = "desk@helpline.examp
 @pytest.mark.parametrize(("command", "line"), RECIPIENT_REFUSED)
 async def test_a_refusal_of_the_recipient_is_permanent(command: str, line: str) -> None:
     async with refusing(command, line) as server:
-        attempted = await email_channel.send(server, a_mail(server), timeout_seconds=10)
+        attempted = await email_channel.hand_in(server, a_mail(server), timeout_seconds=10)
     assert (attempted.outcome, attempted.own_fault) == (AttemptOutcome.PERMANENT, False)
     assert attempted.status == int(line[:3])
 
@@ -265,14 +265,14 @@ async def test_a_refusal_of_the_recipient_is_permanent(command: str, line: str) 
 @pytest.mark.parametrize(("command", "line"), OURS)
 async def test_what_is_refused_for_our_sake_is_our_fault_and_passes(command: str, line: str) -> None:
     async with refusing(command, line) as server:
-        attempted = await email_channel.send(server, a_mail(server), timeout_seconds=10)
+        attempted = await email_channel.hand_in(server, a_mail(server), timeout_seconds=10)
     assert (attempted.outcome, attempted.own_fault) == (AttemptOutcome.TRANSIENT, True)
 
 
 @pytest.mark.parametrize("line", ["552 5.2.2 mailbox full", "552 too much", "450 4.2.1 busy", "452 4.2.2 full"])
 async def test_a_full_or_busy_mailbox_passes(line: str) -> None:
     async with refusing("RCPT", line) as server:
-        attempted = await email_channel.send(server, a_mail(server), timeout_seconds=10)
+        attempted = await email_channel.hand_in(server, a_mail(server), timeout_seconds=10)
     assert (attempted.outcome, attempted.own_fault) == (AttemptOutcome.TRANSIENT, False)
 
 
@@ -294,7 +294,7 @@ async def test_a_banner_that_refuses_us_is_our_fault(banner: bytes) -> None:
             password=None,
             sender="demands@helpline.example",
         )
-        attempted = await email_channel.send(server, a_mail(server), timeout_seconds=10)
+        attempted = await email_channel.hand_in(server, a_mail(server), timeout_seconds=10)
     assert (attempted.outcome, attempted.own_fault) == (AttemptOutcome.TRANSIENT, True)
 
 

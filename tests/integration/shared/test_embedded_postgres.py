@@ -33,7 +33,7 @@ OWNER = """
 import os, sys, time
 from pathlib import Path
 import psycopg
-from shared.db.embedded import EmbeddedPostgres
+from shared.db.embedded.server import EmbeddedPostgres
 
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()

@@ -55,7 +55,7 @@ elif os.environ["CLASSPATH"]:
 STARTER = """
 import sys
 from pathlib import Path
-from shared.log.kafka_local import start_kafka
+from shared.log.kafka.local import start_kafka
 
 start_kafka(data_dir=Path(sys.argv[1]), on_progress=lambda line: None)
 """

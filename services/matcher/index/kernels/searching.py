@@ -134,19 +134,9 @@ def search_chunk(
                 place, end = bounds[asking], bounds[asking + np.uint64(1)]
                 while place < end:
                     place, count = probe(
-                        place,
-                        end,
-                        ordered,
-                        size,
-                        np.uint64(region) << inner,
-                        inner,
-                        np.uint64(flipped),
-                        most,
-                        cut,
-                        bitmap,
-                        found,
-                        count,
-                    )
+                        place, end, ordered, size, np.uint64(region) << inner, inner, np.uint64(flipped), most, cut,
+                        bitmap, found, count,
+                    )  # fmt: skip
                     if count >= np.uint64(FLUSH_AT):
                         hits, hit_count, more = follow(
                             found, count, ordered, wanted, chunk, cut, part, max_distance, bitmap, offsets, waiting,
