@@ -48,6 +48,8 @@ class Policy(BaseModel):
     voluntary_response: timedelta = 72 * HOUR
     reminder_fractions: tuple[float, ...] = (0.5, 0.9)
     preserve_days: int = 90
+    answers_per_demand: int = 100
+    """Different answers that are taken to one demand. The same one again is counted, and is no further one."""
     dispute_due: timedelta = DAY
     connections_per_host: int = 4
 

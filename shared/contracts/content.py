@@ -70,6 +70,8 @@ class ContentChanged(Event):
     """Why suspended: `person`, `possible_minor`, `key`, `withdrawing`."""
     withdrawn_for: Name | None = None
     """Why withdrawn: `subject_request`, `not_ncii`, `wrong_content`, `unconfirmed`, …"""
+    fetching: Literal["allowed", "stopped"] = "allowed"
+    """Stopped: it may depict a minor, and nothing of it is fetched or shown until a person has decided. Its state stays what it is."""
     assurance: Assurance | None = None
     fingerprints: tuple[RegisteredFingerprint, ...] = ()
     changed_at: Moment

@@ -19,6 +19,11 @@ class DecisionKind(StrEnum):
     SUSPEND = "suspend"
     RESUME = "resume"
     BOUNCED = "bounced"
+    STOP_FETCHING = "stop_fetching"
+    """Of a content: nothing of it is fetched or shown any more. What was asked for goes on."""
+    RESUME_FETCHING = "resume_fetching"
+    HOLD = "hold"
+    """Of a content: no demand that was not issued yet goes out, at any host, until somebody releases it."""
 
 
 class DecisionTaken(Event):

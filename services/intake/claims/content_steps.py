@@ -19,7 +19,7 @@ from services.intake.domain.schemas import VariantsRequest
 from services.intake.store import variants
 from services.intake.store.advisory_locks import lock_additions
 from services.intake.store.claims import has_claim
-from services.intake.store.content import row_of_content
+from services.intake.store.content import row_of_content, stop_fetching
 from services.intake.store.content_aliases import content_of_alias
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
@@ -83,6 +83,8 @@ async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reas
                 "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
             )
         await registered_content.release_content(tx, content)
+        if principal.role is Role.OPERATIONS:
+            await stop_fetching(tx, content_id, stopped=False)
     await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 

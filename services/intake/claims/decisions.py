@@ -8,6 +8,7 @@ from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
 from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
 from services.intake.domain.claims import Hold
+from services.intake.store import content
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -18,6 +19,9 @@ from shared.outbox import outbox
 
 log = structlog.get_logger()
 
+APPLIED = frozenset(
+    (DecisionKind.SUSPEND, DecisionKind.RESUME, DecisionKind.STOP_FETCHING, DecisionKind.RESUME_FETCHING)
+)
 HOST_PREFIX = "host:"
 """How a decision names a recipient in a person's place."""
 
@@ -33,8 +37,8 @@ class DecisionsHandler:
             await self.apply_once(envelope.event)
 
     async def apply_once(self, event: DecisionTaken) -> None:
-        """Apply a decision that suspends or resumes a content; any other, and one already handled, changes nothing."""
-        if event.content_id is None or event.kind not in (DecisionKind.SUSPEND, DecisionKind.RESUME):
+        """Apply a decision that stops or resumes a content or its fetching; any other, and one already handled, changes nothing."""
+        if event.content_id is None or event.kind not in APPLIED:
             return
         async with self._database.transaction() as tx:
             if await outbox.mark(tx, SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
@@ -45,17 +49,28 @@ class DecisionsHandler:
         before = await registered_content.lock_content(tx, event.content_id)
         if before is None:
             return  # erased meanwhile
-        if event.kind is DecisionKind.SUSPEND:
-            action = "content.suspended"
-            await registered_content.hold_content(
-                tx, before, Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
-            )
-        elif event.person_id.startswith(HOST_PREFIX):
-            log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
-            return
-        else:
-            action = "content.resumed"
-            await registered_content.release_content(tx, before)
+        by_host = event.person_id.startswith(HOST_PREFIX)
+        match event.kind:
+            case DecisionKind.STOP_FETCHING:
+                action = "content.fetching_stopped"
+                await content.stop_fetching(tx, before.content_id, stopped=True)
+            case DecisionKind.SUSPEND if by_host:  # of before: only a person suspends
+                action = "content.fetching_stopped"
+                await content.stop_fetching(tx, before.content_id, stopped=True)
+            case DecisionKind.SUSPEND:
+                action = "content.suspended"
+                asked = Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
+                await registered_content.hold_content(tx, before, asked)
+            case _ if by_host:
+                log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
+                return
+            case DecisionKind.RESUME_FETCHING:
+                action = "content.fetching_resumed"
+                await content.stop_fetching(tx, before.content_id, stopped=False)
+            case _:
+                action = "content.resumed"
+                await registered_content.release_content(tx, before)
+                await content.stop_fetching(tx, before.content_id, stopped=False)
         await registered_content.settle_content(tx, before)
         who = decider(event.person_id, event.organisation_id)
         await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)

@@ -41,11 +41,12 @@ class RegisteredContent:
         self.revision: int = row["revision"]
         self.stored_state = ContentState(row["state"])
         self.hold = Hold(row["hold"]) if row["hold"] else None
+        self.fetching_stopped: bool = row["fetching_stopped"]
         self.claims = own_claims
 
     @property
     def facts(self) -> ContentFacts:
-        return derive(self.claims, self.hold)
+        return derive(self.claims, self.hold, fetching_stopped=self.fetching_stopped)
 
 
 async def lock_content(tx: Tx, content_id: UUID) -> RegisteredContent | None:

@@ -19,13 +19,18 @@ async def render_content(tx: Tx, key: str) -> Event | None:
     row = await content.row_for_share(tx, UUID(key))
     if row is None:
         return await negative_list.current_entry(tx, UUID(key))
-    facts = derive(await claim_facts(tx, row["content_id"]), Hold(row["hold"]) if row["hold"] else None)
+    facts = derive(
+        await claim_facts(tx, row["content_id"]),
+        Hold(row["hold"]) if row["hold"] else None,
+        fetching_stopped=row["fetching_stopped"],
+    )
     return ContentChanged(
         content_id=row["content_id"],
         revision=row["revision"],
         state=facts.state,
         suspended_for=facts.suspended_for,
         withdrawn_for=facts.withdrawn_for,
+        fetching=facts.fetching,
         assurance=facts.assurance,
         fingerprints=facts.fingerprints,
         changed_at=row["changed_at"],

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from shared.contracts.claims import ClaimState, WithdrawalReason
@@ -74,6 +75,7 @@ class ContentFacts:
     state: ContentState
     suspended_for: str | None = None
     withdrawn_for: str | None = None
+    fetching: Literal["allowed", "stopped"] = "allowed"
     assurance: Assurance | None = None
     fingerprints: tuple[RegisteredFingerprint, ...] = ()
 
@@ -86,24 +88,28 @@ class WithdrawalStep(StrEnum):
     NOTHING = "nothing"
 
 
-def derive(claims: Iterable[ClaimFacts], hold: Hold | None) -> ContentFacts:
-    """The content these claims and this hold make.
+def derive(claims: Iterable[ClaimFacts], hold: Hold | None, *, fetching_stopped: bool = False) -> ContentFacts:
+    """The content these claims and this hold make. `fetching_stopped`: a recipient says that it may depict a minor.
 
     One confirmed claim keeps a content in the register; a hold suspends it whatever the claims say, so another claim never
     brings back what was suspended. Fingerprints are the union over confirmed claims, and none once withdrawn.
     """
     claims = tuple(claims)
+    fetching: Literal["allowed", "stopped"] = "stopped" if fetching_stopped else "allowed"
     confirmed = [claim for claim in claims if claim.state is ClaimState.CONFIRMED]
     states = {claim.state for claim in claims}
     if confirmed:
         return ContentFacts(
             state=ContentState.SUSPENDED if hold else ContentState.ACTIVE,
             suspended_for=hold.value if hold else None,
+            fetching=fetching,
             assurance=_strongest(claim.assurance for claim in confirmed),
             fingerprints=union(confirmed),
         )
     if ClaimState.WITHDRAWING in states:
-        return ContentFacts(state=ContentState.SUSPENDED, suspended_for=hold.value if hold else WITHDRAWING)
+        return ContentFacts(
+            state=ContentState.SUSPENDED, suspended_for=hold.value if hold else WITHDRAWING, fetching=fetching
+        )
     if ClaimState.AWAITING_CONFIRMATION in states:
         return ContentFacts(state=ContentState.AWAITING_CONFIRMATION)
     reasons = [claim.withdrawal_reason for claim in claims if claim.withdrawal_reason is not None]

@@ -14,8 +14,10 @@ _FOR_SHARE = "SELECT * FROM intake.content WHERE content_id = %s FOR SHARE"
 _READ = "SELECT * FROM intake.content WHERE content_id = %s"
 _INSERT = "INSERT INTO intake.content (content_id) VALUES (%s)"
 _SET_HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
+_STOP_FETCHING = "UPDATE intake.content SET fetching_stopped = %s WHERE content_id = %s"
 _COPY_HOLD = """
-UPDATE intake.content SET hold = (SELECT hold FROM intake.content WHERE content_id = %s) WHERE content_id = %s
+UPDATE intake.content SET (hold, fetching_stopped) =
+    (SELECT hold, fetching_stopped FROM intake.content WHERE content_id = %s) WHERE content_id = %s
 """
 _SAVE = """
 UPDATE intake.content
@@ -60,8 +62,13 @@ async def set_hold(tx: Tx, content_id: UUID, hold: str | None) -> None:
     await tx.execute(_SET_HOLD, (hold, content_id))
 
 
+async def stop_fetching(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
+    """Of a locked content: nothing of it is fetched or shown, or it is again."""
+    await tx.execute(_STOP_FETCHING, (stopped, content_id))
+
+
 async def copy_hold(tx: Tx, content_id: UUID, *, to: UUID) -> None:
-    """Suspend another content for what suspends this one."""
+    """Suspend another content, and stop its fetching, for what does so with this one."""
     await tx.execute(_COPY_HOLD, (content_id, to))
 
 

@@ -113,6 +113,12 @@ class TakedownSummary(Answer):
     removed_for: str | None
     check_due_at: Moment | None
     overdue: bool
+    fetching_stopped: Annotated[
+        bool,
+        Field(
+            description="It may depict a minor: nothing of it is fetched, and only operations staff see where it is."
+        ),
+    ] = False
     demands: list[DemandSummary]
 
 
@@ -164,6 +170,7 @@ class AnswerSummary(BaseModel):
     details: dict[str, str | int | bool | None] | None = None
     via: str
     received_at: Moment
+    times: Annotated[int, Field(description="How often this same answer was given.")] = 1
 
 
 class TaskOfTakedown(BaseModel):

@@ -20,8 +20,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.notifier.application import host_answers
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.domain.events import RemovalMethod, ResponseReason
+from services.notifier.domain.host_answers import OVER
 from services.notifier.regimes import REGIMES
 from services.notifier.store import takedowns
+from shared.http.problems import Conflict
 from shared.process.settings import Settings
 from shared.service.dependencies import ServiceRuntime, provided
 from shared.service.runtime import Runtime
@@ -149,7 +151,7 @@ async def answer_on_page(
     if found is None:
         return render(runtime.settings, 404)
     owner, demand = found
-    if demand.item is None:
+    if demand.item is None or demand.state in OVER:
         return render(runtime.settings, 409, demand=demand)
     if choice not in LABELS:
         return render(
@@ -160,7 +162,10 @@ async def answer_on_page(
             error="Please choose one of the answers below, then press the button again.",
         )
     given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
-    await host_answers.receive(work, owner, given, via="page")
+    try:
+        await host_answers.receive(work, owner, given, via="page")
+    except Conflict as refused:
+        return render(runtime.settings, 409, demand=demand, law=_law(demand), error=refused.detail)
     found = await find(runtime, token)
     assert found is not None
     return render(

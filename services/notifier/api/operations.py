@@ -28,7 +28,10 @@ from shared.service.dependencies import ServiceRuntime, provided
 
 
 class DecisionAsked(BaseModel):
-    """A decision: of a task, of a takedown, or (suspend, resume) of a content. `recipient`: the directory key of a reroute."""
+    """A decision: of a task, of a takedown, or (suspend, resume, stop_fetching, resume_fetching, hold, release) of a content.
+
+    `recipient`: the directory key of a reroute.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -188,7 +191,8 @@ async def _named(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
         task = await tasks.task_of(tx, asked.task_id)
         if task is None:
             raise NotFound("There is no task with this id.")
-        if task.kind is TaskKind.POSSIBLE_MINOR and asked.kind in CONTENT_DECISIONS and takedown_id is None:
+        of_content = task.kind is TaskKind.POSSIBLE_MINOR or asked.kind is DecisionKind.HOLD
+        if of_content and asked.kind in CONTENT_DECISIONS and takedown_id is None:
             return task.content_id, None  # the host's word was about the content
         takedown_id = takedown_id or task.takedown_id
     if takedown_id is None and asked.demand_id is not None:
@@ -204,7 +208,7 @@ async def _named(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
         raise Invalid(
             "Name what is decided: give one of task_id, takedown_id, demand_id or content_id.", pointer="#/takedown_id"
         )
-    if asked.kind not in CONTENT_DECISIONS:
+    if asked.kind not in CONTENT_DECISIONS | {DecisionKind.RELEASE}:
         raise Invalid(
             f"{asked.kind} is a decision about one takedown. Name it in takedown_id, task_id or demand_id.",
             pointer="#/content_id",

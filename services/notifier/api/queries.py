@@ -24,6 +24,8 @@ _TAKEDOWNS = f"""
 SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
        t.held_for, t.removed_for, (SELECT due_at FROM notifier.due_checks c WHERE c.takedown_id = t.takedown_id) AS check_due_at,
        {_IS_OVERDUE} AS overdue,
+       (SELECT k.fetching_stopped OR k.fetching_stopped_here FROM notifier.content k WHERE k.content_id = t.content_id)
+           AS fetching_stopped,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('demand_id', d.demand_id, 'recipient', d.recipient, 'rung', d.rung,
                    'round', d.round, 'state', d.state, 'regime', d.regime, 'issued_at', d.issued_at,
                    'delivered_at', d.delivered_at, 'deadline', d.deadline) ORDER BY d.issued_at, d.demand_id), '[]')
@@ -56,7 +58,7 @@ FROM notifier.attempts a JOIN notifier.messages m USING (message_id)
 WHERE a.takedown_id = %s ORDER BY a.started_at DESC LIMIT 200
 """
 _ANSWERS = """
-SELECT answer_id, demand_id, kind, reason, method, details, via, received_at
+SELECT answer_id, demand_id, kind, reason, method, details, via, received_at, times
 FROM notifier.answers WHERE takedown_id = %s ORDER BY received_at
 """
 _TASKS = """
@@ -82,6 +84,9 @@ _OF_MATCH = (
 
 _PRIVATE = frozenset(("host", "url", "page_url", "address", "final_url", "details", "recipient"))
 """What a reader is not shown, wherever it stands. A recipient's key in the directory is often the host's name."""
+
+
+_LOCATION = frozenset(("url", "page_url", "final_url", "details"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +149,7 @@ async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str,
         ("time_line", _TIME_LINE),
     ):
         found = await (await tx.execute(query.encode(), (takedown_id,))).fetchall()
-        shown[name] = [_visible(principal, row) for row in found]
+        shown[name] = [_visible(principal, row, stopped=rows[0]["fetching_stopped"]) for row in found]
     whole = await store.peek(tx, takedown_id)
     shown["match"] = None if whole is None else {name: getattr(whole.match, name) for name in _OF_MATCH}
     return shown
@@ -171,11 +176,19 @@ async def _select(
 
 
 def _item(principal: Principal, row: Row) -> dict[str, Any]:
-    return _visible(principal, row | {"content_id": shown_content_id(principal, row["content_id"])})
+    shown = row | {"content_id": shown_content_id(principal, row["content_id"])}
+    return _visible(principal, shown, stopped=row["fetching_stopped"])
 
 
-def _visible(principal: Principal, row: Mapping[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = _without(_PRIVATE, row) if principal.role is Role.READER else dict(row)
+def _visible(principal: Principal, row: Mapping[str, Any], *, stopped: bool) -> dict[str, Any]:
+    """`stopped`: it may depict a minor, and only operations staff, who decide about it, see where it is."""
+    if principal.role is Role.READER:
+        hidden = _PRIVATE
+    elif stopped and principal.role is not Role.OPERATIONS:
+        hidden = _LOCATION
+    else:
+        return dict(row)
+    shown: dict[str, Any] = _without(hidden, row)
     return shown
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 SENTENCES: Mapping[str, str] = {
     "already_ended": "This takedown has ended already. `recheck` takes it up again.",
     "already_stopped": "This takedown has ended or is suspended already.",
+    "fetching_stopped": "This content may show a minor, and nothing of it is fetched. Decide `resume_fetching` or `suspend` on its task.",
+    "needs_content": "This decision is about a content. Name it in content_id, or decide it on a task about it.",
     "needs_release": "This takedown is held for a person. Decide `release` to go on, or `reject` or `dismiss` to end it.",
     "needs_takedown": "This decision is about one takedown. Name it in takedown_id, task_id or demand_id.",
     "no_such_delivery": "No message of this demand was delivered that could have come back. Name the demand_id that did.",

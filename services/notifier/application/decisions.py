@@ -15,7 +15,15 @@ LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionK
 """A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
 POSSIBLE_MINOR = "possible_minor"
 """A suspension here for this reason is lifted by operations staff alone, or taken over by intake's own."""
-CONTENT_DECISIONS = frozenset((DecisionKind.SUSPEND, DecisionKind.RESUME))
+CONTENT_DECISIONS = frozenset(
+    (
+        DecisionKind.SUSPEND,
+        DecisionKind.RESUME,
+        DecisionKind.STOP_FETCHING,
+        DecisionKind.RESUME_FETCHING,
+        DecisionKind.HOLD,
+    )
+)
 """Decisions that may be about a content as a whole."""
 
 
@@ -36,7 +44,7 @@ async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operat
         return "task_of_another_takedown"
     if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
         refusal = await _on_content(scope, decided, by_operations=by_operations)
-        if refusal is None and task is not None:
+        if refusal is None and task is not None and decided.kind is not DecisionKind.HOLD:  # that settles nothing
             await tasks.close_task(scope.tx, task.task_id, decided.kind)
         return refusal
     takedown_ids: tuple[UUID, ...] = ()
@@ -74,13 +82,25 @@ async def _on_content(scope: UnitOfWork, decided: DecisionTaken, *, by_operation
     here = scope.content.suspended_here_for == POSSIBLE_MINOR
     if here and not by_operations and not scope.content.suspended_by_intake:
         return POSSIBLE_MINOR
-    if decided.kind is DecisionKind.SUSPEND:
-        reason = POSSIBLE_MINOR if here else decided.reason  # never weakened by a further one
-        await content.suspend_here(scope.tx, scope.content_id, reason, by_intake=not by_operations)
-    elif decided.kind is DecisionKind.RESUME:
-        await content.suspend_here(scope.tx, scope.content_id, None)
-    else:
-        return "needs_takedown"
+    match decided.kind:
+        case DecisionKind.SUSPEND:
+            reason = POSSIBLE_MINOR if here else decided.reason  # never weakened by a further one
+            await content.suspend_here(scope.tx, scope.content_id, reason, by_intake=not by_operations)
+        case DecisionKind.RESUME:
+            await content.suspend_here(scope.tx, scope.content_id, None)
+            if by_operations:
+                await content.stop_fetching_here(scope.tx, scope.content_id, stopped=False)
+        case DecisionKind.STOP_FETCHING | DecisionKind.RESUME_FETCHING:
+            stopped = decided.kind is DecisionKind.STOP_FETCHING
+            await content.stop_fetching_here(scope.tx, scope.content_id, stopped=stopped)
+        case DecisionKind.HOLD:
+            await content.hold_new_demands(scope.tx, scope.content_id, "person")
+        case DecisionKind.RELEASE if scope.content.new_demands_held:
+            await content.hold_new_demands(scope.tx, scope.content_id, None)
+        case DecisionKind.RELEASE:
+            return "not_held"
+        case _:
+            return "needs_takedown"
     await scope.content_changed()
     return None
 

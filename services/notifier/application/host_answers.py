@@ -12,11 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
+from services.notifier.domain.host_answers import OVER
 from services.notifier.domain.model import Demand, DemandState, Takedown
 from services.notifier.notices import message as notice
 from services.notifier.notices import render
 from services.notifier.store import takedowns
 from shared.db.pool import Tx
+from shared.http.problems import Conflict
 from shared.ids import deterministic_id
 from shared.service.runtime import Runtime
 
@@ -119,6 +121,11 @@ async def receive(
         demand = takedown.demand(owner.demand_id)
         assert demand is not None
         answer_id = _id_of(demand, answer, via, resumed=await _resumed(scope.tx, takedown))
+        again = await _said_again(scope.tx, owner.demand_id, answer_id)
+        if again is not None:
+            return again
+        await _must_be_taken(scope.tx, demand, most=scope.runtime.policy.answers_per_demand)
+        settled_before = reaches_further and await _settled_before(scope.tx, takedown, demand, answer)
         kept = await _keep(scope.tx, takedown, demand, answer_id, answer, via)
         if kept is not None:
             event = HostAnswered(
@@ -128,11 +135,61 @@ async def receive(
                 reason=answer.reason if isinstance(answer, Response) else None,
                 method=answer.method if isinstance(answer, Removal) else None,
                 suggests_recipient=isinstance(answer, Response) and bool(answer.suggested_recipient),
+                settled_before=settled_before,
             )
             await scope.apply(takedown, event)
             return kept
         known = await _answers(scope.tx, owner.demand_id, answer_id)
         return known[0]
+
+
+async def _said_again(tx: Tx, demand_id: UUID, answer_id: UUID) -> Kept | None:
+    """The answer as it was kept, if this is the same one again; it is counted."""
+    cursor = await tx.execute(
+        "UPDATE notifier.answers SET times = times + 1 WHERE answer_id = %s RETURNING answer_id", (answer_id,)
+    )
+    if await cursor.fetchone() is None:
+        return None
+    return (await _answers(tx, demand_id, answer_id))[0]
+
+
+async def _must_be_taken(tx: Tx, demand: Demand, *, most: int) -> None:
+    """Raises Conflict where the demand takes no further answer."""
+    if demand.state in OVER:
+        raise Conflict("This demand is closed: nothing more is asked, and no answer is needed.", reason="demand_closed")
+    cursor = await tx.execute(
+        "SELECT count(*) AS taken FROM notifier.answers WHERE demand_id = %s", (demand.demand_id,)
+    )
+    row = await cursor.fetchone()
+    if row is not None and row["taken"] >= most:
+        raise Conflict(
+            "So many answers to this demand have been taken that no further one is. Please write to our contact address.",
+            reason="too_many_answers",
+        )
+
+
+# A person has decided since this recipient first said this of the content: by letting it be fetched again, or by settling a dispute.
+_SETTLED = """
+SELECT EXISTS (
+    SELECT 1 FROM notifier.answers a
+    JOIN notifier.demands d USING (demand_id)
+    JOIN notifier.takedowns t ON t.takedown_id = d.takedown_id
+    JOIN notifier.decisions k ON k.decided_at > a.received_at AND k.person_id NOT LIKE 'host:%%'
+    WHERE t.content_id = %(content_id)s AND d.recipient = %(recipient)s AND a.reason = %(reason)s
+      AND CASE WHEN a.reason = 'possible_minor'
+          THEN k.content_id = t.content_id AND k.kind IN ('resume_fetching', 'resume')
+          ELSE k.kind IN ('release', 'dismiss') AND k.task_id IN (
+              SELECT task_id FROM notifier.tasks WHERE content_id = t.content_id AND kind = 'dispute') END
+) AS settled
+"""
+
+
+async def _settled_before(tx: Tx, takedown: Takedown, demand: Demand, answer: Answer) -> bool:
+    if not isinstance(answer, Response):
+        return False
+    asked = {"content_id": takedown.content_id, "recipient": demand.recipient, "reason": answer.reason}
+    row = await (await tx.execute(_SETTLED, asked)).fetchone()
+    return row is not None and bool(row["settled"])
 
 
 async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
@@ -196,6 +253,8 @@ def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
 
     The page puts the moment of the click into an answer: clicking twice is one answer.
     """
+    if isinstance(answer, Response) and answer.reason in REACHES_FURTHER:
+        resumed = ""  # a person's decision makes no news of it
     said = answer.model_dump_json(exclude_none=True, exclude={"at"} if via == "page" else None)
     false = 0 if demand.removal_reports is None else demand.removal_reports.false
     return deterministic_id((str(demand.demand_id), kind_of(answer), str(false), resumed, said))

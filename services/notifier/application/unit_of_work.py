@@ -19,7 +19,6 @@ import structlog
 from services.notifier.directory import store as directory
 from services.notifier.domain.effects import (
     Effect,
-    HoldNewDemands,
     Lifecycle,
     PublishDecision,
     RecordRejection,
@@ -225,16 +224,13 @@ class UnitOfWork:
         match effect:
             case PublishDecision():
                 await self._decide_for_host(takedown, event, effect)
-            case HoldNewDemands():
-                await store_content.hold_new_demands(self.tx, effect.content_id, effect.reason)
-                await self.reread()
             case RecordRejection():
                 await self._reject(takedown, event, effect)
             case _:
                 pass
 
     async def _decide_for_host(self, takedown: Takedown, event: Event, effect: PublishDecision) -> None:
-        """A host's word suspends at once, here and by a decision for intake, until a person looks."""
+        """A host's word stops fetching at once, here and by a decision for intake, until a person looks."""
         # By the answer: the same word after a resumption is another decision, which intake has to hear of too.
         answer = str(event.answer_id) if isinstance(event, HostAnswered) else ""
         decided = DecisionTaken(
@@ -249,8 +245,8 @@ class UnitOfWork:
             decided_at=self.now,
         )
         await publish_decision(self.tx, decided)
-        if effect.kind is DecisionKind.SUSPEND:
-            await store_content.suspend_here(self.tx, effect.content_id, effect.reason)
+        if effect.kind is DecisionKind.STOP_FETCHING:
+            await store_content.stop_fetching_here(self.tx, effect.content_id, stopped=True)
             await self.content_changed(but=takedown.takedown_id)
 
     async def _reject(self, takedown: Takedown, event: Event, effect: RecordRejection) -> None:

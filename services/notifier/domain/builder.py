@@ -37,6 +37,8 @@ from shared.policy import Policy
 ASKING = frozenset({TakedownState.OPEN, TakedownState.REAPPEARED, TakedownState.UNREMOVED})
 """Seen by our own check, and demands are made (or everybody was asked)."""
 ENDED = frozenset({TakedownState.REJECTED, TakedownState.WITHDRAWN, TakedownState.DISMISSED})
+LOOKED_AT = ASKING | {TakedownState.VERIFYING, TakedownState.REMOVED}
+"""A look is always to come here, unless nothing of the content may be looked at."""
 STOPPED = ENDED | {TakedownState.SUSPENDED}
 """Nothing is checked here."""
 ANSWERABLE = frozenset(
@@ -72,6 +74,11 @@ class TakedownBuilder:
     def settled(self) -> bool:
         """Whether no demand is open any more: removed (also while suspended), or ended."""
         return self.state in ENDED or self.takedown.lasting_state is TakedownState.REMOVED
+
+    @property
+    def fetching_stopped(self) -> bool:
+        """Whether nothing of the content may be looked at."""
+        return self.around.content.fetching_stopped
 
     def emit(self, effect: Effect) -> None:
         self._effects.append(effect)
@@ -182,7 +189,7 @@ class TakedownBuilder:
 
     def check(self, at: datetime, reason: str) -> None:
         """A look is wanted no later than `at`. Where nothing is looked at, nothing is asked for."""
-        if self.state in STOPPED:
+        if self.state in STOPPED or self.fetching_stopped:
             return
         due = self.takedown.next_check
         if due is None or at < due.at:

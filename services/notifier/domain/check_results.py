@@ -61,7 +61,7 @@ def combined(media: Outcome, page: Outcome | None) -> Outcome:
 
 def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
     """One look at the target ended."""
-    if draft.state in STOPPED:
+    if draft.state in STOPPED or draft.fetching_stopped:
         draft.note("check.ignored", outcome=event.outcome.value)
         return
     outcome = combined(event.outcome, event.page_outcome)
@@ -226,7 +226,7 @@ def _send_wanted_reminders(draft: TakedownBuilder) -> None:
         if number is None:
             continue
         draft.change_delivery(demand.demand_id, reminder_wanted=None)
-        if demand.state in ANSWERABLE and not demand.escalated:
+        if demand.state in ANSWERABLE and not demand.escalated and not demand.waits:
             draft.change_delivery(demand.demand_id, reminders=number)
             draft.note_demand("demand.reminded", demand, number=number)
             draft.send(demand, MessageKind.REMINDED, number)

@@ -41,7 +41,11 @@ def refusal_to_decide(takedown: Takedown, decision: DecisionMade) -> str | None:
             return "already_stopped" if done else None
         case DecisionKind.RESUME:
             return None if _suspended_by_a_person(takedown) else "not_suspended"
+        case DecisionKind.STOP_FETCHING | DecisionKind.RESUME_FETCHING | DecisionKind.HOLD:
+            return "needs_content"
         case DecisionKind.RECHECK:
+            if state is TakedownState.HELD and takedown.held_for is HoldReason.FETCHING_STOPPED:
+                return "fetching_stopped"
             if state is TakedownState.HELD and takedown.held_for in FOR_A_PERSON_ALONE:
                 return "needs_release"
             return "not_checked" if state in (TakedownState.SUSPENDED, TakedownState.REJECTED) else None
@@ -63,6 +67,8 @@ def _suspended_by_a_person(takedown: Takedown) -> bool:
 
 def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
     if takedown.state is TakedownState.HELD:
+        if takedown.held_for is HoldReason.FETCHING_STOPPED:
+            return "fetching_stopped"
         own = takedown.match.asserted_by is not None and takedown.match.asserted_by == decision.person_id
         return "own_assertion" if own and _release_adopts(takedown) else None
     if decision.task_kind is None or takedown.task(decision.task_kind) is None:
@@ -140,6 +146,7 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
         for demand in draft.current_demands():
             if demand.state is DemandState.DISPUTED and draft.state is not TakedownState.REMOVED:
                 draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
+                draft.change_demand(demand.demand_id, waits=False)
     if draft.state in ENDED:
         tell_again(draft)
     elif draft.state in ASKING and (draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())):

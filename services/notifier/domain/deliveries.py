@@ -22,7 +22,7 @@ from services.notifier.domain.events import (
     TimerFired,
     TimerKind,
 )
-from services.notifier.domain.holds import may_rest_on_a_look, seen_lately
+from services.notifier.domain.holds import last_present_stands, may_rest_on_a_look, seen_lately
 from services.notifier.domain.model import (
     Delivery,
     Demand,
@@ -85,6 +85,8 @@ def _moment_refusal(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -
         return Refusal.NOT_BEFORE
     if draft.around.content.new_demands_held and demand.attempted_at is None:
         return Refusal.DISPUTED
+    if draft.fetching_stopped and demand.attempted_at is None and not last_present_stands(draft, demand):
+        return Refusal.FETCHING_STOPPED
     if demand.attempted_at is None and not words_hold(draft, demand):
         return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
     return None if may_rest_on_a_look(draft, demand) else Refusal.STALE_OBSERVATION
@@ -251,7 +253,9 @@ def timer_fired(draft: TakedownBuilder, event: TimerFired) -> None:
                 expire_overdue(draft)
         case TimerKind.UNDELIVERED:
             # Never attempted (we were down, or outbound is off): attempted once first, then escalated by its outcome.
-            if demand.state is DemandState.DUE and demand.attempted_at is not None and not demand.parked:
+            # Parked, it waits for a look, and is given up after it; if none may be had, now.
+            waits = demand.parked and not draft.fetching_stopped
+            if demand.state is DemandState.DUE and demand.attempted_at is not None and not waits:
                 give_up(draft, demand)
 
 
@@ -261,9 +265,9 @@ def _remind(draft: TakedownBuilder, demand: Demand, number: int) -> None:
     if delivery is None or delivery.deadline is None or delivery.deadline <= draft.now:
         return
     waiting = demand.state in (DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.DISPUTED)
-    if not waiting or number <= delivery.reminders:
+    if not waiting or demand.waits or number <= delivery.reminders:
         return
-    if seen_lately(draft):
+    if seen_lately(draft) or (draft.fetching_stopped and last_present_stands(draft)):
         draft.change_delivery(demand.demand_id, reminders=number)
         draft.note_demand("demand.reminded", demand, number=number)
         draft.send(demand, MessageKind.REMINDED, number)

@@ -39,7 +39,8 @@ def ask_when_seen(draft: TakedownBuilder) -> None:
     """Ask the next rung: now if our last look is fresh, else after the look that this makes due (or was, and it said nothing)."""
     if draft.state not in ASKING:
         return
-    if seen_lately(draft) or (draft.check_ended and last_present_stands(draft)):
+    looked = draft.check_ended or draft.fetching_stopped
+    if seen_lately(draft) or (looked and last_present_stands(draft)):
         ask_next(draft)
     else:
         draft.check(draft.now, "before_demand")
@@ -53,6 +54,9 @@ def ask_next(draft: TakedownBuilder) -> None:
         return
     if around.content.new_demands_held:
         draft.note("demand.waits", reason="disputed")
+        return
+    if around.content.fetching_stopped and not last_present_stands(draft):
+        draft.note("demand.waits", reason="fetching_stopped")
         return
     not_before = around.terms.demands_not_before
     if not_before is not None and not_before > draft.now:

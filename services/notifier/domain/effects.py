@@ -126,15 +126,6 @@ class PublishDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldNewDemands:
-    """No demand of this content that was not issued yet goes out until a person looked (`ContentView.new_demands_held`)."""
-
-    content_id: UUID
-    demand_id: UUID
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRejection:
     """(content, `fingerprint_ref`) is rejected for good; every other takedown it made gets the same decision."""
 
@@ -161,7 +152,6 @@ Effect = (
     | PublishTarget
     | EraseTarget
     | PublishDecision
-    | HoldNewDemands
     | RecordRejection
     | AdoptReference
 )

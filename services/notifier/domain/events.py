@@ -24,14 +24,15 @@ class ContentView:
     """The notifier's row of the content. `state` None: not heard of yet (a match can overtake its content).
 
     `state` is the effective one: a suspension decided here counts before intake has applied it. `withdrawn_for` is
-    `subject_request`, `not_ncii`, `wrong_content`, …. `new_demands_held`: a host claimed consent or disputes the content, and
-    no person has looked yet.
+    `subject_request`, `not_ncii`, `wrong_content`, …. `new_demands_held`: a person said that no demand goes out that was not issued
+    yet. `fetching_stopped`: it may depict a minor, and nothing of it is looked at until a person has decided.
     """
 
     state: ContentState | None = None
     suspended_for: str | None = None
     withdrawn_for: str | None = None
     new_demands_held: bool = False
+    fetching_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +210,8 @@ class HostAnswered:
     method: RemovalMethod | None = None
     suggests_recipient: bool = False
     """The host names somebody else: a person looks, nothing is sent there by itself."""
+    settled_before: bool = False
+    """A person has decided since this recipient first said this of the content: the same word undoes no decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

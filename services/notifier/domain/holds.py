@@ -20,7 +20,7 @@ from services.notifier.domain.model import (
 from shared.agreement import Grade, grade
 from shared.contracts.content import ContentState
 from shared.contracts.matches import Guard
-from shared.policy import Policy
+from shared.policy import HOUR, Policy
 
 _TASKS = {
     HoldReason.FIRST_CHECK: TaskKind.FIRST_CHECK,
@@ -29,7 +29,9 @@ _TASKS = {
     HoldReason.LOW_ASSURANCE: TaskKind.LOW_ASSURANCE,
     HoldReason.FLOOD: TaskKind.FLOOD,
     HoldReason.PROBABLY_PRESENT: TaskKind.PROBABLY_PRESENT,
+    HoldReason.FETCHING_STOPPED: TaskKind.POSSIBLE_MINOR,
 }
+_OF_CONTENT = frozenset({TaskKind.FLOOD, TaskKind.POSSIBLE_MINOR})
 """The task of each hold. A dispute has its own already, where the host's answer came in."""
 
 
@@ -70,7 +72,24 @@ def hold(draft: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) 
         look_later(draft)
     task = _TASKS.get(reason)
     if task is not None:
-        draft.open_task(task, reason.value, scope="content" if task is TaskKind.FLOOD else "takedown")
+        within = HOUR if task is TaskKind.POSSIBLE_MINOR else None
+        draft.open_task(task, reason.value, within=within, scope="content" if task in _OF_CONTENT else "takedown")
+
+
+def stop_fetching(draft: TakedownBuilder) -> None:
+    """Nothing of the content is looked at until a person has decided. What nobody was asked about is held; the rest goes on."""
+    draft.no_check()
+    first = draft.takedown.gone is not None and draft.takedown.gone.seen_in is TakedownState.DISCOVERED
+    early = draft.state in (TakedownState.DISCOVERED, TakedownState.OPEN, TakedownState.VERIFYING)
+    if (early and not draft.takedown.demands) or first or draft.state is TakedownState.DISCOVERED:
+        hold(draft, HoldReason.FETCHING_STOPPED)
+
+
+def begin_again(draft: TakedownBuilder, reason: str) -> None:
+    """What was held begins as if it had just been found."""
+    unhold(draft, reason)
+    draft.move(TakedownState.DISCOVERED, reason=reason)
+    start(draft)
 
 
 def look_later(draft: TakedownBuilder) -> None:
@@ -158,7 +177,8 @@ def seen_lately(draft: TakedownBuilder) -> bool:
 
 
 def last_present_stands(draft: TakedownBuilder, demand: Demand | None = None) -> bool:
-    """Whether a climb may rest on the round's last `present`, since our last look says nothing: the notice says when that was.
+    """Whether a climb may rest on the round's last `present`, since our last look says nothing or no look may be had: the notice says
+    when that was.
 
     Only where somebody else than this demand's recipient was written to in this round (the round's first demand is for `seen_lately`
     alone). A look that says gone leaves `ASKING`; and what was seen before a resumption does not count.
@@ -167,7 +187,10 @@ def last_present_stands(draft: TakedownBuilder, demand: Demand | None = None) ->
     if draft.state not in ASKING or needs_release(draft) or takedown.last_seen is None or takedown.last_check is None:
         return False
     seen, resumed = takedown.last_seen.at, takedown.resumed_at
-    if takedown.last_check.outcome not in SILENT or seen > draft.now:
+    stands = takedown.last_check.outcome in SILENT or (
+        draft.fetching_stopped and takedown.last_check.outcome is Outcome.PRESENT
+    )
+    if not stands or seen > draft.now:
         return False
     if resumed is not None and seen < resumed:
         return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.notifier.domain.builder import TakedownBuilder
 from services.notifier.domain.demands import clock_of, escalate, start_clock
-from services.notifier.domain.effects import CancelTimers, EndMessage, HoldNewDemands, PublishDecision
-from services.notifier.domain.endings import suspend
+from services.notifier.domain.effects import CancelTimers, EndMessage, PublishDecision
 from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
 from services.notifier.domain.model import (
     Delivery,
@@ -28,11 +29,13 @@ DECLINES = frozenset(
         ResponseReason.LEGAL,
     }
 )
+OVER = frozenset({DemandState.CLOSED, DemandState.RETRACTED})
+"""Its token reads, and nothing more."""
 DISPUTES_CONTENT = frozenset({ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII})
 
 
 def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
-    """A recipient answered by its demand's token."""
+    """A recipient answered by its demand's token. One of a demand that is over is kept, and means nothing."""
     demand = draft.takedown.demand(event.demand_id)
     if demand is None or draft.state is TakedownState.WITHDRAWN:
         return
@@ -41,17 +44,19 @@ def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
         facts["reason"] = event.reason.value
     if event.method is not None:
         facts["method"] = event.method.value
+    if event.settled_before:
+        facts["settled_before"] = True
     draft.note_demand(f"host.{event.kind.value}", demand, **facts)
+    if demand.state in OVER:
+        return
     if event.suggests_recipient:
         draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
-    settled = draft.settled
-    if not settled:
+    if not draft.settled:
         demand = _received(draft, demand)
-    if event.reason is ResponseReason.POSSIBLE_MINOR:
-        _possible_minor(draft, demand)
-    elif event.reason in DISPUTES_CONTENT:
-        _content_disputed(draft, demand, event.reason, settled=settled)
-    elif not settled:
+    if event.reason is ResponseReason.POSSIBLE_MINOR or event.reason in DISPUTES_CONTENT:
+        if not event.settled_before:
+            _about_the_content(draft, demand, event.reason)
+    elif not draft.settled:
         _about_the_demand(draft, demand, event)
 
 
@@ -108,33 +113,32 @@ def _reported_removed(draft: TakedownBuilder, demand: Demand) -> None:
     draft.check(draft.now + wait if false else draft.now, "host_reported")
 
 
-def _content_disputed(draft: TakedownBuilder, demand: Demand, reason: ResponseReason, *, settled: bool) -> None:
-    """No demand of this content that was not issued yet goes out until a person looked; the issued ones go on."""
-    if not settled:
+def _about_the_content(draft: TakedownBuilder, demand: Demand, reason: ResponseReason) -> None:
+    """No recipient's word ends protection elsewhere: what others were or will be asked goes on."""
+    if reason is ResponseReason.POSSIBLE_MINOR:
+        _possible_minor(draft, demand)
+        return
+    if not draft.settled:
         _step(draft, demand, DemandState.DISPUTED)
-    draft.emit(HoldNewDemands(content_id=draft.takedown.content_id, demand_id=demand.demand_id, reason=reason.value))
+        draft.change_demand(demand.demand_id, waits=True)
     draft.open_task(TaskKind.DISPUTE, reason.value, owner="helpline", scope="content", demand_id=demand.demand_id)
 
 
 def _possible_minor(draft: TakedownBuilder, demand: Demand) -> None:
-    """Rule 2: fetches, checks and demands stop at once, for the whole content."""
+    """Rule 2: nothing of the content is fetched or shown from now on, here and by a decision for all; a person is paged. What was
+    asked goes on, reminders and climbs too."""
     if not draft.settled:
         _step(draft, demand, DemandState.DISPUTED)
-    draft.emit(
-        PublishDecision(
-            kind=DecisionKind.SUSPEND,
-            content_id=draft.takedown.content_id,
-            reason="possible_minor",
-            demand_id=demand.demand_id,
-            recipient=demand.recipient,
+    if not draft.fetching_stopped:
+        draft.emit(
+            PublishDecision(
+                kind=DecisionKind.STOP_FETCHING,
+                content_id=draft.takedown.content_id,
+                reason="possible_minor",
+                demand_id=demand.demand_id,
+                recipient=demand.recipient,
+            )
         )
-    )
-    draft.open_task(
-        TaskKind.POSSIBLE_MINOR,
-        "possible_minor",
-        within=HOUR,
-        owner="helpline",
-        scope="content",
-        demand_id=demand.demand_id,
-    )
-    suspend(draft, "content", "possible_minor")
+    draft.open_task(TaskKind.POSSIBLE_MINOR, "possible_minor", within=HOUR, scope="content", demand_id=demand.demand_id)
+    content = replace(draft.around.content, fetching_stopped=True)
+    draft.around = replace(draft.around, content=content)

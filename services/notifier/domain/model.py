@@ -148,6 +148,8 @@ class Demand:
     delivery: Delivery | None = None
     escalated: bool = False
     """The next rung was asked because of this one's silence or refusal; it stays answerable."""
+    waits: bool = False
+    """Its recipient disputes the content: it is not reminded until a person has settled that."""
     removal_reports: RemovalReports | None = None
     retraction: Retraction | None = None
     do_not_contact: bool = False

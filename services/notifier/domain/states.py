@@ -99,6 +99,7 @@ class HoldReason(StrEnum):
     ASSERTED = "asserted"
     REJECTED_BEFORE = "rejected_before"
     PROBABLY_PRESENT = "probably_present"
+    FETCHING_STOPPED = "fetching_stopped"
 
 
 class Refusal(StrEnum):
@@ -116,6 +117,8 @@ class Refusal(StrEnum):
     NO_CHANNEL = "no_channel"
     NOT_BEFORE = "not_before"
     DISPUTED = "disputed"
+    FETCHING_STOPPED = "fetching_stopped"
+    """Nobody was asked yet, and nothing of the content may be looked at."""
     STALE_OBSERVATION = "stale_observation"
 
 
@@ -133,7 +136,7 @@ D = DemandState
 
 TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     T.DISCOVERED: {
-        T.HELD: "a person is needed first (assurance, mismatch, nearly the content, 24 h without a look, flood, dispute)",
+        T.HELD: "a person is needed first (assurance, mismatch, nearly the content, 24 h without a look, flood, fetching stopped)",
         T.OPEN: "our check saw it",
         T.VERIFYING: "our check did not find it, once",
         T.REJECTED: "a person, or a rejection of the same picture",
@@ -150,7 +153,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
         T.DISMISSED: "a person",
     },
     T.OPEN: {
-        T.HELD: "the flood guard, before any demand",
+        T.HELD: "the flood guard, or fetching stopped, before any demand",
         T.VERIFYING: "our check saw it gone or replaced, once",
         T.REMOVED: "the host's name does not exist for 14 days",
         T.UNREMOVED: "the ladder is exhausted",
@@ -160,7 +163,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
         T.DISMISSED: "a person",
     },
     T.VERIFYING: {
-        T.HELD: "other media at the first look, or what is nearly the content",
+        T.HELD: "at the first look other media, what is nearly the content, or fetching stopped",
         T.OPEN: "our check sees it again",
         T.REAPPEARED: "our check sees it again",
         T.UNREMOVED: "our check sees it again",

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier.domain import check_results, decisions, deliveries, endings, holds, host_answers
-from services.notifier.domain.builder import ASKING, ENDED, TakedownBuilder
+from services.notifier.domain.builder import ASKING, ENDED, LOOKED_AT, TakedownBuilder
 from services.notifier.domain.effects import Effect, PublishTarget
 from services.notifier.domain.events import (
     AttemptCompleted,
@@ -30,7 +30,7 @@ from services.notifier.domain.events import (
     TermsChanged,
     TimerFired,
 )
-from services.notifier.domain.model import HoldReason, MatchFacts, MessageKind, Takedown, TakedownState
+from services.notifier.domain.model import HoldReason, MatchFacts, MessageKind, Takedown, TakedownState, TaskKind
 from shared.contracts.content import ContentState
 from shared.contracts.matches import NEVER_ACTED_ON
 from shared.policy import Policy
@@ -84,6 +84,8 @@ def decide(
             decisions.decided(draft, event)
         case FloodHeld():
             _flood(draft, event)
+    if draft.fetching_stopped:
+        holds.stop_fetching(draft)
     return draft.finished()
 
 
@@ -118,8 +120,22 @@ def _content_changed(draft: TakedownBuilder) -> None:
         endings.tell_again(draft)
     elif draft.takedown.held_for is HoldReason.DISPUTE and draft.state is TakedownState.HELD and not disputed:
         holds.look_again(draft, "dispute_settled")
+    if not draft.fetching_stopped:
+        _fetching_allowed(draft)
     holds.start(draft)
     _look_if_waiting(draft, "content_changed")
+
+
+def _fetching_allowed(draft: TakedownBuilder) -> None:
+    """A person has decided: what was looked at before is looked at again, and what was held for it begins."""
+    draft.close_task(TaskKind.POSSIBLE_MINOR, "decided")
+    takedown = draft.takedown
+    if draft.state is TakedownState.HELD and takedown.held_for is HoldReason.FETCHING_STOPPED:
+        holds.begin_again(draft, "fetching_resumed")
+    elif takedown.next_check is None and (
+        draft.state in LOOKED_AT or (takedown.held_for is HoldReason.ASSERTED and draft.state is TakedownState.HELD)
+    ):
+        draft.check(draft.now, "fetching_resumed")
 
 
 def _terms_changed(draft: TakedownBuilder) -> None:

@@ -21,7 +21,8 @@ LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
 
 _ENSURE = "INSERT INTO notifier.content (content_id) VALUES (%s) ON CONFLICT DO NOTHING"
 _LOCK = """
-SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
+SELECT revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held,
+    fetching_stopped, fetching_stopped_here
 FROM notifier.content WHERE content_id = %s FOR {strength}
 """
 
@@ -34,9 +35,12 @@ UPDATE notifier.content SET revision = %(revision)s, state = %(state)s, suspende
         WHEN %(state)s = 'withdrawn' THEN NULL
         WHEN %(state)s = 'suspended' AND (suspended_here_for <> 'possible_minor' OR %(suspended_for)s = 'possible_minor') THEN NULL
         ELSE suspended_here_for END,
-    new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END
+    new_demands_held = CASE WHEN %(state)s = 'withdrawn' THEN NULL ELSE new_demands_held END,
+    fetching_stopped = %(fetching_stopped)s,
+    fetching_stopped_here = fetching_stopped_here AND NOT %(fetching_stopped)s AND %(state)s <> 'withdrawn'
 WHERE content_id = %(content_id)s
-RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held
+RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, suspended_by_intake, new_demands_held,
+    fetching_stopped, fetching_stopped_here
 """
 
 _APPLY_CLAIM = """
@@ -87,6 +91,9 @@ class KnownContent:
     suspended_here_for: str | None
     suspended_by_intake: bool
     new_demands_held: str | None
+    fetching_stopped: bool
+    fetching_stopped_here: bool
+    """Decided here, and `content` does not say so yet."""
 
     @property
     def view(self) -> ContentView:
@@ -97,6 +104,7 @@ class KnownContent:
             suspended_for=self.suspended_here_for if suspended_here else self.suspended_for,
             withdrawn_for=self.withdrawn_for,
             new_demands_held=self.new_demands_held is not None,
+            fetching_stopped=self.fetching_stopped or self.fetching_stopped_here,
         )
 
 
@@ -130,6 +138,7 @@ async def apply_content(tx: Tx, event: ContentChanged) -> KnownContent:
             "state": event.state,
             "suspended_for": event.suspended_for,
             "withdrawn_for": event.withdrawn_for,
+            "fetching_stopped": event.fetching == "stopped",
             "fingerprints": json.dumps([one.model_dump(mode="json", exclude_none=True) for one in fingerprints]),
         },
     )
@@ -143,6 +152,15 @@ async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intak
     await tx.execute(
         "UPDATE notifier.content SET suspended_here_for = %s, suspended_by_intake = %s WHERE content_id = %s AND state = 'active'",
         (reason, by_intake, content_id),
+    )
+
+
+async def stop_fetching_here(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
+    """Stop fetching here until `content` says so; or let go what was stopped here alone."""
+    await tx.execute(
+        "UPDATE notifier.content SET fetching_stopped_here = %(stopped)s AND NOT fetching_stopped"
+        " WHERE content_id = %(content_id)s AND state IS DISTINCT FROM 'withdrawn'",
+        {"content_id": content_id, "stopped": stopped},
     )
 
 

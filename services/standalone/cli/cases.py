@@ -25,7 +25,20 @@ from shared.errors import Permanent
 content = typer.Typer(help="Suspend or resume content.", no_args_is_help=True)
 tasks = typer.Typer(help="See and resolve what is waiting for a person.", no_args_is_help=True)
 
-Decision = Literal["release", "reject", "reroute", "recheck", "escalate", "dismiss", "suspend", "resume", "bounced"]
+Decision = Literal[
+    "release",
+    "reject",
+    "reroute",
+    "recheck",
+    "escalate",
+    "dismiss",
+    "suspend",
+    "resume",
+    "bounced",
+    "stop_fetching",
+    "resume_fetching",
+    "hold",
+]
 """The kinds of decisions (`DecisionKind`), written out here: help needs no model of an event."""
 
 TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed (UTC)")

@@ -136,21 +136,25 @@ async def test_possible_minor_is_not_undone_by_another_claim_nor_by_the_helpline
     assert shown.json().keys() == {"content_id", "state", "suspended_for"}
 
 
-async def test_a_hosts_possible_minor_on_the_log_suspends_and_a_host_resumes_nothing(
-    intake: Intake, pair: tuple[Member, Member]
+@pytest.mark.parametrize("kind", [DecisionKind.STOP_FETCHING, DecisionKind.SUSPEND])
+async def test_a_hosts_possible_minor_on_the_log_stops_fetching_and_a_host_resumes_nothing(
+    intake: Intake, pair: tuple[Member, Member], kind: DecisionKind
 ) -> None:
+    """Only a person suspends: what an earlier version wrote for a host stops fetching, too."""
     claim = await intake.confirmed(by=pair[0], confirmer=pair[1])
     real = await intake.real_content_id(claim["content_id"])
-    stop = decision(DecisionKind.SUSPEND, real, reason="possible_minor", person="host:site.example")
+    stop = decision(kind, real, reason="possible_minor", person="host:site.example")
     for _ in range(2):  # redelivered
         await intake.append(DECISIONS.name, str(real), stop)
-    suspended = await revision(intake, 2)
-    assert (suspended.state, suspended.suspended_for) == (ContentState.SUSPENDED, "possible_minor")
-    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RESUME, real, person="host:site.example"))
+    stopped = await revision(intake, 2)
+    assert (stopped.state, stopped.suspended_for, stopped.fetching) == (ContentState.ACTIVE, None, "stopped")
+    assert stopped.fingerprints, "it stays in the register"
+    for by_host in (DecisionKind.RESUME, DecisionKind.RESUME_FETCHING):
+        await intake.append(DECISIONS.name, str(real), decision(by_host, real, person="host:site.example"))
     await everything_read(intake)
     assert (await intake.contents())[-1].revision == 2
-    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RESUME, real))
-    assert (await revision(intake, 3)).state is ContentState.ACTIVE
+    await intake.append(DECISIONS.name, str(real), decision(DecisionKind.RESUME_FETCHING, real))
+    assert (await revision(intake, 3)).fetching == "allowed"
     await intake.append(DECISIONS.name, str(real), stop)  # the same decision once more, late
     await everything_read(intake)
     assert (await intake.contents())[-1].revision == 3

@@ -15,7 +15,7 @@ from shared.contracts.content import Assurance
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.ids import content_alias
-from tests.notifier_world import World, open_world, picture, secret, serve_app
+from tests.notifier_world import FAST, World, open_world, picture, secret, serve_app
 
 
 class Client:
@@ -235,38 +235,37 @@ async def test_what_a_decision_names_belongs_together(fresh_database: str) -> No
         assert await world.state(takedown) == "dismissed"
 
 
-async def test_possible_minor_counts_again_after_a_resumption(fresh_database: str) -> None:
-    """Each time it stops everything here, intake hears of it by a decision of its own; what intake resumed before it knew
-    does not lift it."""
+async def test_possible_minor_again_undoes_no_persons_decision(fresh_database: str) -> None:
+    """The same recipient's same word is counted and shown, and stops nothing a second time; in other words neither."""
     async with open_world(fresh_database, "site") as world:
         await world.know_hosts()
         await world.outbound()
         content_id, takedown, item = await demanded(world)
         path = f"/host/v1/demands/{item['demand_id']}/response"
-        resume = {"kind": "resume", "content_id": str(content_id), "reason": "an adult"}
-        told = "SELECT count(*) FROM notifier.decisions WHERE kind = 'suspend' AND content_id = %s"
+        resume = {"kind": "resume_fetching", "content_id": str(content_id), "reason": "an adult"}
+        told = "SELECT count(*) FROM notifier.decisions WHERE kind = 'stop_fetching' AND content_id = %s"
         async with bearer(world, item["token"]) as host, faces(world, Role.OPERATIONS) as (operations,):
-            for times, answer in enumerate(({}, {}, {"text": "really"}), start=1):
-                for _ in range(2):  # said twice, it is one
-                    assert (await host.post(path, {"reason": "possible_minor"} | answer))[0] == 200
-                    assert await world.state(takedown) == "suspended"
-                    assert await world.value(told, content_id) == times
-                if times == 3:
-                    break
-                assert (await operations.post("/v1/decisions", resume))[0] == 201
-                await world.until_state(takedown, "open")
-        late = await world.intake_decides(content_id, DecisionKind.RESUME, "of an earlier suspension")
-        known = "SELECT count(*) FROM notifier.decisions WHERE decision_id = %s"
-
-        async def read() -> bool:
-            return bool(await world.value(known, late.decision_id))
-
-        await world.until(read, what="intake's decision is read")
-        assert await world.state(takedown) == "suspended"
+            for answer in ({}, {}, {"text": "really"}):
+                assert (await host.post(path, {"reason": "possible_minor"} | answer))[0] == 200
+            assert await world.value(told, content_id) == 1
+            assert await world.value("SELECT count(*) FROM notifier.due_checks") == 0
+            assert (await operations.post("/v1/decisions", resume))[0] == 201
+            await world.until(lambda: looks_again(world), what="it is looked at again")
+            for answer in ({}, {"text": "really"}, {"text": "really and truly"}):
+                assert (await host.post(path, {"reason": "possible_minor"} | answer))[0] == 200
+            assert await world.value(told, content_id) == 1
+            assert await looks_again(world)
+            _, shown = await operations.get(f"/v1/takedowns/{takedown}")
+            assert [one["times"] for one in shown["answers"]] == [3, 2, 1]
+            assert (await operations.get("/v1/tasks", kind="possible_minor"))[1]["items"] == []
 
 
-async def test_possible_minor_stops_everything_at_once(fresh_database: str) -> None:
-    async with open_world(fresh_database, "site") as world:
+async def looks_again(world: World) -> bool:
+    return bool(await world.value("SELECT count(*) FROM notifier.due_checks"))
+
+
+async def test_possible_minor_stops_our_looks_at_once_and_nothing_else(fresh_database: str) -> None:
+    async with open_world(fresh_database, "site", "other") as world:
         await world.know_hosts()
         await world.outbound()
         content_id, takedown, item = await demanded(world)
@@ -276,28 +275,51 @@ async def test_possible_minor_stops_everything_at_once(fresh_database: str) -> N
             answer = await host.post(f"/host/v1/demands/{item['demand_id']}/response", {"reason": "possible_minor"})
             assert answer[0] == 200
         # At once: in the transaction of the answer, for every takedown of the content.
-        assert await world.state(takedown) == "suspended"
-        assert await world.state(second) == "suspended"
+        assert {await world.state(takedown), await world.state(second)} == {"open"}
         assert await world.value("SELECT count(*) FROM notifier.due_checks") == 0
-        assert await world.value("SELECT count(*) FROM notifier.messages WHERE state = 'due'") == 0
-        published = await world.rows(
-            "SELECT kind, person_id, content_id FROM notifier.decisions WHERE kind = 'suspend' AND content_id = %s",
-            content_id,
-        )
-        assert [row["person_id"] for row in published] == ["host:site"]
-        async with faces(world, Role.OPERATIONS) as (operations,):
+        assert await world.value("SELECT count(*) FROM notifier.timers") > 0, "clocks go on"
+        third = await world.match(content_id, world.hosts["other"].show("/x.png", picture(1)))
+        await world.until_state(third, "held")
+        assert world.hosts["other"].fetched == []
+        published = await world.rows("SELECT kind, person_id FROM notifier.decisions WHERE content_id = %s", content_id)
+        assert [(row["kind"], row["person_id"]) for row in published] == [("stop_fetching", "host:site")]
+        async with faces(world, Role.OPERATIONS, Role.HELPLINE) as (operations, helpline):
+            for person, sees in ((operations, True), (helpline, False)):
+                _, page = await person.get("/v1/takedowns")
+                assert len(page["items"]) == 3
+                assert {"url" in one for one in page["items"]} == {sees}
+                _, whole = await person.get(f"/v1/takedowns/{takedown}")
+                assert ("url" in whole, {"final_url" in one for one in whole["checks"]}) == (sees, {sees})
             _, page = await operations.get("/v1/tasks", kind="possible_minor")
             (task,) = page["items"]
             # A person looked: the content goes on, here at once, and intake hears of it.
-            decision = {"kind": "resume", "task_id": task["task_id"], "reason": "an adult"}
+            decision = {"kind": "resume_fetching", "task_id": task["task_id"], "reason": "an adult"}
             assert (await operations.post("/v1/decisions", decision))[0] == 201
             assert (await operations.get("/v1/tasks", kind="possible_minor"))[1]["items"] == []
-        for one in (takedown, second):
-            await world.until_state(one, "open")
-        told = await world.rows(
-            "SELECT kind FROM notifier.decisions WHERE content_id = %s ORDER BY decided_at", content_id
-        )
-        assert [row["kind"] for row in told] == ["suspend", "resume"]
+        await world.until_state(third, "open")
+
+
+async def test_a_closed_demands_token_reads_and_answers_are_bounded(fresh_database: str) -> None:
+    policy = FAST.model_copy(update={"answers_per_demand": 3})
+    async with open_world(fresh_database, "site", policy=policy) as world:
+        await world.know_hosts()
+        await world.outbound()
+        _, takedown, item = await demanded(world)
+        path = f"/host/v1/demands/{item['demand_id']}"
+        async with bearer(world, item["token"]) as host, faces(world, Role.OPERATIONS) as (operations,):
+            for number in range(3):
+                assert (await host.post(f"{path}/acknowledgement", {"ticket_ref": str(number)}))[0] == 200
+            status, refused = await host.post(f"{path}/acknowledgement", {"ticket_ref": "one too many"})
+            assert (status, refused["reason"]) == (409, "too_many_answers")
+            assert (await host.post(f"{path}/acknowledgement", {"ticket_ref": "0"}))[0] == 200, (
+                "the same one is none more"
+            )
+            dismiss = {"kind": "dismiss", "takedown_id": str(takedown), "reason": "over"}
+            assert (await operations.post("/v1/decisions", dismiss))[0] == 201
+            status, refused = await host.post(f"{path}/response", {"reason": "possible_minor"})
+            assert (status, refused["reason"]) == (409, "demand_closed")
+            assert (await host.get(path))[0] == 200
+            assert len((await host.get(path))[1]["answers"]) == 3
 
 
 async def test_a_hold_of_new_demands_ends_with_a_persons_word(fresh_database: str) -> None:
@@ -309,12 +331,15 @@ async def test_a_hold_of_new_demands_ends_with_a_persons_word(fresh_database: st
             path = f"/host/v1/demands/{item['demand_id']}/response"
             assert (await host.post(path, {"reason": "consent_claimed", "text": "she said so"}))[0] == 200
         other = world.hosts["other"]
-        second = await world.match(content_id, other.show("/x.png", picture(1)))
-        await world.until_state(second, "held")
-        assert other.received == []
         async with faces(world, Role.OPERATIONS) as (operations,):
             _, page = await operations.get("/v1/tasks", kind="dispute")
             (task,) = page["items"]
+            hold = {"kind": "hold", "task_id": task["task_id"], "reason": "for every copy"}
+            assert (await operations.post("/v1/decisions", hold))[0] == 201
+            second = await world.match(content_id, other.show("/x.png", picture(1)))
+            await world.until_state(second, "held")
+            assert other.received == []
+            assert (await operations.get("/v1/tasks", kind="dispute"))[1]["items"] == [task], "a hold settles nothing"
             decision = {"kind": "dismiss", "task_id": task["task_id"], "reason": "looked at it"}
             _, shown = await operations.get(f"/v1/takedowns/{takedown}")
             assert "she said so" in str(shown["answers"])

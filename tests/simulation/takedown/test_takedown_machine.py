@@ -100,6 +100,7 @@ CAN_HAPPEN = {
         minor=rarely,
         method=st.sampled_from(list(RemovalMethod)),
         suggests=st.booleans(),
+        settled=rarely,
         which=which,
     ),
     "look_begins": happening(3, early=st.booleans()),
@@ -130,6 +131,7 @@ CAN_HAPPEN = {
         held=rarely,
         told=st.booleans(),
     ),
+    "fetching_changes": happening(1, stopped=st.sampled_from([False, False, True])),
     "terms_change": happening(
         1,
         domains=st.lists(

@@ -1,7 +1,7 @@
 """The world around one takedown, in small, and what has to hold in it at all times.
 
 The world around it is the tables' contract in small: a message is sent only after `may_send`, a refused one is parked, an
-accepted one is never sent twice, a host's `possible_minor` suspends the content at once.
+accepted one is never sent twice, a host's `possible_minor` stops the content's looks at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from services.notifier.domain.check_results import combined
 from services.notifier.domain.effects import (
     Effect,
     EraseTarget,
-    HoldNewDemands,
     Lifecycle,
     PublishDecision,
     SendMessage,
@@ -165,11 +164,8 @@ class World:
         self._judge_step(before, event, effects)
         for effect in effects:
             if isinstance(effect, PublishDecision):
-                story.around = replace(
-                    story.around, content=replace(story.around.content, state=ContentState.SUSPENDED)
-                )
-            elif isinstance(effect, HoldNewDemands):
-                story.around = replace(story.around, content=replace(story.around.content, new_demands_held=True))
+                assert effect.kind is DecisionKind.STOP_FETCHING, "a recipient's word did more than stop our looks"
+                story.around = replace(story.around, content=replace(story.around.content, fetching_stopped=True))
 
     def _judge_step(self, before: Takedown, event: Event, effects: tuple[Effect, ...]) -> None:
         after = self.story.takedown
@@ -186,6 +182,7 @@ class World:
             assert isinstance(event, CheckCompleted), "removed by something other than our own check"
             assert event.outcome is not Outcome.PRESENT
             assert event.page_outcome is not Outcome.PRESENT
+            assert not self.story.around.content.fetching_stopped, "removed while nothing is looked at"
             self._judge_removal(event)
         if before.state is TakedownState.WITHDRAWN:
             assert after.state is TakedownState.WITHDRAWN
@@ -224,7 +221,8 @@ class World:
         story = self.story
         number = story.takedown.round
         others = [one for one in story.takedown.demands if one.round == number and one.demand_id != demand_id]
-        if self.silent_since is not None and any(one.may_be_known for one in others):
+        no_look = self.silent_since is not None or story.around.content.fetching_stopped
+        if no_look and any(one.may_be_known for one in others):
             assert self.seen_in_round is not None, "a climb past what was seen gone"
             return
         assert self.seen_at is not None, "a demand without our own look"
@@ -246,6 +244,13 @@ class World:
             return
         self.story.around = replace(self.story.around, content=replace(view, state=state, new_demands_held=held))
         if told or state is ContentState.ACTIVE:
+            self.tell(ContentUpdated())
+
+    def fetching_changes(self, stopped: bool) -> None:
+        """By a person, or by what a host said of another copy."""
+        view = self.story.around.content
+        if view.state is ContentState.ACTIVE:
+            self.story.around = replace(self.story.around, content=replace(view, fetching_stopped=stopped))
             self.tell(ContentUpdated())
 
     def withdrawal(self, reason: str | None, sure: bool) -> None:
@@ -311,7 +316,8 @@ class World:
         if seen:
             facts |= {"distance": look.distance, "guards": look.guards, "observed": Observed(at=begun, status=200)}
         in_force = self.story.state() not in (*ENDED, TakedownState.SUSPENDED)
-        stopped = self.story.around.content.state in (ContentState.SUSPENDED, ContentState.WITHDRAWN)
+        content = self.story.around.content
+        stopped = content.state in (ContentState.SUSPENDED, ContentState.WITHDRAWN) or content.fetching_stopped
         whole = combined(look.media, look.page if paged else None)
         silent = whole in (Outcome.BLOCKED, Outcome.INCONCLUSIVE)
         nearly = look.nearly and silent
@@ -476,12 +482,14 @@ class World:
         minor: bool,
         method: RemovalMethod,
         suggests: bool,
+        settled: bool,
         which: int,
     ) -> None:
         demands = self.story.takedown.demands
         if not demands:
             return
         demand = demands[which % len(demands)]
+        before = self.story.takedown
         self.tell(
             HostAnswered(
                 answer_id=uuid4(),
@@ -490,8 +498,14 @@ class World:
                 reason=(ResponseReason.POSSIBLE_MINOR if minor else reason) if kind is AnswerKind.RESPONSE else None,
                 method=method if kind is AnswerKind.REMOVAL else None,
                 suggests_recipient=suggests,
+                settled_before=settled,
             )
         )
+        after = self.story.takedown
+        if demand.state in (DemandState.CLOSED, DemandState.RETRACTED) and self.told_to_stop():
+            assert (after.demands, after.tasks) == (before.demands, before.tasks), "a closed demand's token reads only"
+        others = [(one, after.demand(one.demand_id)) for one in before.demands if one.demand_id != demand.demand_id]
+        assert all(one == now for one, now in others), "a recipient's word reached another's demand"
 
     def person_decides(
         self,
@@ -543,13 +557,26 @@ class World:
         assert (None if coming is None else coming.at) == story.check_at, "effects and state disagree on the check"
         state = story.state()
         active = story.around.content.state is ContentState.ACTIVE and story.around.terms is not None
-        if state in CHECKED or (state is TakedownState.DISCOVERED and active):
+        if story.around.content.fetching_stopped:
+            assert story.check_at is None or not self.told_to_stop(), "a look is due at what may depict a minor"
+        elif state in CHECKED or (state is TakedownState.DISCOVERED and active):
             assert story.check_at is not None
         elif state is TakedownState.HELD:
             assert (story.check_at is not None) == (story.takedown.held_for is HoldReason.ASSERTED)
         elif state in (*ENDED, TakedownState.SUSPENDED):
             assert story.check_at is None
             assert not story.timers
+
+    def told_to_stop(self) -> bool:
+        """Whether the content is known and counts: of another nothing is told yet."""
+        return self.story.around.content.state is ContentState.ACTIVE
+
+    def what_nobody_was_asked_about_is_held_while_fetching_is_stopped(self) -> None:
+        story = self.story
+        if story.around.content.fetching_stopped and self.told_to_stop() and story.takedown.sequence:
+            assert story.state() is not TakedownState.DISCOVERED
+            if story.state() in (TakedownState.OPEN, TakedownState.VERIFYING):
+                assert story.takedown.demands, "going on although nobody was asked"
 
     def what_waits_for_a_person_has_a_task(self) -> None:
         takedown = self.story.takedown
@@ -616,6 +643,7 @@ class World:
         """All that holds at all times."""
         self.at_most_one_demand_for_each_rung_recipient_and_round()
         self.what_is_checked_has_a_check_to_come_and_what_is_stopped_has_none()
+        self.what_nobody_was_asked_about_is_held_while_fetching_is_stopped()
         self.what_waits_for_a_person_has_a_task()
         self.an_open_takedown_is_never_silent()
         self.withdrawn_holds_no_url_and_no_fingerprint()

@@ -14,6 +14,7 @@ from services.notifier.domain.effects import (
     Effect,
     EndMessage,
     Lifecycle,
+    PublishDecision,
     ScheduleCheck,
     ScheduleTimer,
     SendMessage,
@@ -263,6 +264,7 @@ class Story:
         *,
         demand: Demand | None = None,
         suggests: bool = False,
+        settled_before: bool = False,
     ) -> tuple[Effect, ...]:
         return self.tell(
             HostAnswered(
@@ -272,14 +274,19 @@ class Story:
                 reason=reason,
                 method=method,
                 suggests_recipient=suggests,
+                settled_before=settled_before,
             )
         )
 
     def says_removed(self) -> tuple[Effect, ...]:
         return self.answer(AnswerKind.REMOVAL, method=RemovalMethod.DELETED)
 
-    def responds(self, reason: ResponseReason) -> tuple[Effect, ...]:
-        return self.answer(AnswerKind.RESPONSE, reason)
+    def responds(self, reason: ResponseReason, *, settled_before: bool = False) -> tuple[Effect, ...]:
+        """An answer about the content stops fetching in the tables, too: for every takedown, this one included."""
+        effects = self.answer(AnswerKind.RESPONSE, reason, settled_before=settled_before)
+        if any(isinstance(one, PublishDecision) and one.kind is DecisionKind.STOP_FETCHING for one in effects):
+            self.around = replace(self.around, content=replace(self.around.content, fetching_stopped=True))
+        return effects
 
     def decides(self, kind: DecisionKind, *, person: str = "person-2", **fields: Any) -> tuple[Effect, ...]:
         return self.tell(DecisionMade(decision_id=uuid4(), kind=kind, person_id=person, **fields))

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.notifier.domain.effects import HoldNewDemands, OpenTask, SendMessage
+from services.notifier.domain.effects import OpenTask, SendMessage
 from services.notifier.domain.events import (
     AnswerKind,
     AttemptCompleted,
@@ -246,17 +246,38 @@ def test_a_suggested_recipient_needs_a_person() -> None:
 
 
 @pytest.mark.parametrize("reason", [ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII])
-def test_a_dispute_of_the_content_holds_new_demands_and_lets_issued_ones_go_on(reason: ResponseReason) -> None:
+def test_a_dispute_of_the_content_makes_that_recipients_demand_wait_and_nobody_elses(reason: ResponseReason) -> None:
     story = Story.delivered()
     effects = story.responds(reason)
-    assert of_kind(effects, HoldNewDemands)
     task = of_kind(effects, OpenTask)[0]
     assert (task.kind.value, task.due, task.scope) == ("dispute", START + DAY, "content")
-    story.around = replace(story.around, content=replace(story.around.content, new_demands_held=True))
+    assert (story.demand.state, story.demand.waits) == (DemandState.DISPUTED, True)
+    story.later(36 * HOUR).fire_due_timers()
+    story.look(Outcome.PRESENT)
+    assert story.attempt() == [], "it is not reminded"
+    story.later(36 * HOUR).fire_due_timers()
+    story.look(Outcome.PRESENT)
+    assert story.demand.recipient == "hoster", "its word is no other's"
+    assert story.attempt() == [MessageKind.ISSUED]
+
+
+def test_a_settled_dispute_is_reminded_again_and_the_same_word_opens_none() -> None:
+    story = Story.delivered()
+    story.responds(ResponseReason.CONSENT_CLAIMED)
+    story.decides(DecisionKind.RELEASE, task_kind=TaskKind.DISPUTE)
+    assert (story.demand.state, story.demand.waits) == (DemandState.DELIVERED, False)
+    story.responds(ResponseReason.CONSENT_CLAIMED, settled_before=True)
+    assert (story.demand.state, story.open_tasks()) == (DemandState.DELIVERED, set())
+    assert story.happened("host.response")[-1].facts["settled_before"] is True
     story.later(36 * HOUR).fire_due_timers()
     story.look(Outcome.PRESENT)
     assert story.attempt() == [MessageKind.REMINDED]
-    story.later(36 * HOUR).fire_due_timers()
+
+
+def test_what_a_person_holds_for_the_whole_content_waits_at_every_recipient() -> None:
+    story = Story.delivered()
+    story.around = replace(story.around, content=replace(story.around.content, new_demands_held=True))
+    story.later(72 * HOUR).fire_due_timers()
     story.look(Outcome.PRESENT)
     assert len(story.takedown.demands) == 1
     story.content(new_demands_held=False)

@@ -11,7 +11,6 @@ import pytest
 
 from services.notifier.domain.effects import (
     CancelCheck,
-    CancelTimers,
     EraseTarget,
     OpenTask,
     PublishDecision,
@@ -153,25 +152,16 @@ def test_rule_1_the_next_rung_is_asked_on_a_fresh_look_only() -> None:
 # Rule 2: no minors' images
 
 
-def test_rule_2_a_possible_minor_stops_everything_at_once() -> None:
+def test_rule_2_a_possible_minor_stops_our_looks_at_once_and_pages_a_person() -> None:
     story = Story.delivered()
     effects = story.responds(ResponseReason.POSSIBLE_MINOR)
-    assert story.state() is TakedownState.SUSPENDED
-    assert [one.kind for one in of_kind(effects, PublishDecision)] == [DecisionKind.SUSPEND]
+    assert story.state() is TakedownState.OPEN, "no recipient's word ends protection"
+    assert [one.kind for one in of_kind(effects, PublishDecision)] == [DecisionKind.STOP_FETCHING]
     task = of_kind(effects, OpenTask)[0]
-    assert (task.kind.value, task.scope) == ("possible_minor", "content")
+    assert (task.kind.value, task.scope, task.due) == ("possible_minor", "content", START + HOUR)
     assert of_kind(effects, CancelCheck)
-    assert of_kind(effects, CancelTimers)
     assert story.check_at is None
-    assert not story.timers
-
-
-def test_rule_2_possible_minor_counts_after_a_removal_too() -> None:
-    story = Story.delivered()
-    story.confirm_gone()
-    effects = story.responds(ResponseReason.POSSIBLE_MINOR)
-    assert of_kind(effects, PublishDecision)
-    assert story.state() is TakedownState.SUSPENDED
+    assert story.timers, "its clock goes on"
 
 
 def test_rule_2_the_task_survives_a_withdrawal() -> None:
