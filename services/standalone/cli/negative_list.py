@@ -39,7 +39,7 @@ def add(
     """Declare a hash harmless. It takes effect once another person has confirmed it."""
     given = sys.stdin.readline().strip() if value == "-" else value
     found = _post("/v1/negative-list", {"algorithm": algorithm, "value": given, "reason": reason})
-    say(f"Entry {found['entry_id']} is waiting for another person to confirm it.")
+    say(f"{found['entry_id']} is waiting for another person to confirm it.")
 
 
 @entries.command("confirm")

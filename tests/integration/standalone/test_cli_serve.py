@@ -116,9 +116,9 @@ def test_health_and_metrics(served: Served) -> None:
 
 def test_outbound_is_off_at_first_and_can_be_switched(served: Served) -> None:
     operations = served.as_("operations")
-    assert succeed("outbound", **operations).strip() == "outbound is off"
-    assert succeed("outbound", "on", **operations).strip() == "outbound is on"
-    assert succeed("outbound", "off", **operations).strip() == "outbound is off"
+    assert succeed("outbound", **operations).strip() == "Outbound is off: no message leaves."
+    assert succeed("outbound", "on", **operations).strip() == "Outbound is on."
+    assert succeed("outbound", "off", **operations).strip() == "Outbound is off: no message leaves."
 
 
 def test_the_directory(served: Served, receiver: HTTPServer) -> None:
@@ -135,7 +135,7 @@ def test_the_directory(served: Served, receiver: HTTPServer) -> None:
     assert "good.example" in listed
     assert SECRET not in listed
     succeed("outbound", "on", **operations)
-    assert succeed("hosts", "test", "good-host", **operations).strip() == "delivered by webhook"
+    assert succeed("hosts", "test", "good-host", **operations).strip() == "The test message was delivered by webhook."
     refused = call("hosts", "test", "bad-host", **operations)
     assert refused.code == 1
     assert "500" in refused.complaint
@@ -154,8 +154,9 @@ def test_a_bad_directory_file_is_one_line_and_imports_nothing(served: Served) ->
     bad = "organisation,domains,rung\nOops!,x.example,boss\n"
     refused = call("hosts", "import", "-", stdin=bad, **served.as_("operations"))
     assert refused.code == 1
-    assert "2 errors: line 2, organisation: " in refused.complaint
-    assert "; line 2, rung: " in refused.complaint
+    assert "2 errors" in refused.complaint
+    assert "Line 2, organisation: " in refused.complaint
+    assert "Line 2, rung: " in refused.complaint
     missing = call("hosts", "import", str(served.folder / "nowhere.csv"), **served.as_("operations"))
     assert missing.code == 2
     assert "nowhere.csv" in missing.complaint
@@ -172,7 +173,7 @@ def test_a_case_and_its_content(served: Served) -> None:
     assert confirmed.status_code == 200, confirmed.text
     shown = succeed("case", "CASE-0001", **helpline)
     assert claim["claim_id"] in shown
-    assert "No copy was found so far." in shown
+    assert "No copy has been found so far." in shown
     assert json.loads(succeed("case", "CASE-0001", "--json", **helpline))["takedowns"] == []
     assert call("case", "CASE-9999", **helpline).code == 1
     succeed("content", "suspend", claim["content_id"], **helpline)
@@ -194,7 +195,7 @@ def test_the_negative_list(served: Served) -> None:
 
 
 def test_tasks_and_the_table(served: Served) -> None:
-    assert succeed("tasks", "list", **served.as_("reader")).strip() == "Nothing waits for a person."
+    assert succeed("tasks", "list", **served.as_("reader")).strip() == "Nothing is waiting for a person."
     assert "tasks 0" in succeed("watch", "--once", **served.as_("operations"))
     assert "tasks 0" in succeed("watch", "--once", **served.as_("reader"))
     nothing = call("tasks", "resolve", "0" * 32, "dismiss", "--reason", "test", **served.as_("operations"))
@@ -220,12 +221,12 @@ def test_a_revoked_key_is_refused_at_once(served: Served) -> None:
 
 
 def test_migrations_topics_and_dead_letters_while_it_serves(served: Served) -> None:
-    assert succeed("migrate", **served.settings).strip() == "Nothing to apply."
-    assert succeed("topics", "ensure", **served.settings).strip() == "8 topics are there."
-    assert succeed("dead-letters", "list", **served.settings).strip() == "No dead letters."
+    assert succeed("migrate", **served.settings).strip() == "The database is up to date already."
+    assert succeed("topics", "ensure", **served.settings).strip() == "All 8 topics are in place."
+    assert succeed("dead-letters", "list", **served.settings).strip() == "There are no dead letters."
     unknown = call("dead-letters", "show", "0" * 32, **served.settings)
     assert unknown.code == 1
-    assert "no such dead letter" in unknown.complaint
+    assert "no dead letter with this id" in unknown.complaint
 
 
 async def test_a_poison_record_becomes_a_dead_letter_and_can_be_replayed(served: Served) -> None:

@@ -36,11 +36,11 @@ def test_single_services_wait_for_migrations_and_topics(fresh_database: str, tmp
         unprepared = call(name, **settings, TAKEDOWN_PORT=str(free_port()))
         assert unprepared.code == 2
         assert "takedown migrate" in unprepared.complaint
-    assert "applied intake/0001_outbox.sql" in succeed("migrate", **settings)
+    assert "Applied intake/0001_outbox.sql." in succeed("migrate", **settings)
     without_topics = call("intake", **settings, TAKEDOWN_PORT=str(free_port()))
     assert without_topics.code == 2
     assert "takedown.content" in without_topics.complaint
-    assert "made takedown.content" in succeed("topics", "ensure", **settings)
+    assert "Created takedown.content." in succeed("topics", "ensure", **settings)
     with (
         running(tmp_path, "intake", port=free_port(), **settings) as intake,
         running(tmp_path, "matcher", port=free_port(), **settings) as matcher,
