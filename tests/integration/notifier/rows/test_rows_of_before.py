@@ -17,7 +17,7 @@ from shared.db.pool import Database
 from tests.notifier_world import ACCESS
 
 ROWS = [
-    json.loads(line) for line in (Path(__file__).parents[2] / "data" / "takedowns_v1.jsonl").read_text().splitlines()
+    json.loads(line) for line in (Path(__file__).parents[3] / "data" / "takedowns_v1.jsonl").read_text().splitlines()
 ]
 """What `takedowns.data` held before it had a version: every state, and every state of a demand, from the model's histories."""
 LAST_BEFORE = "0007"
