@@ -24,6 +24,7 @@ from services.standalone import assembly
 from shared.access.keys import list_keys
 from shared.db.embedded.server import EmbeddedPostgres
 from shared.errors import Permanent
+from shared.process.event_loop import watch_event_loop
 from shared.process.settings import Settings
 from shared.service.app import create_app
 from shared.service.runtime import OutboundRuntime, Runtime, Service
@@ -116,6 +117,7 @@ async def running(
     stop_http = asyncio.Event()
     app = create_app(runtime, services)
     workers: list[tuple[str, Callable[[], Awaitable[Any]]]] = [(service.name, service.run) for service in services]
+    workers.append(("event_loop", watch_event_loop))
     if with_database:
         workers.append(("wakeups", runtime.wakeups.run))
     if postgres is not None:

@@ -23,6 +23,13 @@ OUTBOX_PARKED = Gauge(
     "takedown_outbox_parked", "Outbox rows that can never be sent; each blocks its key. Alarm on > 0", ("schema",)
 )
 
+# The process
+EVENT_LOOP_LAG = Histogram(
+    "takedown_event_loop_lag_seconds",
+    "How much later than asked a task of the event loop gets its turn, asked twenty times a second. Alarm on more than 1 s",
+    buckets=_LATENCY,
+)
+
 # Workers of due rows
 JOB_FAILURES = Counter("takedown_job_failures", "Jobs that failed in a way nobody foresaw. Alarm on > 0", ("worker",))
 

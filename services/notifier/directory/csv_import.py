@@ -245,6 +245,7 @@ def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[Line
             for domain in row.domains
             if of_domain.setdefault(domain, row.organisation) != row.organisation
         ]
+    endless = _in_circles(by_key)
     for row in rows:
         if row.next_rung is None:
             continue
@@ -256,7 +257,7 @@ def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[Line
                     text="There is no organisation with this key, neither in this file nor in the directory.",
                 )
             )
-        elif _circles(row, by_key):
+        elif row.next_rung in endless:
             errors.append(
                 LineError(
                     line=row.line,
@@ -272,12 +273,14 @@ def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _circles(row: HostRow, by_key: Mapping[str, HostRow]) -> bool:
-    seen = {row.organisation}
-    following = row.next_rung
-    while following is not None and following in by_key:
-        if following in seen:
-            return True
-        seen.add(following)
-        following = by_key[following].next_rung
-    return False
+def _in_circles(by_key: Mapping[str, HostRow]) -> frozenset[str]:
+    """The organisations whose next rungs come to no end. Each is walked over once: a file may be one long ladder."""
+    endless: dict[str, bool] = {}
+    for start in by_key:
+        way: dict[str, None] = {}
+        at: str | None = start
+        while at is not None and at in by_key and at not in endless and at not in way:
+            way[at] = None
+            at = by_key[at].next_rung
+        endless.update(dict.fromkeys(way, at is not None and (at in way or endless.get(at, False))))
+    return frozenset(organisation for organisation, is_endless in endless.items() if is_endless)

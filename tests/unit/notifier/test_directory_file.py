@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from hypothesis import given
@@ -136,3 +137,42 @@ def test_what_is_written_is_read_as_it_was(names: dict[str, str]) -> None:
 def test_a_column_that_there_is_not_is_not_written() -> None:
     with pytest.raises(ValueError, match="phone"):
         render_csv([{"organisation": "acme", "domains": "acme.example", "phone": "1"}])
+
+
+def test_a_ladder_as_long_as_the_file_is_read_in_time_that_grows_with_it() -> None:
+    """Every organisation has the next line's as its next rung; in the second file the last one has the first."""
+    many = 20_000
+    ladder = [{"organisation": f"o{n}", "domains": f"h{n}.example", "next_rung": f"o{n + 1}"} for n in range(many - 1)]
+    end = {"organisation": f"o{many - 1}", "domains": "last.example"}
+    began = time.thread_time()
+    assert len(parse_csv(render_csv([*ladder, end]))) == many
+    with pytest.raises(BadDirectory) as raised:
+        parse_csv(render_csv([*ladder, {**end, "next_rung": "o0"}]))
+    assert {(error.column, error.line) for error in raised.value.errors} == {
+        ("next_rung", line) for line in range(2, many + 2)
+    }
+    assert time.thread_time() - began < 20, "seconds of processor; walked from each line anew it takes minutes"
+
+
+@pytest.mark.parametrize(
+    ("next_rungs", "endless"),
+    [
+        ({"a": "b", "b": "c"}, set()),
+        ({"a": "a"}, {"a"}),
+        ({"a": "b", "b": "a"}, {"a", "b"}),
+        ({"a": "b", "b": "c", "c": "b"}, {"a", "b", "c"}),
+        ({"c": "b", "b": "c", "a": "b", "d": "e"}, {"a", "b", "c"}),
+        ({"a": "known", "b": "a"}, set()),
+    ],
+)
+def test_next_rungs_that_lead_back(next_rungs: dict[str, str], endless: set[str]) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    rows = [
+        {"organisation": name, "domains": f"{name}.example", "next_rung": next_rungs.get(name, "")} for name in names
+    ]
+    found: set[str] = set()
+    try:
+        parse_csv(render_csv(rows), known=frozenset({"known"}))
+    except BadDirectory as error:
+        found = {names[one.line - 2] for one in error.errors}
+    assert found == endless

@@ -1,0 +1,27 @@
+"""How late the event loop is. What holds it holds up everything else: heartbeats, answers, `outbound off`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from shared.process.metrics import EVENT_LOOP_LAG
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 0.05
+TOLD_FROM_SECONDS = 1.0
+"""What is later is a line in the log. On a machine that has nothing else to do a loop is late by some milliseconds."""
+
+
+async def watch_event_loop() -> None:
+    """Measure, for ever, how much later than asked a task gets its turn."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + EVERY_SECONDS
+        await asyncio.sleep(EVERY_SECONDS)
+        late = max(0.0, loop.time() - due)
+        EVENT_LOOP_LAG.observe(late)
+        if late >= TOLD_FROM_SECONDS:
+            log.warning("event_loop.late", seconds=round(late, 1))
