@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 from psycopg.types.json import Jsonb
 
+from services.notifier.application.failing_jobs import tell_of_failure
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.checks.checker import Checker, Looked, Wanted
 from services.notifier.domain.events import CheckCompleted
@@ -112,6 +113,7 @@ class CheckWorker:
             do=self._check_all,
             unwanted=self._unwanted,
             stopped_channel=takedowns.STOPPED_CHANNEL,
+            failed=self._failed,
         )
 
     async def run(self) -> None:
@@ -130,6 +132,9 @@ class CheckWorker:
         )
         going_on = {row["takedown_id"] for row in await cursor.fetchall()}
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
+
+    async def _failed(self, due: DueCheck, failures: int) -> None:
+        await tell_of_failure(self._applier, due.content_id, due.takedown_id, "check", failures)
 
     async def _check_all(self, due: Sequence[DueCheck]) -> None:
         for one in due:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from services.notifier.application.failing_jobs import tell_of_failure
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from services.notifier.channels.dispatch import send_rendered
 from services.notifier.channels.result import Attempted, AttemptOutcome
@@ -146,6 +147,7 @@ class MessageWorker:
             longest_seconds=runtime.policy.webhook_timeout_seconds,
             do=self._deliver_all,
             unwanted=self._unwanted,
+            failed=self._failed,
         )
 
     async def run(self) -> None:
@@ -167,6 +169,9 @@ class MessageWorker:
         cursor = await tx.execute(_GO_ON, ([due.message_id for due in sending],))
         going_on = {row["message_id"] for row in await cursor.fetchall()}
         return {due: "stopped" for due in sending if due.message_id not in going_on}
+
+    async def _failed(self, due: DueMessage, failures: int) -> None:
+        await tell_of_failure(self._applier, due.content_id, due.takedown_id, "message", failures)
 
     async def _deliver_all(self, due: Sequence[DueMessage]) -> None:
         for one in due:

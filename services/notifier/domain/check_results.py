@@ -61,6 +61,7 @@ def combined(media: Outcome, page: Outcome | None) -> Outcome:
 
 def completed(draft: TakedownBuilder, event: CheckCompleted) -> None:
     """One look at the target ended."""
+    draft.close_task(TaskKind.CHECK_FAILS, "checked")
     if draft.state in STOPPED or draft.fetching_stopped:
         draft.note("check.ignored", outcome=event.outcome.value)
         return

@@ -144,6 +144,7 @@ def attempted(draft: TakedownBuilder, event: AttemptCompleted) -> None:
     if event.detail is not None:
         facts["detail"] = event.detail
     draft.note_demand(f"attempt.{event.outcome.value}", demand, **facts)
+    draft.close_task(TaskKind.MESSAGE_FAILS, "attempted")
     if event.kind in FIRST:
         _first_message(draft, demand, event)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from services.notifier.domain.ladder import Routes
@@ -244,6 +245,13 @@ class FloodHeld:
     hosts: int = field(default=0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailed:
+    """A check of this takedown, or an attempt at one of its messages, has failed again and again in a way nobody foresaw."""
+
+    job: Literal["check", "message"]
+
+
 Event = (
     MatchReceived
     | ContentUpdated
@@ -256,4 +264,5 @@ Event = (
     | TimerFired
     | DecisionMade
     | FloodHeld
+    | JobFailed
 )

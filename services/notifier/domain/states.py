@@ -87,6 +87,10 @@ class TaskKind(StrEnum):
     """Our looks have said nothing for `silent_patience`."""
     PROBABLY_PRESENT = "probably_present"
     """A look found what is nearly the content: too far for a machine to say that it is, too near to say that it is not."""
+    CHECK_FAILS = "check_fails"
+    """Our checks failed again and again, in a way nobody foresaw."""
+    MESSAGE_FAILS = "message_fails"
+    """The same of attempts at a message."""
 
 
 class HoldReason(StrEnum):

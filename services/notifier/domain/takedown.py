@@ -24,6 +24,7 @@ from services.notifier.domain.events import (
     Event,
     FloodHeld,
     HostAnswered,
+    JobFailed,
     MatchReceived,
     OutboundRefused,
     Refusal,
@@ -34,6 +35,8 @@ from services.notifier.domain.model import HoldReason, MatchFacts, MessageKind, 
 from shared.contracts.content import ContentState
 from shared.contracts.matches import NEVER_ACTED_ON
 from shared.policy import Policy
+
+FAILING_TASKS = {"check": TaskKind.CHECK_FAILS, "message": TaskKind.MESSAGE_FAILS}
 
 
 def begin(takedown_id: UUID, content_id: UUID, event: MatchReceived, now: datetime) -> Takedown:
@@ -84,6 +87,8 @@ def decide(
             decisions.decided(draft, event)
         case FloodHeld():
             _flood(draft, event)
+        case JobFailed():
+            draft.open_task(FAILING_TASKS[event.job], "unforeseen")
     if draft.fetching_stopped:
         holds.stop_fetching(draft)
     return draft.finished()

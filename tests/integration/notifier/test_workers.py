@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 
 import aiohttp
 import pytest
@@ -74,6 +75,47 @@ async def test_a_job_that_fails_is_counted_and_the_others_of_its_host_are_done(
             return [(*row.values(),) for row in rows] == [(poison, 1, "RaiseException")]
 
         await world.until(counted)
+
+
+@pytest.mark.parametrize(
+    ("table", "due", "kind", "done"),
+    [("checks", "due_checks", "check_fails", "checked"), ("attempts", "messages", "message_fails", "attempted")],
+)
+async def test_what_fails_three_times_in_a_row_is_a_task_until_it_is_done(
+    fresh_database: str, table: str, due: str, kind: str, done: str
+) -> None:
+    async with open_world(fresh_database, "site") as world:
+        site = world.hosts["site"]
+        await world.know_hosts()
+        await world.outbound()
+        content_id = await world.confirmed(picture(1))
+        url = site.show("/poison.png", picture(1))
+        poison = takedown_id(content_id, "media", canonical(url).url_key)
+        async with world.runtime.database.transaction() as tx:
+            await tx.execute(_REFUSE_ONE.format(table=table, takedown_id=poison).encode())
+        await world.match(content_id, url)
+
+        async def failed(times: int) -> bool:
+            return bool(await world.rows(f"SELECT 1 FROM notifier.{due} WHERE failures = %s", times))
+
+        async def again() -> None:
+            async with world.runtime.database.transaction() as tx:
+                await tx.execute(f"UPDATE notifier.{due} SET lease_until = NULL".encode())
+
+        async def tasks(resolution: str | None) -> bool:
+            found = await world.rows("SELECT kind, takedown_id, resolution FROM notifier.tasks")
+            return [(*row.values(),) for row in found] == [(kind, poison, resolution)]
+
+        for times in (1, 2):
+            await world.until(partial(failed, times))
+            assert await world.rows("SELECT 1 FROM notifier.tasks") == []
+            await again()
+        await world.until(partial(tasks, None), what="the task after the third failure")
+        async with world.runtime.database.transaction() as tx:
+            await tx.execute(f"DROP TRIGGER refuse ON notifier.{table}".encode())
+        await again()
+        await world.until(lambda: site.received, what="the demand")
+        await world.until(partial(tasks, done), what="the task is closed")
 
 
 async def test_secrets_of_another_root_key_are_told_at_the_start_and_when_asked(fresh_database: str) -> None:

@@ -1,0 +1,24 @@
+"""A job that fails again and again, for a reason nobody foresaw, is a person's: it goes on being tried, and never in silence."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.domain.events import JobFailed
+
+TOLD_FROM = 3
+"""Failures in a row."""
+
+
+async def tell_of_failure(
+    applier: UnitOfWorkFactory, content_id: UUID, takedown_id: UUID, job: Literal["check", "message"], failures: int
+) -> None:
+    """One more failure, `failures` in a row. Raises Transient; the next failure tells of it again."""
+    if failures < TOLD_FROM:
+        return
+    async with applier.scope(content_id, exclusive=False, takedown_id=takedown_id) as scope:
+        takedown = await scope.load(takedown_id)
+        if takedown is not None:
+            await scope.apply(takedown, JobFailed(job=job))
