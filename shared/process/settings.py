@@ -144,8 +144,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         return Settings(**values)
     except ValidationError as error:
         first = field_errors(error)[0]
-        name = ".".join(str(part) for part in first.location)
-        where = f"{path}: {name}" if first.location and first.location[0] in in_file else f"{PREFIX}{name.upper()}"
+        head, *rest = [str(part) for part in first.location] or [""]
+        where = f"{path}: {head}" if head in in_file else f"{PREFIX}{head.upper()}"
+        where = f"{where}{'.' if head in in_file else ': '}{'.'.join(rest)}" if rest else where
         if first.kind == "extra_forbidden":
             raise BadSettings(f"{where} is not a setting. Check its spelling, or remove it.") from None
         raise BadSettings(f"{where}: {first.text}") from None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="takedown", standalone_mode=False)
     except typer.TyperException as error:
-        text = error.format_message()
+        text = _said(error)
         if text:  # a group without a command has shown its help instead
             complain(f"{text.rstrip('.')}. Run `{_path_of(error)} --help` to see how it is used.")
         return error.exit_code
@@ -77,6 +77,16 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _said(error: typer.TyperException) -> str:
+    """What is wrong with the call. Typer reads values with pydantic: what that says is said in our words."""
+    cause: Any = error.__cause__
+    if hasattr(cause, "errors"):
+        from shared.field_errors import field_errors
+
+        error.message = field_errors(cause)[0].text
+    return error.format_message()
 
 
 def _path_of(error: typer.TyperException) -> str:

@@ -52,6 +52,8 @@ def test_a_call_without_a_command_is_bad_usage() -> None:
         (("keys", "create", "--role", "helpline", "--person", "host:a", "--organisation", "o"), "--person"),
         (("keys", "create", "--role", "helpline", "--person", "p", "--organisation", "o\n"), "--organisation"),
         (("keys", "revoke", "not-a-uuid"), "key_id"),
+        (("watch", "--interval-seconds", "often"), "--interval-seconds"),
+        (("watch", "--interval-seconds", "0"), "0.2 or more"),
         (("outbound", "sideways"), "sideways"),
         (("content", "suspend", "0" * 32, "--reason", "possible-minor"), "possible-minor"),
         (("serve", "--nonsense"), "--nonsense"),
@@ -61,6 +63,9 @@ def test_bad_usage_is_exit_2_in_one_line_that_names_it(arguments: tuple[str, ...
     ended = call(*arguments)
     assert ended.code == 2
     assert named in ended.complaint
+    assert "Value error" not in ended.complaint
+    assert "Input should" not in ended.complaint
+    assert "--help` to see" in ended.complaint
 
 
 @pytest.mark.parametrize(
