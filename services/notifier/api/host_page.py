@@ -19,8 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.notifier.application import host_answers
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.domain.builder import SETTLED
 from services.notifier.domain.events import RemovalMethod, ResponseReason
-from services.notifier.domain.host_answers import OVER
 from services.notifier.regimes import REGIMES
 from services.notifier.store import takedowns
 from shared.http.problems import Conflict
@@ -151,7 +151,7 @@ async def answer_on_page(
     if found is None:
         return render(runtime.settings, 404)
     owner, demand = found
-    if demand.item is None or demand.state in OVER:
+    if demand.item is None or demand.state in SETTLED:
         return render(runtime.settings, 409, demand=demand)
     if choice not in LABELS:
         return render(

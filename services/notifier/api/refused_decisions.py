@@ -22,6 +22,7 @@ SENTENCES: Mapping[str, str] = {
     "recipient_missing": "For `reroute`, name the organisation to ask, by its key in the directory.",
     "suspended": "This takedown is suspended. Decide `resume` first.",
     "task_of_another_takedown": "This task belongs to another takedown.",
+    "unknown_host": "The directory does not know this host. Add it there and this goes on by itself, or decide `reroute`.",
     "withdrawn": "The content of this takedown was withdrawn, so nothing more can be decided about it.",
 }
 

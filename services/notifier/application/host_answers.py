@@ -11,8 +11,8 @@ from psycopg.types.json import Jsonb
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.domain.builder import SETTLED
 from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
-from services.notifier.domain.host_answers import OVER
 from services.notifier.domain.model import Demand, DemandState, Takedown
 from services.notifier.notices import message as notice
 from services.notifier.notices import render
@@ -155,7 +155,7 @@ async def _said_again(tx: Tx, demand_id: UUID, answer_id: UUID) -> Kept | None:
 
 async def _must_be_taken(tx: Tx, demand: Demand, *, most: int) -> None:
     """Raises Conflict where the demand takes no further answer."""
-    if demand.state in OVER:
+    if demand.state in SETTLED:
         raise Conflict("This demand is closed: nothing more is asked, and no answer is needed.", reason="demand_closed")
     cursor = await tx.execute(
         "SELECT count(*) AS taken FROM notifier.answers WHERE demand_id = %s", (demand.demand_id,)

@@ -45,7 +45,13 @@ ANSWERABLE = frozenset(
     {DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.REPORTED_REMOVED, DemandState.DISPUTED}
 )
 """Delivered, and its clock runs."""
+CLOCK_RUNS = ANSWERABLE | {DemandState.REFUSED}
+"""At its deadline the next rung is asked, unless it was before."""
 UNFINISHED = ANSWERABLE | {DemandState.DUE, DemandState.EXPIRED}
+
+
+SETTLED = frozenset({DemandState.CLOSED, DemandState.RETRACTED})
+"""Nothing more is asked of its recipient, and its token reads alone."""
 
 
 class IllegalStep(AssertionError):

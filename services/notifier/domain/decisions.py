@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.notifier.domain.builder import ASKING, ENDED, TakedownBuilder
-from services.notifier.domain.demands import ask_when_seen, escalate, exhausted, next_choice, undeliverable
+from services.notifier.domain.demands import ask_when_seen, escalate, exhausted, leave, next_choice, undeliverable
 from services.notifier.domain.effects import AdoptReference
 from services.notifier.domain.endings import dismiss, reject, reopen, resume, suspend, tell_again
 from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.holds import look_again, task_of
 from services.notifier.domain.ladder import Posture, UnknownPosture
 from services.notifier.domain.model import (
+    Demand,
     DemandState,
     HoldReason,
     Takedown,
@@ -66,7 +67,11 @@ def _suspended_by_a_person(takedown: Takedown) -> bool:
 
 
 def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
-    if takedown.state is TakedownState.HELD:
+    if decision.task_kind is TaskKind.UNKNOWN_HOST:
+        return "unknown_host"  # made again by the next look, as long as the directory does not name it
+    if decision.task_kind is TaskKind.POSSIBLE_MINOR:
+        return "fetching_stopped"
+    if _releases_the_hold(takedown, decision):
         if takedown.held_for is HoldReason.FETCHING_STOPPED:
             return "fetching_stopped"
         own = takedown.match.asserted_by is not None and takedown.match.asserted_by == decision.person_id
@@ -76,6 +81,11 @@ def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
     if takedown.state is TakedownState.SUSPENDED and decision.task_kind is task_of(takedown):
         return "suspended"
     return None
+
+
+def _releases_the_hold(takedown: Takedown, decision: DecisionMade) -> bool:
+    """Whether it is the hold that is released: by its own task, or where no task is named. Another task settles itself alone."""
+    return takedown.state is TakedownState.HELD and decision.task_kind in (None, task_of(takedown))
 
 
 def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
@@ -103,6 +113,8 @@ def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
             draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "rerouted")
             draft.close_task(TaskKind.UNKNOWN_HOST, "rerouted")
             draft.close_task(TaskKind.UNKNOWN_POSTURE, "rerouted")
+            for waiting in waiting_for_a_suggestion(draft):
+                leave(draft, waiting)
             draft.change_climb(named=event.recipient, wanted=True)
             ask_when_seen(draft)
         case DecisionKind.ESCALATE:
@@ -119,7 +131,7 @@ def _release_adopts(takedown: Takedown) -> bool:
 
 def _release(draft: TakedownBuilder, event: DecisionMade) -> None:
     reason = draft.takedown.held_for
-    if draft.state is not TakedownState.HELD or reason is None:
+    if reason is None or not _releases_the_hold(draft.takedown, event):
         _task_settled(draft, event.task_kind)
         return
     draft.release_hold(reason)
@@ -136,6 +148,9 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
     draft.close_task(kind, "released")
     if kind is TaskKind.UNKNOWN_POSTURE:
         _clear_postures(draft)
+    elif kind is TaskKind.SUGGESTED_RECIPIENT:
+        for waiting in waiting_for_a_suggestion(draft):
+            escalate(draft, waiting, "suggestion_settled")
     elif kind is TaskKind.SILENT and draft.takedown.last_check is not None:
         draft.change(
             last_check=replace(draft.takedown.last_check, silent_since=None)
@@ -151,6 +166,11 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
         tell_again(draft)
     elif draft.state in ASKING and (draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())):
         draft.check(draft.now, "released")
+
+
+def waiting_for_a_suggestion(draft: TakedownBuilder) -> tuple[Demand, ...]:
+    """Demands whose recipient declined and named somebody else, whom a person has not read yet."""
+    return tuple(one for one in draft.current_demands() if one.state is DemandState.REFUSED and not one.escalated)
 
 
 def _clear_postures(draft: TakedownBuilder) -> None:
@@ -185,6 +205,7 @@ def _recheck(draft: TakedownBuilder) -> None:
 
 def _escalate(draft: TakedownBuilder) -> None:
     """Climb now: over the recipient that a choice waits for, or from the last one asked."""
+    draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "passed_over")
     if draft.takedown.climb.wanted:
         waiting = _waiting_posture(draft)
         if waiting is not None:

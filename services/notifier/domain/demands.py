@@ -7,7 +7,7 @@ from typing import Any
 
 from services.notifier import regimes
 from services.notifier.domain import contact_rules, schedule
-from services.notifier.domain.builder import ANSWERABLE, ASKING, TakedownBuilder
+from services.notifier.domain.builder import ASKING, CLOCK_RUNS, TakedownBuilder
 from services.notifier.domain.effects import CancelMessages, CancelTimers, ScheduleTimer
 from services.notifier.domain.events import Terms, TimerKind
 from services.notifier.domain.holds import last_present_stands, may_rest_on_a_look, seen_lately
@@ -229,14 +229,19 @@ def escalate(draft: TakedownBuilder, demand: Demand, why: str) -> None:
     """The next rung is wanted because of this demand; it stays answerable itself. Once for each demand."""
     if demand.escalated or demand.round != draft.takedown.round:
         return
-    draft.quieten(demand.demand_id)
-    demand = draft.change_demand(demand.demand_id, escalated=True)
-    draft.emit(CancelTimers(demand_id=demand.demand_id))
+    demand = leave(draft, demand)
     if draft.settled:
         return
     draft.change_climb(wanted=True)
     draft.note_demand("demand.escalated", demand, reason=why)
     ask_when_seen(draft)
+
+
+def leave(draft: TakedownBuilder, demand: Demand) -> Demand:
+    """Nothing more comes of this demand's clock."""
+    draft.quieten(demand.demand_id)
+    draft.emit(CancelTimers(demand_id=demand.demand_id))
+    return draft.change_demand(demand.demand_id, escalated=True)
 
 
 def undeliverable(draft: TakedownBuilder, demand: Demand, why: str) -> None:
@@ -269,12 +274,12 @@ def give_up_waiting(draft: TakedownBuilder) -> None:
 def expire_overdue(draft: TakedownBuilder) -> None:
     """Escalate what passed its deadline, however late we notice; the lateness is recorded."""
     for demand in draft.current_demands():
-        if demand.escalated or demand.state not in ANSWERABLE or demand.deadline is None:
+        if demand.escalated or demand.state not in CLOCK_RUNS or demand.deadline is None or demand.deadline > draft.now:
             continue
-        if demand.deadline <= draft.now:
+        if demand.state is not DemandState.REFUSED:
             late = int((draft.now - demand.deadline).total_seconds())
-            moved = draft.move_demand(demand.demand_id, DemandState.EXPIRED, late_seconds=late)
-            escalate(draft, moved, "deadline")
+            draft.move_demand(demand.demand_id, DemandState.EXPIRED, late_seconds=late)
+        escalate(draft, draft.demand(demand.demand_id), "deadline")
 
 
 # Timers
@@ -304,7 +309,7 @@ def set_timers(draft: TakedownBuilder, demand: Demand) -> None:
     if demand.state is DemandState.DUE:
         _undelivered_timer(draft, demand)
     delivery = demand.delivery
-    if demand.state not in ANSWERABLE or delivery is None or delivery.deadline is None:
+    if demand.state not in CLOCK_RUNS or delivery is None or delivery.deadline is None:
         return
     for number, at in schedule.reminders(delivered_at=delivery.at, deadline=delivery.deadline, policy=draft.policy):
         if number > delivery.reminders and at > draft.now:

@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.notifier.domain import contact_rules, schedule
-from services.notifier.domain.builder import ENDED, UNFINISHED, TakedownBuilder
+from services.notifier.domain.builder import ENDED, SETTLED, UNFINISHED, TakedownBuilder
 from services.notifier.domain.demands import set_timers
 from services.notifier.domain.effects import CancelMessages, CancelTimers, EndMessage, EraseTarget, RecordRejection
 from services.notifier.domain.holds import hold, look_again, start
@@ -174,7 +174,7 @@ def removed(draft: TakedownBuilder, reason: str) -> None:
     draft.emit(CancelMessages())
     draft.move(TakedownState.REMOVED, reason=reason)
     for demand in draft.takedown.demands:
-        if demand.state in UNFINISHED:
+        if demand.state not in SETTLED:
             close(draft, demand)
     keep = frozenset({TaskKind.DISPUTE}) if draft.around.content.new_demands_held else frozenset()
     draft.close_tasks("removed", keep=keep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.notifier.domain.builder import TakedownBuilder
+from services.notifier.domain.builder import SETTLED, TakedownBuilder
 from services.notifier.domain.demands import clock_of, escalate, start_clock
 from services.notifier.domain.effects import CancelTimers, EndMessage, PublishDecision
 from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMethod, ResponseReason
@@ -29,8 +29,6 @@ DECLINES = frozenset(
         ResponseReason.LEGAL,
     }
 )
-OVER = frozenset({DemandState.CLOSED, DemandState.RETRACTED})
-"""Its token reads, and nothing more."""
 DISPUTES_CONTENT = frozenset({ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII})
 
 
@@ -47,7 +45,7 @@ def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
     if event.settled_before:
         facts["settled_before"] = True
     draft.note_demand(f"host.{event.kind.value}", demand, **facts)
-    if demand.state in OVER:
+    if demand.state in SETTLED:
         return
     if event.suggests_recipient:
         draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
@@ -71,6 +69,8 @@ def _about_the_demand(draft: TakedownBuilder, demand: Demand, event: HostAnswere
     elif event.reason in DECLINES and event.reason is not None:
         if _step(draft, demand, DemandState.REFUSED):
             refused = draft.change_demand(demand.demand_id, refusal=event.reason.value)
+            if event.suggests_recipient:
+                return  # a person reads whom it names before anybody else is asked; at the latest the deadline asks
             draft.emit(CancelTimers(demand_id=demand.demand_id))
             escalate(draft, refused, event.reason.value)
     elif event.reason is ResponseReason.INSUFFICIENT_INFORMATION:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.notifier.domain import schedule
-from services.notifier.domain.builder import ANSWERABLE, ASKING, ENDED
+from services.notifier.domain.builder import ANSWERABLE, ASKING, CLOCK_RUNS, ENDED
 from services.notifier.domain.check_results import combined
 from services.notifier.domain.effects import (
     Effect,
@@ -603,7 +603,7 @@ class World:
                 row = rows[demand.demand_id, demand.kind]
                 if demand.parked or row.effect.message_id in under_way or (row.due is not None and not row.ended):
                     return
-            elif demand.state in ANSWERABLE and (TimerKind.DEADLINE, demand.demand_id) in timers:
+            elif demand.state in CLOCK_RUNS and (TimerKind.DEADLINE, demand.demand_id) in timers:
                 return
         raise AssertionError("nobody is asked, and nobody knows")
 
@@ -617,6 +617,8 @@ class World:
 
     def a_removed_or_ended_takedown_has_no_open_demand(self) -> None:
         takedown = self.story.takedown
+        if takedown.state is TakedownState.REMOVED:
+            assert {one.state for one in takedown.demands} <= {DemandState.CLOSED, DemandState.RETRACTED}
         if takedown.state in (TakedownState.REMOVED, *ENDED):
             assert not [
                 one for one in takedown.demands if one.state in (*ANSWERABLE, DemandState.DUE, DemandState.EXPIRED)

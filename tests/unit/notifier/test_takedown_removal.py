@@ -173,11 +173,23 @@ def test_removal_closes_every_open_demand_and_watches() -> None:
     story.later(HOUR)
     effects = story.look(Outcome.GONE)
     assert [(one.kind, one.demand_id) for one in of_kind(effects, SendMessage)] == [
-        (MessageKind.CLOSED, story.demand.demand_id)
-    ]
-    assert [one.state for one in story.takedown.demands] == [DemandState.REFUSED, DemandState.CLOSED]
+        (MessageKind.CLOSED, one.demand_id) for one in story.takedown.demands
+    ], "who declined hears that it is gone, too"
+    assert [one.state for one in story.takedown.demands] == [DemandState.CLOSED, DemandState.CLOSED]
     assert (story.timers, story.check_at) == ({}, story.now + HOUR)
-    assert story.attempt() == [MessageKind.CLOSED]
+    assert story.attempt() == [MessageKind.CLOSED, MessageKind.CLOSED]
+
+
+@pytest.mark.parametrize("outcome", [AttemptEnded.PERMANENT, AttemptEnded.TRANSIENT])
+def test_removal_closes_what_could_not_be_delivered(outcome: AttemptEnded) -> None:
+    story = Story.opened()
+    story.attempt(outcome)
+    story.later(7 * HOUR).look(Outcome.PRESENT)
+    story.attempt(outcome)
+    story.fire_due_timers()
+    assert story.takedown.demands[0].state is DemandState.UNDELIVERABLE
+    story.confirm_gone()
+    assert {one.state for one in story.takedown.demands} == {DemandState.CLOSED}
 
 
 def test_the_watch_keeps_its_growing_intervals() -> None:
@@ -228,7 +240,7 @@ def test_a_reappearance_opens_a_new_round_with_a_new_clock_at_the_first_rung() -
     again = story.demand
     assert (again.recipient, again.round, again.kind) == ("site", 2, MessageKind.REAPPEARED)
     assert again.demand_id not in {one.demand_id for one in story.takedown.demands[:-1]}
-    assert story.attempt() == [MessageKind.CLOSED, MessageKind.REAPPEARED]
+    assert story.attempt() == [MessageKind.CLOSED, MessageKind.CLOSED, MessageKind.REAPPEARED]
     assert story.demand.deadline == story.now + 72 * HOUR
 
 
