@@ -169,6 +169,11 @@ class World:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    @property
+    def service_task(self) -> asyncio.Task[None]:
+        assert self._task is not None
+        return self._task
+
     def check_alive(self) -> None:
         if self._task is not None and self._task.done():
             self._task.result()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+import psycopg
 import structlog
 
 from shared.db.due_rows import POLL_SECONDS, Claimed, DueTable, Job, Leased, Room
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 CLAIMED_AT_MOST = 64
 """Rows in one claim."""
 RETRY_SECONDS = 0.5
+OF_THE_WORKER = (Transient, psycopg.OperationalError)
+"""What a statement of the worker's own may meet: no job is to blame for it, so it is tried again. (In a job the second is its failure.)"""
 LOOK_AGAIN_SECONDS = 0.4
 """While work is under way, whether it is still wanted is read again this often."""
 INTERRUPTED_AGAIN = timedelta(seconds=3)
@@ -192,10 +195,10 @@ class DueWorker(Generic[Job]):
                 async with self._database.transaction() as tx:
                     await self._table.free_own(tx, self._member)
                 return
-            except Transient as error:
+            except OF_THE_WORKER as error:
                 await self._interrupted(error)
 
-    async def _interrupted(self, error: Transient) -> None:
+    async def _interrupted(self, error: Exception) -> None:
         log.warning("worker.interrupted", worker=self._name, error=type(error).__name__)
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -208,7 +211,7 @@ class DueWorker(Generic[Job]):
         try:
             async with self._database.transaction() as tx:
                 claimed = await self.claim(tx, room)
-        except Transient as error:
+        except OF_THE_WORKER as error:
             await self._interrupted(error)
             return 0.0
         rows = iter(claimed.rows)
@@ -268,7 +271,7 @@ class DueWorker(Generic[Job]):
                 await self._do_alone(rows)
             else:
                 await self._count_failure(rows[0], type(error).__name__)
-        except Transient as unrecorded:
+        except OF_THE_WORKER as unrecorded:
             await self._interrupted(unrecorded)  # the lease ends, and it is tried again
 
     async def _do_alone(self, rows: Sequence[Leased[Job]]) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -34,22 +34,40 @@ def heed_cancellation() -> None:
 
 
 class DatabaseUnavailable(Transient):
-    """The database cannot be reached."""
+    """The database cannot be reached, or cannot do this now."""
+
+
+_PASSING_CLASSES = ("08", "57P")
+"""SQLSTATE: connection exceptions; shut down, crashed, starting, dropped, idle for too long (all of them end the connection)."""
+_PASSING = frozenset(
+    (
+        errors.SerializationFailure.sqlstate,
+        errors.DeadlockDetected.sqlstate,
+        errors.LockNotAvailable.sqlstate,  # another one has it: asked for by NOWAIT and `lock_timeout` alone
+        errors.TooManyConnections.sqlstate,
+        errors.DiskFull.sqlstate,  # of every statement's, and no record or job is to blame
+    )
+)
+
+
+def is_passing(error: psycopg.OperationalError) -> bool:
+    """Whether the same statement may well succeed later, whatever it says: the connection is lost (libpq gives no SQLSTATE then), or
+    others were in the way. Not so a cancelled statement, one out of memory or over a limit of the program: that is the
+    statement's own failure, which for ever would be tried in vain."""
+    state = error.sqlstate
+    return state is None or state in _PASSING or state.startswith(_PASSING_CLASSES)
 
 
 @contextmanager
 def _heeded_and_named() -> Iterator[None]:
-    """At the end a swallowed cancellation is heeded (the server's answer to it may come in its place); else a lost database is named."""
+    """At the end a swallowed cancellation is heeded (the server's answer to it may come in its place); else what may pass is named."""
     try:
         yield
         heed_cancellation()
-    except (
-        psycopg.errors.ProgramLimitExceeded
-    ):  # an OperationalError by its class: what is too large stays so, however often it is tried
+    except psycopg.OperationalError as error:
         heed_cancellation()
-        raise
-    except (psycopg.OperationalError, PoolTimeout) as error:
-        heed_cancellation()
+        if not is_passing(error):
+            raise
         raise DatabaseUnavailable(type(error).__name__) from error
 
 

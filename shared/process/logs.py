@@ -4,11 +4,57 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Literal, TextIO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
+
+OUTAGE_EVERY_SECONDS = 60.0
+_OUTAGES = ("LogUnavailable", "DatabaseUnavailable")
+"""Errors that say what is away, which everybody who needs it meets again and again."""
+_CLIENTS = frozenset(("aiokafka", "psycopg"))
+"""Libraries that say for each connection and each try what our own line says once."""
+
+
+class OnceAMinute:
+    """Of what everybody tells who meets the same outage, one line a minute, which says how many were left out since the last.
+    `clock`: seconds that only grow."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
+
+    def left_out_since(self, about: str) -> int | None:
+        """How many lines about this were left out since the last; None: this one is left out too."""
+        now = self._clock()
+        told_at = self._told_at.get(about)
+        if told_at is not None and now - told_at < OUTAGE_EVERY_SECONDS:
+            self._left_out[about] += 1
+            return None
+        self._told_at[about] = now
+        return self._left_out.pop(about, 0)
+
+    def __call__(self, _: object, __: str, line: EventDict) -> EventDict:
+        """For structlog. Raises DropEvent."""
+        errors = line.get("errors") or [line.get("error")]
+        if all(one in _OUTAGES for one in errors):
+            about = errors[0]
+            left_out = self.left_out_since(about)
+            if left_out is None:
+                raise structlog.DropEvent
+            if left_out:
+                line["left_out"] = left_out
+        return line
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """For `logging`."""
+        about = record.name.partition(".")[0]
+        return about not in _CLIENTS or self.left_out_since(about) is not None
 
 
 def _without_texts_of_errors(_: object, __: str, line: EventDict) -> EventDict:
@@ -31,6 +77,7 @@ def configure(
     """
     file = sys.stderr if file is None else file
     number = logging.getLevelNamesMapping()[level.upper()]
+    once_a_minute = OnceAMinute()
     console = format_ == "console" or (format_ == "auto" and file.isatty())
     of_every_line: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -47,7 +94,7 @@ def configure(
         ]
     )
     structlog.configure(
-        processors=[*of_every_line, *rendering],
+        processors=[once_a_minute, *of_every_line, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(file=file),
         cache_logger_on_first_use=False,
@@ -63,6 +110,7 @@ def configure(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    handler.addFilter(once_a_minute.filter)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     # These libraries put URLs into their messages.
     for name in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "aiokafka"):

@@ -168,7 +168,7 @@ async def finish_withdrawal(
     """
     ever_published = await claims.was_published(tx, claim_id)
     async with registered_content.changing_content(tx, content_id) as before:
-        await orders.erase_reports_of_claim(tx, claim_id)
+        await orders.erase_reports_of_claim(tx, content_id, claim_id)
         await claims.end_withdrawal(tx, claim_id, reason=reason.value if reason else None, person_id=person_id)
         await erase_answers_of_claim(tx, claim_id)
         await delete_fingerprints_of_claim(tx, claim_id)

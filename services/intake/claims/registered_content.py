@@ -24,6 +24,7 @@ from services.intake.domain.claims import (
 from services.intake.domain.schemas import GivenFingerprint
 from services.intake.store import claims, content, content_aliases, fingerprints
 from services.intake.store.schema import SCHEMA_NAME
+from shared.access import stops
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.topics import CLAIMS, CONTENT
@@ -96,7 +97,18 @@ async def settle_content(tx: Tx, before: RegisteredContent) -> None:
         withdrawn_for=facts.withdrawn_for,
     )
     if published:
+        await _keep_stop(tx, before.content_id, facts)
         await publish_content(tx, before.content_id)
+
+
+async def _keep_stop(tx: Tx, content_id: UUID, facts: ContentFacts) -> None:
+    """What this answer stops is stopped by its commit, whoever hears of the event, and when."""
+    if facts.state is ContentState.WITHDRAWN:
+        await stops.put(tx, content_id, by=SCHEMA_NAME, reason=stops.WITHDRAWN)
+    elif facts.state is ContentState.SUSPENDED:
+        await stops.put(tx, content_id, by=SCHEMA_NAME, reason=facts.suspended_for or facts.state.value)
+    else:
+        await stops.lift(tx, content_id, by=SCHEMA_NAME)
 
 
 async def hold_content(tx: Tx, held: RegisteredContent, asked: Hold) -> Hold:

@@ -15,16 +15,17 @@ WHERE topic = %(topic)s AND data IS NOT NULL AND convert_from(data, 'UTF8')::jso
 """
 
 
-async def erase_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
-    """Erase the reports of the claim's case. To be called while the claim still has its case reference."""
+async def erase_reports_of_claim(tx: Tx, content_id: UUID, claim_id: UUID) -> None:
+    """Erase the reports of the claim's case, and order the erasure of what was seen for them, whether it agreed with anything or not. To
+    be called while the claim still has its case reference."""
     await advisory_locks.lock_erasures(tx)
-    await reports.delete_reports_of_claim(tx, claim_id)
+    await erasures.order_reported_urls(tx, content_id, await reports.delete_reports_of_claim(tx, claim_id))
 
 
 async def order_erasure(tx: Tx, content_id: UUID) -> None:
     """Erase the content's reports here, and order the erasure of its URLs and match records on the log."""
     await advisory_locks.lock_erasures(tx)
-    await reports.delete_reports_of_content(tx, content_id)
+    await erasures.order_reported_urls(tx, content_id, await reports.delete_reports_of_content(tx, content_id))
     await tx.execute(_UNSENT_MATCHES, {"topic": MATCHES.name, "content_id": content_id})
     await erasures.order_urls_and_matches(tx, content_id)
     await matched_urls.forget_urls(tx, content_id)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection
 from typing import Any
 
+import psycopg
 import structlog
 
 from services.intake.sightings.publisher import LogWriter
@@ -46,7 +47,7 @@ class ErasureWorker:
             while True:
                 try:
                     done = await self._tell() + await self._forget()
-                except Transient as error:
+                except (Transient, psycopg.OperationalError) as error:
                     log.warning("erasure.interrupted", error=type(error).__name__)
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue

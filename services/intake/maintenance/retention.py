@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import structlog
 
 from services.intake.claims import claim_steps, negative_list, registered_content
@@ -64,7 +65,7 @@ class Sweeps:
             started = time.monotonic()
             try:
                 await sweep()
-            except Transient as error:
+            except (Transient, psycopg.OperationalError) as error:
                 log.warning("sweep.interrupted", error=type(error).__name__)
             await asyncio.sleep(max(_DUE_SECONDS / 2, wait_seconds - (time.monotonic() - started)))
 
@@ -115,7 +116,7 @@ class Sweeps:
             still = await claims.is_still_unconfirmed(tx, claim_id, content_id, kept)
             if before is None or not still:
                 return
-            await orders.erase_reports_of_claim(tx, claim_id)
+            await orders.erase_reports_of_claim(tx, content_id, claim_id)
             await claims.delete_claim(tx, claim_id)
             others = [one for one in before.claims if one.claim_id != claim_id]
             if all(one.state is ClaimState.WITHDRAWN for one in others):

@@ -19,6 +19,7 @@ from services.intake.store.report_sightings import plan_sightings
 from services.intake.store.report_takedowns import add_takedown
 from services.intake.store.reports import Taken
 from services.intake.store.schema import SCHEMA_NAME
+from shared.access import stops
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.matches import MatchFound, TargetKind
 from shared.contracts.topics import MATCHES, SIGHTINGS
@@ -80,6 +81,7 @@ class ReportWorker:
             longest_seconds=TOTAL_SECONDS,
             do=self._follow_all,
             unwanted=self._unwanted,
+            stopped_channel=stops.CHANNEL,
             failed=self._failed,
             failed_again=[runtime.policy.scaled(wait) for wait in RETRY_AFTER],
         )
@@ -118,9 +120,7 @@ class ReportWorker:
             looked = ReportLook(state="refused", why=refusal)
         if looked.media:
             async with self._runtime.database.transaction() as tx:
-                if not await plan_sightings(
-                    tx, report.report_id, report.attempt, [one.sighting_id for one in looked.media]
-                ):
+                if not await plan_sightings(tx, report.report_id, report.attempt, looked.media):
                     return
             partitions = await self._writer.partitions_of(SIGHTINGS.name)
             now = self._runtime.clock()
@@ -187,7 +187,10 @@ class ReportWorker:
             return "erased"
         if report.content_id is None:
             return "content_withdrawn" if report.asserted else None
-        return why_not(await read_content(tx, report.content_id), asserted=report.asserted)
+        why = why_not(await read_content(tx, report.content_id), asserted=report.asserted)
+        if why is None and await stops.stopped_of(tx, (report.content_id,)):
+            return "content_suspended"  # by another service, of which we have not heard yet
+        return why
 
     async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:
         async with self._runtime.database.transaction() as tx:

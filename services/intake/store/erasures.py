@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from services.intake.store.matched_urls import NEEDED_BY_ANOTHER
+from services.intake.store.matched_urls import NEEDED, NEEDED_BY_ANOTHER
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
 
@@ -23,6 +23,15 @@ _ORDER_URL = f"""
 INSERT INTO intake.erasures (content_id, url_key, key_version)
 SELECT %(content_id)s, %(url_key)s, %(key_version)s
 WHERE NOT {NEEDED_BY_ANOTHER.format(url_key="%(url_key)s", key_version="%(key_version)s", content_id="%(content_id)s")}
+"""
+# Of reports that are gone: what live content was matched at, or another report is of, stays known.
+_ORDER_REPORTED = f"""
+INSERT INTO intake.erasures (content_id, url_key, key_version)
+SELECT %(content_id)s, u.url_key, u.key_version
+FROM unnest(%(url_keys)s::text[], %(key_versions)s::int[]) AS u (url_key, key_version)
+WHERE NOT {NEEDED.format(url_key="u.url_key", key_version="u.key_version")}
+  AND NOT EXISTS (SELECT 1 FROM intake.reports r WHERE r.url_key = u.url_key AND r.key_version = u.key_version)
+  AND NOT EXISTS (SELECT 1 FROM intake.report_sightings s WHERE s.url_key = u.url_key AND s.key_version = u.key_version)
 """
 _ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %s"
 _TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
@@ -41,6 +50,15 @@ async def order_urls_and_matches(tx: Tx, content_id: UUID) -> None:
     """Order the erasure of the URLs that only this content was matched at, and of its match records."""
     await tx.execute(_ORDER_URLS, {"content_id": content_id})
     await _order_matches(tx, content_id)
+
+
+async def order_reported_urls(tx: Tx, content_id: UUID, urls: Sequence[tuple[str, int]]) -> None:
+    """Order the erasure of URLs that were seen for reports which are gone, unless something live still rests on them."""
+    if urls:
+        url_keys, key_versions = zip(*urls, strict=True)
+        values = {"content_id": content_id, "url_keys": list(url_keys), "key_versions": list(key_versions)}
+        await tx.execute(_ORDER_REPORTED, values)
+        await notify(tx, ERASURES_CHANNEL)
 
 
 async def order_url_and_matches(tx: Tx, content_id: UUID, url_key: str, key_version: int) -> None:

@@ -13,7 +13,9 @@ INSERT INTO intake.matched_urls (content_id, url_key, key_version) VALUES (%s, %
 _DELETE_OF_CONTENT = "DELETE FROM intake.matched_urls WHERE content_id = %s"
 _POSSIBLE_MINOR = """
 SELECT m.url_key FROM intake.matched_urls m JOIN intake.content k USING (content_id)
-WHERE k.hold = 'possible_minor' AND md5(m.url_key) IN (SELECT md5(u) FROM unnest(%(keys)s::text[]) AS u)
+WHERE (k.hold = 'possible_minor'
+       OR EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = m.content_id AND s.reason = 'possible_minor'))
+  AND md5(m.url_key) IN (SELECT md5(u) FROM unnest(%(keys)s::text[]) AS u)
   AND m.url_key = ANY (%(keys)s)
 """
 
@@ -23,6 +25,13 @@ EXISTS (SELECT 1 FROM intake.matched_urls o JOIN intake.content k ON k.content_i
           AND o.content_id <> {content_id} AND k.state <> 'withdrawn')
 """
 """Whether another live content was matched at a URL: it stays known then. A fragment of other statements."""
+
+NEEDED = """
+EXISTS (SELECT 1 FROM intake.matched_urls o JOIN intake.content k ON k.content_id = o.content_id
+        WHERE md5(o.url_key) = md5({url_key}) AND o.url_key = {url_key} AND o.key_version = {key_version}
+          AND k.state <> 'withdrawn')
+"""
+"""The same of any live content."""
 
 
 async def remember_url(tx: Tx, content_id: UUID, url_key: str, key_version: int) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.intake.store.matched_urls import NEEDED_BY_ANOTHER
+from services.intake.store.report_sightings import URLS_OF_GONE
 from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
@@ -166,17 +167,23 @@ async def reports_page(tx: Tx, **asked: object) -> list[Row]:
 
 
 # Of the claim's case, where no other live claim of the organisation is of that case.
-_DELETE_OF_CLAIM = """
+_DELETE_OF_CLAIM = f"""
+WITH gone AS (
 DELETE FROM intake.reports r USING intake.claims c
 WHERE c.claim_id = %(claim_id)s AND r.organisation_id = c.organisation_id AND r.case_ref = c.case_ref
   AND NOT EXISTS (SELECT 1 FROM intake.claims o WHERE o.organisation_id = c.organisation_id
                   AND o.case_ref = c.case_ref AND o.claim_id <> c.claim_id AND o.state <> 'withdrawn')
+RETURNING r.report_id, r.url_key, r.key_version
+) {URLS_OF_GONE}
 """
-_DELETE_OF_CONTENT = """
+_DELETE_OF_CONTENT = f"""
+WITH gone AS (
 DELETE FROM intake.reports r WHERE r.content_id = %(content_id)s
    OR (EXISTS (SELECT 1 FROM intake.report_takedowns t WHERE t.report_id = r.report_id AND t.content_id = %(content_id)s)
        AND NOT EXISTS (SELECT 1 FROM intake.report_takedowns t JOIN intake.content k USING (content_id)
                        WHERE t.report_id = r.report_id AND t.content_id <> %(content_id)s AND k.state <> 'withdrawn'))
+RETURNING r.report_id, r.url_key, r.key_version
+) {URLS_OF_GONE}
 """
 # What was found out of a report of such a URL is kept no longer than the URL itself. One that is still followed goes on: it may
 # be of another content.
@@ -192,15 +199,26 @@ _DELETE_UNMATCHED = "DELETE FROM intake.reports WHERE report_id = %s AND state =
 _DELETE_OLD = "DELETE FROM intake.reports WHERE created_at <= statement_timestamp() - %s::interval"
 
 
-async def delete_reports_of_claim(tx: Tx, claim_id: UUID) -> None:
-    """Delete the reports of the claim's case, unless another live claim of the organisation is of that case."""
-    await tx.execute(_DELETE_OF_CLAIM, {"claim_id": claim_id})
+UrlKey = tuple[str, int]
+"""A URL's key and the version of the rules that made it."""
 
 
-async def delete_reports_of_content(tx: Tx, content_id: UUID) -> None:
-    """Delete the reports that name the content, led to its takedowns alone, or are of a URL that only it was matched at."""
-    await tx.execute(_DELETE_OF_CONTENT, {"content_id": content_id})
+async def delete_reports_of_claim(tx: Tx, claim_id: UUID) -> list[UrlKey]:
+    """Delete the reports of the claim's case, unless another live claim of the organisation is of that case. Gives the URLs that were
+    seen for them."""
+    return _urls(await (await tx.execute(_DELETE_OF_CLAIM, {"claim_id": claim_id})).fetchall())
+
+
+async def delete_reports_of_content(tx: Tx, content_id: UUID) -> list[UrlKey]:
+    """Delete the reports that name the content, led to its takedowns alone, or are of a URL that only it was matched at. Gives the URLs
+    that were seen for the first two; the last is known."""
+    urls = _urls(await (await tx.execute(_DELETE_OF_CONTENT, {"content_id": content_id})).fetchall())
     await tx.execute(_DELETE_OF_URLS, {"content_id": content_id})
+    return urls
+
+
+def _urls(rows: list[Row]) -> list[UrlKey]:
+    return [(row["url_key"], row["key_version"]) for row in rows]
 
 
 async def delete_unmatched_report(tx: Tx, report_id: UUID) -> None:

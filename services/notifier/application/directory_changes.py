@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import structlog
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
@@ -50,7 +51,7 @@ class DirectoryWorker:
             while True:
                 try:
                     await self._tell()
-                except Transient as error:
+                except (Transient, psycopg.OperationalError) as error:
                     log.warning("directory.telling_interrupted", error=type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
                 else:

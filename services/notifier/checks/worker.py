@@ -17,6 +17,7 @@ from services.notifier.checks.checker import Checker, Looked, Wanted
 from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.store import content, takedowns
+from shared.access.stops import is_stopped
 from shared.contracts.content import RegisteredFingerprint
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
@@ -29,15 +30,20 @@ log = structlog.get_logger(__name__)
 SLOTS = 16
 
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
-_WANTED = """
+_WANTED = f"""
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
-       (SELECT coalesce(array_agg(fingerprint_ref), '{}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
-       (SELECT coalesce(array_agg(value), '{}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
+       (SELECT coalesce(array_agg(fingerprint_ref), '{{}}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
+       (SELECT coalesce(array_agg(value), '{{}}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
            AS harmless
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
-WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn')
+WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn') AND NOT {is_stopped("t.content_id")}
+"""
+
+_GO_ON = f"""
+SELECT d.takedown_id FROM notifier.due_checks d JOIN notifier.takedowns t USING (takedown_id)
+WHERE d.takedown_id = ANY(%s) AND NOT {is_stopped("t.content_id")}
 """
 
 _RECORD = """
@@ -71,6 +77,7 @@ DUE_CHECKS = DueTable(
     place="d.host",
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
+    allowed=f"NOT {is_stopped('t.content_id')}",
     returning="d.host, d.reason, t.content_id",
     job=lambda row: DueCheck(**row),
 )
@@ -125,11 +132,8 @@ class CheckWorker:
             await asyncio.gather(preparing, return_exceptions=True)
 
     async def _unwanted(self, tx: Tx, looking: Collection[DueCheck]) -> Mapping[DueCheck, str]:
-        """A suspension stops fetches at once, those under way too: the check that is due is gone."""
-        cursor = await tx.execute(
-            "SELECT takedown_id FROM notifier.due_checks WHERE takedown_id = ANY(%s)",
-            ([due.takedown_id for due in looking],),
-        )
+        """A suspension stops fetches at once, those under way too: the check that is due is gone, or its content stopped."""
+        cursor = await tx.execute(_GO_ON, ([due.takedown_id for due in looking],))
         going_on = {row["takedown_id"] for row in await cursor.fetchall()}
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
@@ -146,6 +150,10 @@ class CheckWorker:
             seen = await self.due.while_wanted(due, self._read_and_look(due))
         except NoLongerWanted:
             log.info("check.broken_off", takedown_id=str(due.takedown_id))
+            async with (
+                self._database.transaction() as tx
+            ):  # where its content is stopped, it is due once that is lifted
+                await DUE_CHECKS.release(tx, (due.takedown_id,), due.lease_id)
             return
         if seen is None:
             return

@@ -21,10 +21,11 @@ from services.notifier.channels.dispatch import send_rendered
 from services.notifier.channels.result import Attempted, AttemptOutcome
 from services.notifier.directory import store as directory
 from services.notifier.domain.events import AttemptCompleted, AttemptEnded, OutboundRefused, Refusal
-from services.notifier.domain.model import MessageKind, Takedown
+from services.notifier.domain.model import MessageKind, Takedown, TakedownState
 from services.notifier.domain.takedown import may_send
 from services.notifier.notices.render import RenderedMessage, write_letter
 from services.notifier.store import takedowns
+from shared.access import stops
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Row, Tx
@@ -44,10 +45,16 @@ EXISTS (SELECT 1 FROM notifier.holds h
            OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
 """
 
+# The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told.
+_STOPPED = f"""
+EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = t.content_id
+        AND NOT (s.reason = '{stops.WITHDRAWN}' AND d.kind = '{MessageKind.RETRACTED.value}'))
+"""
+
 # Everything that can stop it from outside the takedown, in one statement, at the last moment.
 _READ = f"""
 SELECT d.demand_id, d.kind, d.number, d.attempts, d.created_at, (SELECT is_on FROM notifier.outbound) AS is_on,
-       {_HELD} AS held, a.attempt_id AS open_attempt, a.started_at AS open_started, a.number AS open_number
+       {_HELD} AS held, {_STOPPED} AS stopped, a.attempt_id AS open_attempt, a.started_at AS open_started, a.number AS open_number
 FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
 LEFT JOIN notifier.attempts a ON a.message_id = d.message_id AND a.outcome IS NULL
 WHERE d.message_id = %s AND d.lease_id = %s AND d.state = 'due' FOR UPDATE OF d
@@ -57,7 +64,7 @@ WHERE d.message_id = %s AND d.lease_id = %s AND d.state = 'due' FOR UPDATE OF d
 _GO_ON = f"""
 SELECT d.message_id FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
 WHERE d.message_id = ANY(%s) AND d.state = 'due' AND t.state <> 'suspended'
-  AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD}
+  AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD} AND NOT {_STOPPED}
 """
 
 _REFUSE = """
@@ -105,7 +112,8 @@ MESSAGES = DueTable(
     waiting="d.state = 'due'",
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
-    allowed=f"(SELECT is_on FROM notifier.outbound) AND NOT {_HELD}",
+    # A takedown that has heard of the suspension is asked all the same: it refuses the message, which then waits for its word.
+    allowed=f"(SELECT is_on FROM notifier.outbound) AND NOT {_HELD} AND (t.state = 'suspended' OR NOT {_STOPPED})",
     returning="d.takedown_id, t.content_id, d.recipient",
     job=lambda row: DueMessage(**row),
 )
@@ -148,6 +156,7 @@ class MessageWorker:
             do=self._deliver_all,
             unwanted=self._unwanted,
             failed=self._failed,
+            stopped_channel=stops.CHANNEL,
         )
 
     async def run(self) -> None:
@@ -227,7 +236,8 @@ class MessageWorker:
         if takedown is None or row is None:
             return None  # ended, or taken by another since
         kind = MessageKind(row["kind"])
-        if not row["is_on"] or row["held"]:
+        stopped = row["stopped"] and takedown.state is not TakedownState.SUSPENDED  # which refuses it below
+        if not row["is_on"] or row["held"] or stopped:
             await MESSAGES.release(scope.tx, (due.message_id,), due.lease_id)
             return None
         if row["open_attempt"] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import structlog
 
 from shared.db.pool import Database
@@ -52,7 +53,7 @@ class Retention:
         while True:
             try:
                 await self.tidy_up()
-            except Transient as error:  # the next turn does it
+            except (Transient, psycopg.OperationalError) as error:  # the next turn does it
                 log.warning("retention.interrupted", error=type(error).__name__)
             await asyncio.sleep(self._wait_seconds)
 

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from services.notifier.domain.events import ContentView, Terms
-from services.notifier.store.takedowns import Answer
+from services.notifier.store.takedowns import SCHEMA, Answer
+from shared.access import stops
 from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.content import ContentChanged, ContentState, RegisteredFingerprint
 from shared.contracts.matches import MatchFound
@@ -18,6 +19,9 @@ from shared.db.pool import Tx
 
 LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
 """States in which a claim's terms hold."""
+POSSIBLE_MINOR = "possible_minor"
+WITHDRAWING = "withdrawing"
+"""Why `content` is suspended while a withdrawal can be undone: this is no answer to a suspension that was decided here."""
 
 _ENSURE = "INSERT INTO notifier.content (content_id) VALUES (%s) ON CONFLICT DO NOTHING"
 _LOCK = """
@@ -144,6 +148,9 @@ async def apply_content(tx: Tx, event: ContentChanged) -> KnownContent:
     )
     row = await content_row(cursor)
     assert row is not None, "it is locked"
+    told = event.state is ContentState.WITHDRAWN or event.suspended_for not in (None, WITHDRAWING)
+    if told and row.suspended_here_for is None:  # intake has a stop of its own for it
+        await stops.lift(tx, event.content_id, by=SCHEMA.name)
     return row
 
 
@@ -153,6 +160,15 @@ async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intak
         "UPDATE notifier.content SET suspended_here_for = %s, suspended_by_intake = %s WHERE content_id = %s AND state = 'active'",
         (reason, by_intake, content_id),
     )
+    if reason is None:
+        await stops.lift(tx, content_id, by=SCHEMA.name)
+        return
+    cursor = await tx.execute("SELECT state FROM notifier.content WHERE content_id = %s", (content_id,))
+    row = await cursor.fetchone()
+    if row is not None and row["state"] != ContentState.WITHDRAWN:
+        # A reason of ours, or a person's words, which no other service is to read.
+        reason = reason if reason == POSSIBLE_MINOR else ContentState.SUSPENDED.value
+        await stops.put(tx, content_id, by=SCHEMA.name, reason=reason)
 
 
 async def stop_fetching_here(tx: Tx, content_id: UUID, *, stopped: bool) -> None:

@@ -1,0 +1,47 @@
+"""Stops: rows that are read before anything about a content leaves or is fetched, as `outbound off` is.
+
+A service that suspends or withdraws a content writes its stop in the transaction that its answer rests on, and lifts it itself. The
+events still carry the state; the row only stops sooner, and outlives any process. Who cannot read it sends nothing: the statement
+that claims the work asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from shared.db.pool import Tx
+from shared.db.wakeups import notify
+
+CHANNEL = "access_stops"
+"""Wakes whoever has something under way."""
+
+WITHDRAWN = "withdrawn"
+"""The one reason for which something may still leave: whoever was asked hears that nothing more is asked."""
+
+_PUT = """
+INSERT INTO access.stops AS s (content_id, stopped_by, reason) VALUES (%s, %s, %s)
+ON CONFLICT (content_id, stopped_by) DO UPDATE SET reason = excluded.reason WHERE s.reason <> excluded.reason
+"""
+
+
+def is_stopped(content_id: str) -> str:
+    """An SQL condition: the content of this column is stopped."""
+    return f"EXISTS (SELECT 1 FROM access.stops stop WHERE stop.content_id = {content_id})"
+
+
+async def put(tx: Tx, content_id: UUID, *, by: str, reason: str) -> None:
+    """Stop everything about a content, from the commit on. `by`: the service, each of which has one stop a content."""
+    await tx.execute(_PUT, (content_id, by, reason))
+    await notify(tx, CHANNEL)
+
+
+async def lift(tx: Tx, content_id: UUID, *, by: str) -> None:
+    """End this service's stop, if there is one; another's stays."""
+    await tx.execute("DELETE FROM access.stops WHERE content_id = %s AND stopped_by = %s", (content_id, by))
+
+
+async def stopped_of(tx: Tx, content_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of these contents that are stopped."""
+    cursor = await tx.execute("SELECT content_id FROM access.stops WHERE content_id = ANY (%s)", (list(content_ids),))
+    return frozenset(row["content_id"] for row in await cursor.fetchall())
