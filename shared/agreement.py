@@ -151,6 +151,41 @@ def best_agreement(
     return min(agreeing, key=lambda one: one.weight(policy), default=None)
 
 
+def nearest(
+    seen: Iterable[Fingerprint],
+    registered: Iterable[RegisteredFingerprint],
+    harmless: Sequence[bytes],
+    policy: Policy,
+) -> Comparison | None:
+    """The nearest of what does not agree, where it is so near that it is probably the content still; None: nothing is.
+
+    Up to `max_distance_probable` bits, whatever the qualities are and however near the entry itself wants it; what the negative list
+    is nearer to is harmless. Ask for it where nothing agrees.
+    """
+    entries = [
+        (Fingerprint(algorithm=Algorithm.PDQ, value=bytes.fromhex(one.value), quality=one.quality), one)
+        for one in registered
+        if Algorithm(one.algorithm) is Algorithm.PDQ
+    ]
+    found = (
+        _compared(entry, of, one, distance, harmless)
+        for one in seen
+        for entry, of in entries
+        if one.algorithm is Algorithm.PDQ
+        and (distance := hamming(one.value, entry.value)) <= policy.max_distance_probable
+    )
+    near = [one for one in found if Guard.NEGATIVE_LIST not in one.guards]
+    return min(near, key=lambda one: one.distance, default=None)
+
+
+def is_comparable(registered: Iterable[RegisteredFingerprint]) -> bool:
+    """Whether a picture that does not agree can be told from the content. Exact values alone cannot: one changed byte is another file."""
+    return any(
+        Algorithm(one.algorithm) is Algorithm.PDQ and (one.quality is None or one.quality >= PDQ_MIN_QUALITY)
+        for one in registered
+    )
+
+
 def _compared(
     entry: Fingerprint, of: RegisteredFingerprint, seen: Fingerprint, distance: int, harmless: Sequence[bytes]
 ) -> Comparison:

@@ -25,6 +25,8 @@ class Policy(BaseModel):
     first_check_retry_cap: timedelta = 2 * HOUR
     max_distance_sure: int = 31
     max_distance_unsure: int = 10
+    max_distance_probable: int = 50
+    """Beyond what agrees, up to here: probably there still, which a person has to say."""
     flood_hosts_per_hour: int = 20
     flood_distance_over: int = 10
 

@@ -37,8 +37,8 @@ class RawHost:
         return f"http://{self.name}:{self.port}{path}"
 
     def answer_to(self, request: RawRequest) -> bytes:
-        known = self.answers.get(request.path) or self.answers.get(request.path.partition("?")[0])
-        answer = known or self.otherwise
+        known = self.answers.get(request.path, self.answers.get(request.path.partition("?")[0]))
+        answer = self.otherwise if known is None else known
         return answer if isinstance(answer, bytes) else answer(request)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

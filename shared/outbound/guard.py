@@ -50,6 +50,12 @@ class AddressRefused(OutboundError, Permanent):
     code = "address_refused"
 
 
+class PortRefused(AddressRefused):
+    """The port may not be dialled; a browser might."""
+
+    code = "port_refused"
+
+
 class DnsFailure(OutboundError, Transient):
     """The host's name could not be resolved."""
 
@@ -58,7 +64,7 @@ class DnsFailure(OutboundError, Transient):
     def __init__(self, detail: str = "", *, no_such_domain: bool = False) -> None:
         super().__init__(detail)
         self.no_such_domain = no_such_domain
-        """True: the answer was that there is no such name, or none with an address. False: there was no answer."""
+        """True: the answer was that there is no such name (NXDOMAIN). False: it was another, or there was none."""
 
 
 class Resolver(Protocol):
@@ -184,10 +190,12 @@ class SystemResolver:
         try:
             found = await loop.run_in_executor(self._threads, _getaddrinfo, name)
         except socket.gaierror as error:
-            gone = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
+            gone = error.errno == socket.EAI_NONAME
             raise DnsFailure("no such domain." if gone else "no answer.", no_such_domain=gone) from None
-        except (UnicodeError, OSError):  # a label over 63 characters
+        except UnicodeError:  # a label over 63 characters: no name server has it
             raise DnsFailure("no such domain.", no_such_domain=True) from None
+        except OSError:  # ours: too many open files, say
+            raise DnsFailure("no answer.") from None
         return found
 
 
@@ -262,7 +270,7 @@ class AddressGuard:
         if why is not None:
             raise AddressRefused(f"{why}.")
         if not is_usual_port(port):
-            raise AddressRefused(f"port {port}.")
+            raise PortRefused(f"{port}.")
         return endpoint
 
     async def resolve(self, host: str, port: int) -> tuple[GuardedEndpoint, ...]:
@@ -282,7 +290,7 @@ class AddressGuard:
             return (self.check(str(literal), port),)
         found = await self._resolver.resolve(host)
         if not found:
-            raise DnsFailure("no address.", no_such_domain=True)
+            raise DnsFailure("no address.")
         return tuple(self.check(ip, port) for ip in found)
 
 

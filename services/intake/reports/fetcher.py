@@ -10,9 +10,12 @@ from services.intake.domain.schemas import MAX_SEEN_FINGERPRINTS
 from services.intake.domain.sightings import make_sighting
 from shared.clock import Clock
 from shared.contracts.sightings import Sighting
+from shared.media.answers.obstacles import MISSING, Obstacle
 from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Priority
 from shared.media.fingerprints import Fingerprint
-from shared.media.look import Forbidden, LightLooker, NotSeen, PageMedia, UndecodedBytes, UrlLook
+from shared.media.look import Forbidden, LightLooker
+from shared.media.looks.obstacle import obstacle_of
+from shared.media.looks.url_look import NotSeen, PageMedia, UndecodedBytes, UrlLook
 from shared.outbound.fetch import Fetcher
 from shared.policy import Policy
 
@@ -20,7 +23,6 @@ SOURCE = "report"
 """The `source` of a report's sightings, and so the `observed_by` of their matches."""
 
 _RETRIED_STATUS = frozenset((408, 425, 429))
-_GONE_STATUS = frozenset((404, 410))
 _POSSIBLE_MINOR = "possible_minor"
 
 
@@ -63,15 +65,16 @@ class ReportLooker:
 
 
 def _sightings(look: UrlLook, organisation_id: str, report_id: UUID) -> Iterator[Sighting]:
-    on_page = isinstance(look.saw, PageMedia)
-    for one in look.saw.looks if isinstance(look.saw, PageMedia) else (look,):
+    for one in look.media():
         fingerprints = _fingerprints(one)
         if fingerprints and one.answer is not None:
+            # What the page holds itself has the page's own URL.
+            url = look.url if one.inline else one.url
             yield make_sighting(
                 organisation_id=organisation_id,
                 source=SOURCE,
-                media_url=one.url,
-                page_url=look.url if on_page and one.url != look.url else None,
+                media_url=url,
+                page_url=look.url if url != look.url else None,
                 seen_at=one.answer.at,
                 fingerprints=fingerprints,
                 report_id=report_id,
@@ -92,17 +95,9 @@ def _fingerprints(look: UrlLook) -> tuple[Fingerprint, ...]:
 def _why_none(look: UrlLook) -> ReportLook:
     """Why a look at a report's URL yields no sighting."""
     match look.saw:
-        case PageMedia(looks=looks):
-            return _why_none_on_page(looks)
-        case UndecodedBytes(reason=reason):
-            return ReportLook(state="no_media", why=reason.value)
-        case NotSeen.STATUS if look.answer is not None:
-            status = look.answer.status
-            why = "gone" if status in _GONE_STATUS else f"status_{status}"
-            return ReportLook(state="unreachable", why=why, again=status >= 500 or status in _RETRIED_STATUS)
         case NotSeen.FORBIDDEN | NotSeen.REDIRECT_REFUSED:
             return ReportLook(state="refused", why=_POSSIBLE_MINOR)
-        case NotSeen.BAD_URL | NotSeen.ADDRESS_REFUSED as refused:
+        case NotSeen.BAD_URL | NotSeen.ADDRESS_REFUSED | NotSeen.PORT_REFUSED as refused:
             return ReportLook(state="refused", why=refused.value)
         case NotSeen.TOO_LARGE as too_large:
             return ReportLook(state="no_media", why=too_large.value)
@@ -110,10 +105,35 @@ def _why_none(look: UrlLook) -> ReportLook:
             return ReportLook(state="unreachable", why=NotSeen.DNS_FAILURE.value, again=True)
         case NotSeen() as why_not:
             return ReportLook(state="unreachable", why=why_not.value, again=why_not.may_pass)
+    unsuccessful = _why_unsuccessful(look)
+    if unsuccessful is not None:
+        return unsuccessful
+    match look.saw:
+        case PageMedia() as page:
+            return _why_none_on_page(page)
+        case UndecodedBytes(reason=reason):
+            return ReportLook(state="no_media", why=reason.value)
     return ReportLook(state="no_media")
 
 
-def _why_none_on_page(looks: tuple[UrlLook, ...]) -> ReportLook:
+def _why_unsuccessful(look: UrlLook) -> ReportLook | None:
+    """What its status or its page says of why nothing is shown; None: it answers as what is there does."""
+    answer = look.answer
+    if answer is None:
+        return None
+    page = isinstance(look.saw, PageMedia)
+    if not answer.successful:
+        why = "gone" if answer.status in MISSING else f"status_{answer.status}"
+        return ReportLook(state="unreachable", why=why, again=answer.status >= 500 or answer.status in _RETRIED_STATUS)
+    obstacle = obstacle_of(look)
+    if obstacle is None or obstacle is Obstacle.EMPTY:
+        return None
+    # A person who asserts that it is there may have come past what stops us: it is a page like any other.
+    return ReportLook(state="no_media", why=obstacle.value, again=not obstacle.blocks, page=page)
+
+
+def _why_none_on_page(page: PageMedia) -> ReportLook:
+    looks = page.looks if page.refreshed is None else (*page.looks, page.refreshed)
     if any(one.saw is NotSeen.FORBIDDEN for one in looks) and not any(_was_asked_for(one) for one in looks):
         return ReportLook(state="refused", why=_POSSIBLE_MINOR, page=True)
     failed = [why for why in map(_why_none, looks) if why.state == "unreachable"]

@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 
 from services.notifier.application.failing_jobs import tell_of_failure
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
-from services.notifier.checks.checker import Checker, Looked, Wanted
+from services.notifier.checks.checker import Checker
+from services.notifier.checks.seen import Looked, Wanted
 from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.store import content, takedowns
@@ -22,7 +23,7 @@ from shared.contracts.content import RegisteredFingerprint
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
-from shared.media.look import NotSeen
+from shared.media.looks.url_look import NotSeen
 from shared.process.metrics import CHECKS
 
 log = structlog.get_logger(__name__)
@@ -205,6 +206,9 @@ class CheckWorker:
         on_page = page is not None and media.outcome is not Outcome.PRESENT and page.outcome is Outcome.PRESENT
         observed = page.observed if page is not None and on_page else media.observed
         agreement = media.agreement or (page.agreement if page else None)
+        near = None if agreement is not None else media.near
+        page_near = None if agreement is not None or page is None else page.near
+        best = agreement or near
         return CheckCompleted(
             check_id=check_id,
             started_at=started_at,
@@ -213,13 +217,16 @@ class CheckWorker:
             reason=media.reason,
             status=media.status,
             no_such_domain=media.reason == NotSeen.NO_SUCH_DOMAIN,
-            algorithm=None if agreement is None else agreement.algorithm.value,
-            distance=None if agreement is None else agreement.distance,
-            assurance=None if agreement is None else agreement.assurance,
-            guards=() if agreement is None else agreement.guards,
+            probably_present=near is not None or page_near is not None,
+            algorithm=None if best is None else best.algorithm.value,
+            distance=None if best is None else best.distance,
+            assurance=None if best is None else best.assurance,
+            guards=() if best is None else best.guards,
             page_outcome=None if page is None else page.outcome,
             page_status=None if page is None else page.status,
             page_no_such_domain=page is not None and page.reason == NotSeen.NO_SUCH_DOMAIN,
+            page_reason=None if page is None else page.reason,
+            page_distance=None if page_near is None else page_near.distance,
             observed=observed,
         )
 

@@ -113,6 +113,7 @@ def _record(draft: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -> 
         facts |= _distances(draft, event)
     if event.page_outcome is not None:
         facts |= {"media": event.outcome.value, "page": event.page_outcome.value}
+        facts |= {} if event.page_reason is None else {"page_reason": event.page_reason}
     draft.note(f"check.{outcome.value}", **facts)
 
 

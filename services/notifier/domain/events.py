@@ -142,7 +142,8 @@ class CheckCompleted:
 
     `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing media),
     `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance`, `guards`
-    are of the best agreement and its register entry. `reason` is a word (`soft_404`, `no_such_domain`, `timeout`, …), never a URL.
+    are of the best agreement and its register entry. `reason` and `page_reason` are words (`site_says_missing`, `login`, `timed_out`, …),
+    never a URL.
 
     `probably_present`: nothing agrees, and something is so near (`distance` at the medium's URL, `page_distance` on the page, 32 to 50
     bits) that it may be the content; the outcome is `inconclusive`. `no_such_domain`, `page_no_such_domain`: the name servers answered
@@ -163,6 +164,7 @@ class CheckCompleted:
     guards: tuple[Guard, ...] = ()
     page_outcome: Outcome | None = None
     page_status: int | None = None
+    page_reason: str | None = None
     page_no_such_domain: bool = False
     page_distance: int | None = None
     observed: Observed | None = None

@@ -160,7 +160,8 @@ def _form(document: Document, values: Values) -> None:
 
 
 def _script(document: Document, values: Values) -> None:
-    document.scan.scripts += document.visible
+    kind = values.get("type", "").partition(";")[0].strip().lower()
+    document.scan.scripts += document.visible and (not kind or kind == "module" or "script" in kind)
     document.keep(document.scan.script_urls, values.get("src"))
 
 

@@ -11,8 +11,9 @@ from aiohttp import web
 from shared.clock import system_clock
 from shared.errors import Permanent
 from shared.media.exact import exact_fingerprints
-from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Reason
-from shared.media.look import Forbidden, LightLooker, NotSeen, PageMedia, UndecodedBytes
+from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Reason, UndecodedMedia
+from shared.media.look import Forbidden, LightLooker
+from shared.media.looks.url_look import NotSeen, PageMedia, UndecodedBytes
 from shared.outbound.fetch import Fetcher
 from shared.outbound.guard import OutboundError
 from shared.policy import Policy
@@ -79,6 +80,7 @@ async def test_what_a_look_yields() -> None:
         host.show("/empty", b"")
         host.show("/words", b"words")
         host.remove("/410", 410)
+        host.show("/gone.png", body, status=410)
 
         async def elsewhere(_: web.Request) -> web.StreamResponse:
             return web.Response(status=302, headers={"location": "/p.png"})
@@ -92,15 +94,19 @@ async def test_what_a_look_yields() -> None:
         assert tuple(look.answer.address) == (host.address, host.port)
         assert look.saw.exact() == exact_fingerprints(body)
         for path, saw in {
-            "/v.mp4": UndecodedBytes(reason=Reason.UNSUPPORTED_FORMAT, exact=exact_fingerprints(video)),
-            "/words": UndecodedBytes(reason=Reason.NOT_A_PICTURE, exact=exact_fingerprints(b"words")),
+            "/v.mp4": UndecodedBytes(
+                reason=Reason.UNSUPPORTED_FORMAT, exact=exact_fingerprints(video), media=UndecodedMedia.VIDEO
+            ),
+            "/words": UndecodedBytes(reason=Reason.NOT_A_PICTURE, exact=exact_fingerprints(b"words"), text="words"),
             "/empty": UndecodedBytes(reason=Reason.EMPTY),
-            "/410": NotSeen.STATUS,
+            "/410": UndecodedBytes(reason=Reason.EMPTY),
         }.items():
             look = await looker.look(host.url(path))
             assert look.saw == saw
         assert look.answer is not None
-        assert (look.answer.status, look.answer.size_bytes) == (410, None)
+        assert (look.answer.status, look.answer.size_bytes) == (410, 0)
+        gone = await looker.look(host.url("/gone.png"))
+        assert isinstance(gone.saw, MediaFingerprints), "browsers show it"
         assert "site" not in f"{look!r}", "no URL in what may be logged"
 
 
@@ -114,12 +120,10 @@ async def test_a_page_is_looks_at_its_media_in_order() -> None:
         look = await site.looker().look(url)
         assert isinstance(look.saw, PageMedia)
         assert [one.url for one in look.saw.looks] == [host.url(path) for path in ("/b.png", "/a.png", "/no.png")]
-        assert [type(one.saw) for one in look.saw.looks] == [MediaFingerprints, MediaFingerprints, NotSeen]
+        assert [type(one.saw) for one in look.saw.looks] == [MediaFingerprints, MediaFingerprints, UndecodedBytes]
         beside = await site.looker().look(url, besides=canonical(host.url("/a.png")).url_key)
         assert isinstance(beside.saw, PageMedia)
         assert [one.url for one in beside.saw.looks] == [host.url("/b.png"), host.url("/no.png")]
-        as_bytes = await site.looker().look(url, pages=False)
-        assert as_bytes.saw == UndecodedBytes(reason=Reason.NOT_A_PICTURE, exact=exact_fingerprints(html))
 
 
 async def test_what_is_forbidden_is_never_asked_for() -> None:

@@ -1,0 +1,76 @@
+"""What a check looks for, and what it saw: values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.notifier.domain.model import Observed, Outcome
+from shared.agreement import Comparison
+from shared.contracts.content import RegisteredFingerprint
+from shared.media.fingerprints import Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a check looks for, read just before it in one transaction.
+
+    `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
+    `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
+    `harmless`: the PDQ values of the negative list.
+    `seen_before`: our last look saw the content there, and nothing of what is seen now is kept.
+    """
+
+    takedown_id: UUID
+    target_kind: str
+    url: str
+    url_key: str
+    page_url: str | None
+    register: tuple[RegisteredFingerprint, ...]
+    reference: tuple[RegisteredFingerprint, ...] = ()
+    adopted: bool = False
+    rejected: frozenset[str] = frozenset()
+    harmless: tuple[bytes, ...] = ()
+    seen_before: bool = False
+
+    @property
+    def entries(self) -> tuple[RegisteredFingerprint, ...]:
+        """All that what is seen is compared with."""
+        return (*self.register, *self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Seen:
+    """What one URL showed. `fingerprints` are of its media, for an asserted takedown's reference.
+
+    `agreement`: where it is `present`; `near`: what is so near that it is probably there still, where nothing agrees.
+    """
+
+    outcome: Outcome
+    reason: str | None = None
+    agreement: Comparison | None = None
+    near: Comparison | None = None
+    observed: Observed | None = None
+    fingerprints: tuple[Fingerprint, ...] = field(default=())
+
+    @property
+    def status(self) -> int | None:
+        return None if self.observed is None else self.observed.status
+
+    @property
+    def settled(self) -> bool:
+        """What was seen is the content, or nearly: nothing else that the answer is counts against that."""
+        return self.outcome is Outcome.PRESENT or self.near is not None
+
+    @property
+    def clear(self) -> bool:
+        """All was looked at, and nothing of it is the content."""
+        return self.outcome in (Outcome.GONE, Outcome.MISMATCH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Looked:
+    """The end of a check. `page` None: none is known, or the media is there and the page would add nothing."""
+
+    media: Seen
+    page: Seen | None = None

@@ -1,0 +1,1 @@
+"""What an answer means that shows nothing we look for: pure."""

@@ -1,0 +1,19 @@
+"""The `Referer` that a browser sends (Referrer Policy, "strict-origin-when-cross-origin", the default). Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+
+def referer_for(url: str, page_url: str) -> str | None:
+    """What a browser that shows `page_url` sends with a request for `url`; None: nothing, from https to http."""
+    page, asked = urlsplit(page_url), urlsplit(url)
+    if (page.scheme, asked.scheme) == ("https", "http"):
+        return None
+    same = (page.scheme, page.netloc) == (asked.scheme, asked.netloc)
+    return urlunsplit(page._replace(fragment="")) if same else origin_of(page_url)
+
+
+def origin_of(url: str) -> str:
+    """The site's own first address."""
+    return urlunsplit(urlsplit(url)._replace(path="/", query="", fragment=""))
