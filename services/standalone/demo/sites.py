@@ -90,6 +90,8 @@ class Site:
         return len({one.message_id for one in self.received if one.type in types})
 
     async def get(self, path: str) -> Response:
+        if path == "/":
+            return HTMLResponse(f"<html><head><title>{self.domain}</title></head><body><p>Welcome.</p></body></html>")
         if path in self.disabled:
             return PlainTextResponse("gone", status_code=self.gone_status)
         if path in self.pages:
@@ -210,12 +212,13 @@ class Liar(Site):
 
 @dataclass(eq=False, kw_only=True)
 class SoftNotFound(Site):
-    """Answers 200 with a page that says "not found"."""
+    """Answers 200 with a page that says "not found", whatever there is not."""
 
     async def get(self, path: str) -> Response:
-        if path in self.disabled:
-            return HTMLResponse("<html><body><h1>Sorry</h1><p>This file does not exist any more.</p></body></html>")
-        return await super().get(path)
+        answer = await super().get(path)
+        if answer.status_code == 200:
+            return answer
+        return HTMLResponse("<html><body><h1>Sorry</h1><p>This file does not exist any more.</p></body></html>")
 
 
 @dataclass(eq=False, kw_only=True)
