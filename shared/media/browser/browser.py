@@ -1,0 +1,281 @@
+"""A look as a browser has it: `Browser.look` gives what a person would see at a URL, in bounded time, bytes and memory.
+
+One Chromium serves all looks, each in a context of its own (no cookies, no cache, nothing of the look before). It is started when
+first needed, again after a crash or some looks, and reaches nothing but our proxy. Whatever goes wrong is an outcome: `look`
+raises nothing but the cancellation of its caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from shared.media.browser.drawing import CommandFailed
+from shared.media.browser.look import BrowserLimits, BrowserLook, BrowserOutcome, Unfinished
+from shared.media.browser.outcomes import outcome_of
+from shared.media.browser.page_scripts import NO_SOCKETS
+from shared.media.browser.process import BrowserProgram, BrowserUnavailable
+from shared.media.browser.program import VIEWPORT
+from shared.media.browser.running import RunningBrowser
+from shared.media.browser.traffic import PageTraffic
+from shared.media.browser.visit import PageVisit
+from shared.outbound.guard import AddressGuard, AddressRefused
+from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, ProxyBudget
+from shared.urls import BadUrl, parse_url
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext, CDPSession
+
+log = structlog.get_logger(__name__)
+
+HOUR_SECONDS = 3600.0
+_CLOSE_SECONDS = 5.0
+
+
+class Browser:
+    """Use it in `async with`, or call `aclose`. `program` None: there is no browser, and every look says so.
+
+    `user_agent` None: Chromium's own without the word that says nobody sits before it.
+    """
+
+    def __init__(
+        self,
+        program: BrowserProgram | None,
+        guard: AddressGuard,
+        *,
+        limits: BrowserLimits | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        self._program = program
+        self._guard = guard
+        self._limits = limits or BrowserLimits()
+        self._user_agent = user_agent
+        self._turns = asyncio.Semaphore(self._limits.looks_at_once)
+        self._starting = asyncio.Lock()
+        self._proxy: ForwardProxy | None = None
+        self._running: RunningBrowser | None = None
+        self._begun: deque[float] = deque()
+        self._closed = False
+
+    async def __aenter__(self) -> Browser:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def available(self) -> bool:
+        """False where there is none, so that looking is of no use."""
+        return self._program is not None
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """Of the process above Chromium; None while there is none."""
+        return self._running.process.supervisor_pid if self._running is not None else None
+
+    async def aclose(self) -> None:
+        """End the browser. A look under way ends as `crashed`."""
+        self._closed = True
+        async with self._starting:
+            running, self._running = self._running, None
+            if running is not None:
+                await running.aclose()
+            if self._proxy is not None:
+                await self._proxy.__aexit__(None, None, None)
+                self._proxy = None
+
+    async def look(self, url: str, *, referer: str | None = None) -> BrowserLook:
+        """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL."""
+        begun = time.monotonic()
+        look = await self._look_in_turn(url, referer)
+        return replace(look, elapsed_seconds=time.monotonic() - begun)
+
+    async def _look_in_turn(self, url: str, referer: str | None) -> BrowserLook:
+        if self._program is None or self._closed:
+            return BrowserLook(outcome=BrowserOutcome.OFF)
+        try:
+            target = parse_url(url)
+        except BadUrl as error:
+            return BrowserLook(outcome=BrowserOutcome.BAD_URL, detail=error.title)
+        if not self._take_of_the_hour():
+            return BrowserLook(outcome=BrowserOutcome.BUSY, detail="the hour's looks are used up.")
+        try:
+            async with asyncio.timeout(self._limits.turn_seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            return BrowserLook(outcome=BrowserOutcome.BUSY, detail="no turn within the time.")
+        try:
+            running = await self._in_use(self._program)
+            return await self._look(running, target.href, referer)
+        except BrowserUnavailable as error:
+            log.warning("browser.unavailable", reason=error.detail)
+            return BrowserLook(outcome=BrowserOutcome.UNAVAILABLE, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - a page's doing ends its look alone: recorded as its outcome
+            log.warning("browser.look_failed", error=type(error).__name__)
+            await self._give_up()
+            return BrowserLook(outcome=BrowserOutcome.CRASHED, detail=type(error).__name__)
+        finally:
+            self._turns.release()
+
+    def _take_of_the_hour(self) -> bool:
+        now = time.monotonic()
+        while self._begun and self._begun[0] <= now - HOUR_SECONDS:
+            self._begun.popleft()
+        if len(self._begun) >= self._limits.looks_an_hour:
+            return False
+        self._begun.append(now)
+        return True
+
+    async def _in_use(self, program: BrowserProgram) -> RunningBrowser:
+        """The browser that runs, or a new one. Raises BrowserUnavailable."""
+        async with self._starting:
+            running = self._running
+            worn = running is not None and running.looks >= self._limits.looks_each_browser and running.users == 0
+            if running is not None and (running.ended.is_set() or worn):
+                self._running = None
+                await running.aclose()
+            if self._closed:
+                raise BrowserUnavailable("it is closed.")
+            if self._proxy is None:
+                self._proxy = await ForwardProxy(self._guard).__aenter__()
+            if self._running is None:
+                self._running = await RunningBrowser.start(program, self._proxy.url, self._limits.memory_bytes)
+            return self._running
+
+    async def _give_up(self) -> None:
+        """The browser is no longer trusted to work: the next look starts another."""
+        async with self._starting:
+            running, self._running = self._running, None
+            if running is not None:
+                await running.aclose()
+
+    async def _look(self, running: RunningBrowser, url: str, referer: str | None) -> BrowserLook:
+        limits = self._limits
+        assert self._proxy is not None
+        budget = ProxyBudget(max_requests=limits.max_requests, max_hosts=limits.max_hosts, max_bytes=limits.max_bytes)
+        with self._proxy.account(budget) as account, running.in_use():
+            context = await asyncio.wait_for(
+                running.browser.new_context(
+                    proxy={
+                        "server": self._proxy.url,
+                        "username": account.user,
+                        "password": account.password,
+                        "bypass": "<-loopback>",
+                    },
+                    viewport={"width": VIEWPORT[0], "height": VIEWPORT[1]},
+                    user_agent=self._user_agent or running.user_agent,
+                    service_workers="block",
+                    accept_downloads=False,
+                ),
+                _CLOSE_SECONDS,
+            )
+            closed = False
+            try:
+                await context.add_init_script(NO_SOCKETS)
+                page = await context.new_page()
+                traffic = PageTraffic(page, limits)
+                await traffic.attach(context)
+                session = _PageSession(await context.new_cdp_session(page))
+                visit = PageVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
+                crashed = asyncio.Event()
+                page.on("crash", lambda _: crashed.set())
+                error = await self._visit(visit, url, referer, crashed, running)
+                await traffic.close()
+                look = _result(visit, traffic, account, error, page.url)
+                closed = await _closed_in_time(context)
+            finally:
+                if not closed and not running.ended.is_set():
+                    await self._give_up()  # a context that cannot be closed would go on in the background
+            return look
+
+    async def _visit(
+        self, visit: PageVisit, url: str, referer: str | None, crashed: asyncio.Event, running: RunningBrowser
+    ) -> Exception | None:
+        """Why the visit ended early; None where it came to its end."""
+        task = asyncio.ensure_future(visit.run(url, referer))
+        troubles = [asyncio.ensure_future(event.wait()) for event in (crashed, running.ended)]
+        try:
+            await asyncio.wait(
+                [task, *troubles], timeout=self._limits.total_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task.done():
+                error = task.exception()
+                return error if error is None or isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            if crashed.is_set() or running.ended.is_set():
+                return BrowserUnavailable("too much memory." if running.over_memory else "it crashed.")
+            return TimeoutError()
+        finally:
+            for one in (task, *troubles):
+                one.cancel()
+            await asyncio.wait([task, *troubles], timeout=1.0)
+
+
+class _PageSession:
+    """Playwright's session of a page, whose errors are ours."""
+
+    def __init__(self, session: CDPSession) -> None:
+        self._session = session
+
+    async def send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        from playwright.async_api import Error
+
+        try:
+            return await self._session.send(method, params)
+        except Error:
+            raise CommandFailed(method) from None
+
+
+async def _closed_in_time(context: BrowserContext) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await context.close()
+            return True
+    return False
+
+
+def _result(
+    visit: PageVisit, traffic: PageTraffic, account: ProxyAccount, error: Exception | None, url: str
+) -> BrowserLook:
+    """`error`: why the visit ended early. After an answer was drawn, its end is what may be missing, unless the browser broke."""
+    last = traffic.hops[-1] if traffic.hops else None
+    unfinished = visit.unfinished | traffic.unfinished
+    if account.spent or any(isinstance(one, (AddressRefused, BudgetSpent)) for one in account.failures.values()):
+        unfinished.add(Unfinished.BUDGET)
+    outcome, detail = BrowserOutcome.DRAWN, ""
+    if error is not None:
+        unfinished.add(Unfinished.TIME)
+        outcome, detail = outcome_of(error, account.failures.get(_host_of(traffic.asked_for)), last and last.status)
+        if outcome is BrowserOutcome.TIMED_OUT and visit.drawn:
+            outcome = BrowserOutcome.DRAWN
+    return BrowserLook(
+        outcome=outcome,
+        detail=detail,
+        final_url=url if url.startswith(("http:", "https:")) else "",
+        status=last.status if last else None,
+        hops=tuple(traffic.hops),
+        title=visit.title,
+        text=visit.text,
+        password_field=visit.password_field,
+        unfinished=frozenset(unfinished),
+        drawn=tuple(visit.drawn),
+        answers=tuple(traffic.answers),
+        missing_media=tuple(sorted(traffic.missing)),
+        requests=traffic.requests,
+        bytes_moved=account.bytes_moved,
+    )
+
+
+def _host_of(url: str) -> str:
+    try:
+        return parse_url(url).host
+    except BadUrl:
+        return ""
