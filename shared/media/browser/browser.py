@@ -252,10 +252,12 @@ def _result(
         unfinished.add(Unfinished.BUDGET)
     outcome, detail = BrowserOutcome.DRAWN, ""
     if error is not None:
-        unfinished.add(Unfinished.TIME)
-        outcome, detail = outcome_of(error, account.failures.get(_host_of(traffic.asked_for)), last and last.status)
+        outcome, detail = outcome_of(
+            error, account.failures.get(_host_of(traffic.asked_for)), last.status if last else None
+        )
         if outcome is BrowserOutcome.TIMED_OUT and visit.drawn:
             outcome = BrowserOutcome.DRAWN
+            unfinished.add(Unfinished.TIME)
     return BrowserLook(
         outcome=outcome,
         detail=detail,

@@ -114,10 +114,9 @@ class PageDrawer:
     async def _take(
         self, kind: PictureKind, box: Rectangle, view: Mapping[str, float], video_seconds: float | None = None
     ) -> DrawnPicture:
-        # Whole pixels inside the box: a line of the page at its edge is not the picture's.
-        left, top = math.ceil(box.x - 0.01), math.ceil(box.y - 0.01)
-        width = max(1, math.floor(box.x + box.width + 0.01) - left)
-        height = max(1, math.floor(box.y + box.height + 0.01) - top)
+        # The browser draws on whole pixels, and so are its edges rounded.
+        left, top = round(box.x), round(box.y)
+        width, height = max(1, round(box.x + box.width) - left), max(1, round(box.y + box.height) - top)
         beyond = left < 0 or top < 0 or left + width > view["clientWidth"] or top + height > view["clientHeight"]
         scale = min(1.0, math.sqrt(self._limits.max_picture_pixels / (width * height)))
         clip = {"x": left + view["pageX"], "y": top + view["pageY"], "width": width, "height": height, "scale": scale}

@@ -30,7 +30,8 @@ SCROLL_ON = """function (by) {
 
 PAGE_FACTS = """function (limit) {
   const body = document.body || document.documentElement;
-  return {title: String(document.title || '').slice(0, 1000), text: body ? String(body.innerText || body.textContent || '').slice(0, limit) : ''};
+  const text = body ? String(body.innerText || body.textContent || '') : '';
+  return {title: String(document.title || '').slice(0, 1000), text: text.slice(0, limit)};
 }"""
 
 BROKEN_PICTURES = """function () {
@@ -66,9 +67,11 @@ HIDE_OVERLAYS = """function () {
         const style = getComputedStyle(one), layer = parseInt(style.zIndex) || 0;
         if (!(style.position === 'fixed' && layer >= 0) && !(style.position === 'absolute' && layer >= 10)) continue;
         const box = one.getBoundingClientRect();
-        const covers = Math.min(box.right, innerWidth) - Math.max(box.left, 0), high = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
-        if (covers * high < size * .3 || style.visibility !== 'visible') continue;
-        const outside = words(document.body) > words(one) + 40 || [...document.querySelectorAll(pictures)].slice(0, 500).some(other => other !== one && !one.contains(other));
+        const wide = Math.min(box.right, innerWidth) - Math.max(box.left, 0);
+        const high = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+        if (wide * high < size * .3 || style.visibility !== 'visible') continue;
+        const others = [...document.querySelectorAll(pictures)].slice(0, 500);
+        const outside = words(document.body) > words(one) + 40 || others.some(other => other !== one && !one.contains(other));
         if (outside) found.add(one);
       }
   for (const one of found)
@@ -96,7 +99,11 @@ SHOW_MOMENT = """async function (part, milliseconds) {
     this.addEventListener(name, () => { clearTimeout(end); ready(); }, {once: true});
   });
   this.muted = true; this.controls = false; this.autoplay = false; this.loop = false;
-  if (this.readyState < 2) { this.preload = 'auto'; this.play().catch(() => 0); await wait('loadeddata', () => this.readyState >= 2 || this.error); }
+  if (this.readyState < 2) {
+    this.preload = 'auto';
+    this.play().catch(() => 0);
+    await wait('loadeddata', () => this.readyState >= 2 || this.error);
+  }
   this.pause();
   let length = this.duration;
   if (!isFinite(length)) length = this.seekable.length ? this.seekable.end(this.seekable.length - 1) : 0;

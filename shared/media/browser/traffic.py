@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING
@@ -74,10 +75,8 @@ class PageTraffic:
         if not allowed or self.requests > self._limits.max_requests or self._navigations > self._limits.max_navigations:
             self.unfinished.add(Unfinished.BUDGET)
             allowed = False
-        try:
+        with contextlib.suppress(Error):  # the page has gone on meanwhile, and the request with it
             await (route.continue_() if allowed else route.abort("blockedbyclient"))
-        except Error:
-            pass  # the page has gone on meanwhile, and the request with it
 
     def _asked(self, request: Request) -> None:
         self.requests += 1
@@ -166,7 +165,5 @@ class PageTraffic:
         from playwright.async_api import Error
 
         if page is not self._page:
-            try:
+            with contextlib.suppress(Error):  # it has closed itself
                 await page.close()
-            except Error:
-                pass  # it has closed itself

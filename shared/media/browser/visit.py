@@ -117,7 +117,8 @@ class PageVisit:
 
     async def _frames(self) -> Sequence[str]:
         """The ids of the frames that this session reaches, the page's first."""
-        found, left = [], [(await self._session.send("Page.getFrameTree"))["frameTree"]]
+        found: list[str] = []
+        left = [(await self._session.send("Page.getFrameTree"))["frameTree"]]
         while left and len(found) < _MAX_FRAMES:
             tree = left.pop(0)
             found.append(tree["frame"]["id"])

@@ -1,0 +1,412 @@
+# ruff: noqa: E501 - a page stands on a line
+"""What a page cannot do from inside our browser: reach inward, act, stay, write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.media.browser.look import BrowserOutcome, Unfinished
+from shared.media.browser.process import FOLDER_PREFIX, descendants, memory_folder, sweep
+from shared.outbound.guard import DnsFailure
+from tests.browser.look_world import SOUGHT, Asked, answer, needs_chromium, open_internet, redirect
+from tests.fixtures_servers import wait_until
+
+
+class Names:
+    """A name server of an uploader: public at first, private then."""
+
+    def __init__(self, **answers: tuple[str, ...]) -> None:
+        self.answers = {name.replace("_", "."): found for name, found in answers.items()}
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str) -> tuple[str, ...]:
+        self.asked.append(host)
+        if host not in self.answers:
+            raise DnsFailure(no_such_domain=True)
+        return self.answers[host]
+
+
+@asynccontextmanager
+async def listening(kind: socket.SocketKind = socket.SOCK_STREAM) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A port of 127.0.0.1, and what came to it."""
+    heard: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    if kind is socket.SOCK_DGRAM:
+
+        class Hearing(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: object) -> None:
+                heard.append(data)
+
+        transport, _ = await loop.create_datagram_endpoint(Hearing, local_addr=("127.0.0.1", 0))
+        try:
+            yield transport.get_extra_info("sockname")[1], heard
+        finally:
+            transport.close()
+        return
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(b"connected")
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], heard
+    finally:
+        server.close()
+
+
+INWARD = (
+    "http://127.0.0.1/",
+    "http://127.0.0.1:{port}/",
+    "http://localhost:{port}/",
+    "http://[::1]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http://0.0.0.0:{port}/",
+    "http://2130706433:{port}/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[64:ff9b::a9fe:a9fe]/",
+    "http://10.0.0.1/",
+    "http://rebound.test/",
+    "https://127.0.0.1:{port}/",
+    "https://169.254.169.254/",
+)
+
+
+async def test_no_address_inward_is_reached() -> None:
+    names = Names(rebound_test=("127.0.0.1",))
+    async with listening() as (port, heard), open_internet(resolver=names) as internet:
+        for url in INWARD:
+            look = await internet.browser.look(url.format(port=port))
+            assert look.outcome is BrowserOutcome.ADDRESS_REFUSED or (
+                look.outcome is BrowserOutcome.NO_SUCH_DOMAIN and "localhost" in url
+            ), (url, look.outcome, look.detail)
+            assert not look.drawn
+        pieces = "".join(f'<img src="{url.format(port=port)}x.png">' for url in INWARD)
+        pieces += "".join(f'<iframe src="{url.format(port=port)}"></iframe>' for url in INWARD)
+        pieces += "".join(f"<script>fetch('{url.format(port=port)}',{{mode:'no-cors'}})</script>" for url in INWARD)
+        look = await internet.browser.look(internet.page("/", pieces))
+        assert Unfinished.BUDGET in look.unfinished, "something was refused: not fully drawn"
+        assert not heard
+
+
+@pytest.mark.parametrize("how", ["302", "307", "refresh", "script", "frame", "picture", "two hops", "tls"])
+async def test_no_redirect_leads_inward(how: str) -> None:
+    async with listening() as (port, heard), open_internet() as internet:
+        for target in (f"http://127.0.0.1:{port}/", "http://169.254.169.254/"):
+            internet.put("/away", redirect(target, "307 Temporary Redirect" if how == "307" else "302 Found"))
+            internet.put("/first", redirect("http://cdn.test/second"))
+            internet.put("/second", redirect(target), host="cdn.test")
+            url = {
+                "refresh": internet.page("/refresh", f"<meta http-equiv=refresh content='0;url={target}'>"),
+                "script": internet.page("/script", f"<script>location='{target}'</script>"),
+                "frame": internet.page("/frame", "<iframe src=/away></iframe>"),
+                "picture": internet.page("/picture", "<img src=/away>"),
+                "two hops": "http://site.test/first",
+                "tls": "https://site.test/away",
+            }.get(how, "http://site.test/away")
+            look = await internet.browser.look(url)
+            assert look.outcome is BrowserOutcome.ADDRESS_REFUSED or not look.fully_drawn, look
+        assert not heard
+
+
+async def test_nobody_else_can_drive_it_and_its_proxy_serves_nobody_else() -> None:
+    """The port by which it is driven closes as soon as it is; the proxy asks for the look's credential."""
+    async with open_internet() as internet:
+        await internet.browser.look(internet.page("/", "x"))
+        supervisor = internet.browser.supervisor_pid
+        assert supervisor is not None
+        ours = _listening_ports([os.getpid(), *descendants(os.getpid())])
+        its = _listening_ports(descendants(supervisor))
+        assert not its, "Chromium listens nowhere"
+        answers = []
+        for port in ours:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\n\r\n")
+            with contextlib.suppress(OSError):
+                answers.append((await reader.read(100)).split(b"\r\n")[0])
+            writer.close()
+        assert answers == [b"HTTP/1.1 407 Proxy Authentication Required"], "the proxy alone listens"
+
+
+ACTS = {
+    "form": "<form method=post action=/act><input name=a value=b></form><script>document.forms[0].submit()</script>",
+    "fetch": "<script>fetch('/act',{method:'POST',body:'x'})</script>",
+    "put": "<script>fetch('/act',{method:'PUT',body:'x'})</script>",
+    "delete": "<script>fetch('http://cdn.test/act',{method:'DELETE'})</script>",
+    "xhr": "<script>const x=new XMLHttpRequest();x.open('POST','/act');x.send('a')</script>",
+    "beacon": "<script>navigator.sendBeacon('/act','x')</script>",
+    "late beacon": "<script>onpagehide=()=>navigator.sendBeacon('/act','x');onvisibilitychange=onpagehide</script>",
+    "keepalive": "<script>fetch('/act',{method:'POST',keepalive:true,body:'x'})</script>",
+    "worker": "<script>new Worker(URL.createObjectURL(new Blob([`fetch('SITE/act',{method:'POST',body:'x'})`])))</script>",
+    "shared worker": "<script>new SharedWorker('/worker.js')</script>",
+    "frame": "<iframe srcdoc=\"<script>fetch('/act',{method:'POST',body:'x'})</script>\"></iframe>",
+    "window": "<form method=post action=/act target=_blank><input name=a></form><script>document.forms[0].submit()</script>",
+    "ping": "<a id=a href=/x ping=/act>x</a><script>a.click()</script>",
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_page_asks_and_does_nothing_else(scheme: str) -> None:
+    async with open_internet() as internet:
+        internet.put("/worker.js", answer(b"fetch('/act',{method:'POST',body:'x'})", "text/javascript"))
+        for place, (name, body) in enumerate(ACTS.items()):
+            url = internet.page(f"/{place}", body.replace("SITE", f"{scheme}://site.test")).replace("http", scheme, 1)
+            look = await internet.browser.look(url)
+            assert look.outcome is BrowserOutcome.DRAWN, (name, look.outcome, look.detail)
+            assert not [asked for asked in internet.asked if asked.method not in ("GET", "HEAD")], name
+            assert not [asked for asked in internet.asked if asked.path.endswith("/act")], name
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_no_socket_is_opened(scheme: str) -> None:
+    """WebSockets of pages, frames and workers; WebRTC by UDP and TCP; none of them, at a public site or inward."""
+    socket_scheme = "wss" if scheme == "https" else "ws"
+    async with (
+        listening() as (port, heard),
+        listening(socket.SOCK_DGRAM) as (udp, datagrams),
+        open_internet() as internet,
+    ):
+        opening = "try{{new {w}WebSocket('{s}://{h}/socket')}}catch(e){{}}"
+        ways = "".join(opening.format(w="", s=socket_scheme, h=host) for host in ("site.test", f"127.0.0.1:{port}"))
+        worker = f"new Worker(URL.createObjectURL(new Blob([`{ways}`])))"
+        blank = f"const f=document.createElement('iframe');document.body.append(f);const W=f.contentWindow.WebSocket||WebSocket;new W('{socket_scheme}://site.test/socket')"
+        calls = f"""const c=new RTCPeerConnection({{iceServers:[{{urls:'stun:127.0.0.1:{udp}'}},{{urls:'turn:127.0.0.1:{port}?transport=tcp',username:'u',credential:'p'}}]}});
+            c.createDataChannel('x');c.createOffer().then(o=>c.setLocalDescription(o))"""
+        body = "".join(f"<script>{one}</script>" for one in (ways, worker, blank, calls))
+        body += f'<iframe srcdoc="<script>{ways}</script>"></iframe>'
+        body += "<iframe src=/called></iframe>"
+        internet.page("/called", f"<script>{calls}</script>")
+        look = await internet.browser.look(
+            internet.page("/", body + "<img src=/sought.png>").replace("http", scheme, 1)
+        )
+        assert look.outcome is BrowserOutcome.DRAWN
+        assert look.answers, "the page itself was served"
+        assert "/socket" not in internet.paths()
+        assert not heard
+        assert not datagrams
+
+
+STAYS = {
+    "service worker": "<script>navigator.serviceWorker.register('/sw.js')</script>",
+    "window": "<script>for(let n=0;n<5;n++)open('http://cdn.test/opened'+n)</script>",
+    "download": "<a id=a href=/file.zip download>x</a><script>a.click()</script>",
+    "blob download": "<a id=a download=x.txt>x</a><script>a.href=URL.createObjectURL(new Blob(['secret']));a.click()</script>",
+    "file frame": "<iframe src=file:///etc/passwd></iframe>",
+    "file": "<script>location='file:///etc/passwd'</script>",
+    "own page": "<script>location='chrome://version'</script><iframe src=chrome://settings></iframe>",
+    "view source": "<script>location='view-source:http://site.test/'</script>",
+    "protocol": "<script>location='mailto:a@b.test'</script>",
+    "permissions": """<script>navigator.geolocation.getCurrentPosition(()=>fetch('/granted'));Notification.requestPermission().then(p=>p=='granted'&&fetch('/granted'));
+        navigator.mediaDevices?.getUserMedia({audio:true}).then(()=>fetch('/granted'))</script>""",
+    "print": "<script>print()</script>",
+}
+
+
+@pytest.mark.timeout(120)
+async def test_nothing_of_a_page_stays_or_leaves_its_window() -> None:
+    async with open_internet() as internet:
+        internet.put("/sw.js", answer(b"onfetch=e=>e.respondWith(new Response('sw'))", "text/javascript"))
+        internet.put("/file.zip", answer(b"PK" * 100, "application/zip"))
+        for place, (name, body) in enumerate(STAYS.items()):
+            look = await internet.browser.look(
+                internet.page(f"/{place}", body + "<img src=/sought.png>", host="cdn.test")
+            )
+            assert look.outcome is BrowserOutcome.DRAWN, (name, look.outcome, look.detail)
+            assert "root:" not in look.text, name
+            assert look.final_url.startswith("http"), name
+        look = await internet.browser.look(internet.put("/attached", answer(SOUGHT, "application/zip")))
+        assert look.outcome is BrowserOutcome.DOWNLOAD
+        assert "/granted" not in internet.paths("cdn.test")
+        assert "/sw.js" not in internet.paths("cdn.test")
+        await internet.browser.look(internet.page("/cookie", "<script>document.cookie='a=b';localStorage.a=1</script>"))
+        look = await internet.browser.look(
+            internet.page("/left", "<p id=p></p><script>p.innerText='has '+document.cookie+localStorage.a</script>")
+        )
+        assert look.text.strip() == "has undefined", "a look begins with nothing of the look before"
+
+
+async def test_it_runs_unprivileged_in_its_own_sandbox() -> None:
+    async with open_internet() as internet:
+        begun, end = asyncio.Event(), asyncio.Event()
+
+        async def slow(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            begun.set()
+            await end.wait()
+
+        internet.put("/slow.js", slow)
+        looking = asyncio.create_task(internet.browser.look(internet.page("/", "x<script src=/slow.js></script>")))
+        await asyncio.wait_for(begun.wait(), 30)
+        supervisor = internet.browser.supervisor_pid
+        assert supervisor is not None
+        found = {pid: _status(pid) for pid in descendants(supervisor)}
+        assert found
+        if os.geteuid() == 0:
+            assert all(status["Uid"].split()[0] != "0" for status in found.values())
+        command = {pid: _command(pid) for pid in found}
+        end.set()
+        await looking
+        assert not [one for one in command.values() if b"--no-sandbox" in one]
+        renderers = [pid for pid, one in command.items() if b"--type=renderer" in one]
+        assert renderers
+        assert all(found[pid]["Seccomp"].strip() == "2" for pid in renderers)
+
+
+MARK = b"a-mark-that-no-other-file-has-8c1f"
+
+
+@pytest.mark.timeout(200)
+async def test_no_picture_is_written_to_disk_and_it_dies_with_us(tmp_path: Path) -> None:
+    """Looks in a process of their own, killed in the midst of one; then the disk is searched for the picture's bytes."""
+    needs_chromium()
+    started = time.time() - 1
+    script = tmp_path / "looker.py"
+    script.write_text(textwrap.dedent(_LOOKER))
+    # The mark is made in the child by a sum, so that neither this file nor the script holds it.
+    child = subprocess.Popen(  # noqa: ASYNC220 - its start is over at once
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    try:
+        assert child.stdout is not None
+        lines = iter(child.stdout.readline, "")
+        looked = await asyncio.wait_for(asyncio.to_thread(_next, lines, "looked "), 90)
+        await asyncio.wait_for(asyncio.to_thread(_next, lines, "begun"), 60)
+        below = [int(looked.split()[1]), *descendants(child.pid)]
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    gone = wait_until(lambda: not [pid for pid in below if _alive(pid)], seconds=5)
+    assert gone < 5
+    sought = [bytes(one ^ 0x5A for one in bytes.fromhex(_SECRET)), _picture_piece()]
+    found = _files_with(sought, newer_than=started)
+    assert not found, found
+    sweep(memory_folder())
+    assert not [one for one in memory_folder().glob(f"{FOLDER_PREFIX}*") if (one / "lock").exists() and _is_free(one)]
+
+
+_SECRET = bytes(one ^ 0x5A for one in MARK).hex()
+_LOOKER = f"""
+    import asyncio
+    from tests.browser.look_world import SOUGHT, answer, open_internet
+
+    async def main():
+        async with open_internet() as internet:
+            marked = SOUGHT[:-12] + bytes(one ^ 0x5A for one in bytes.fromhex("{_SECRET}")) + SOUGHT[-12:]
+            internet.put("/marked.png", answer(SOUGHT + bytes(one ^ 0x5A for one in bytes.fromhex("{_SECRET}")) * 50))
+            internet.page("/", "<img src=/marked.png><script>caches.open('x').then(c=>c.add('/marked.png'));"
+                "indexedDB.open('d').onupgradeneeded=e=>e.target.result.createObjectStore('s')</script>")
+            for _ in range(3):
+                look = await internet.browser.look("http://site.test/")
+                assert look.drawn and look.answers, look.outcome
+            print("looked", internet.browser.supervisor_pid, flush=True)
+
+            async def slow(asked, writer):
+                print("begun", flush=True)
+                writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\r\\n\\r\\n<img src=/marked.png>")
+                await writer.drain()
+                await asyncio.sleep(60)
+
+            internet.put("/slow", slow)
+            await internet.browser.look("http://site.test/slow")
+
+    asyncio.run(main())
+"""
+
+
+def _next(lines: Iterator[str], start: str) -> str:
+    return next(line for line in lines if line.startswith(start))
+
+
+def _picture_piece() -> bytes:
+    """A piece from the midst of the compressed picture: no other file has it."""
+    middle = len(SOUGHT) // 2
+    return SOUGHT[middle : middle + 48]
+
+
+def _files_with(pieces: list[bytes], *, newer_than: float) -> list[str]:
+    """Files on any disk, written since, that hold one of these. What lies in memory (tmpfs, proc) is no disk."""
+    disks = {os.stat("/").st_dev, os.stat("/tmp").st_dev, os.stat("/var/tmp").st_dev, os.stat(Path.home()).st_dev}
+    found = []
+    own = str(Path(__file__).parents[2])
+    for folder, folders, files in os.walk("/"):
+        with contextlib.suppress(OSError):
+            folders[:] = [one for one in folders if _device(os.path.join(folder, one)) in disks]
+            if folder.startswith(own):
+                folders[:] = []
+                continue
+            for name in files:
+                path = os.path.join(folder, name)
+                with contextlib.suppress(OSError):
+                    status = os.lstat(path)
+                    regular = status.st_mode & 0o170000 == 0o100000
+                    if regular and status.st_mtime >= newer_than and 0 < status.st_size < 200_000_000:
+                        data = Path(path).read_bytes()
+                        if any(piece in data for piece in pieces):
+                            found.append(path)
+    return found
+
+
+def _device(path: str) -> int:
+    return os.lstat(path).st_dev
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    return False
+
+
+def _is_free(folder: Path) -> bool:
+    import fcntl
+
+    with (folder / "lock").open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _status(pid: int) -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        return dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {"Uid": "", "Seccomp": ""}
+
+
+def _listening_ports(pids: list[int]) -> list[int]:
+    """TCP ports of loopback on which these processes listen, but for the test's own site."""
+    sockets = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    sockets.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    found = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        address, port = fields[1].split(":")
+        loopback = struct.pack("<I", int(address, 16)) == socket.inet_aton("127.0.0.1")
+        if fields[3] == "0A" and loopback and f"socket:[{fields[9]}]" in sockets:
+            found.append(int(port, 16))
+    return found
