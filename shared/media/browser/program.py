@@ -30,6 +30,15 @@ _SWITCHED_OFF = (
     "Prerender2",
     "Translate",
     "WebRtcHideLocalIpsWithMdns",
+    # The window's own bars, which nobody sees, are pages with processes of their own.
+    "InitialWebUI",
+    "WebUIBackForwardButton",
+    "WebUIHomeButton",
+    "WebUILocationBar",
+    "WebUIReloadButton",
+    "WebUISplitTabsButton",
+    "WebUIToolbar",
+    "PreloadTopChromeWebUI",
     # One process draws all frames of a page: what is drawn is read in one piece, and a look holds no login to be kept apart.
     "IsolateOrigins",
     "IsolateSandboxedIframes",
