@@ -64,6 +64,8 @@ class RunningBrowser:
             if isinstance(error, Exception):
                 raise BrowserUnavailable(type(error).__name__) from None
             raise
+        if not program.sandbox:
+            log.warning("browser.sandbox_off", account=program.run_as)
         log.info("browser.started", version=running.browser.version, sandbox=program.sandbox)
         return running
 
