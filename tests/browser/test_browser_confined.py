@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -286,13 +287,16 @@ async def test_no_picture_is_written_to_disk_and_it_dies_with_us(tmp_path: Path)
         lines = iter(child.stdout.readline, "")
         looked = await asyncio.wait_for(asyncio.to_thread(_next, lines, "looked "), 90)
         await asyncio.wait_for(asyncio.to_thread(_next, lines, "begun"), 60)
-        below = [int(looked.split()[1]), *descendants(child.pid)]
+        supervisor, drawn_piece = looked.split()[1:3]
+        below = [int(supervisor), *descendants(child.pid)]
+        open_files = _files_written_by(descendants(int(supervisor)))
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     gone = wait_until(lambda: not [pid for pid in below if _alive(pid)], seconds=5)
     assert gone < 5
-    sought = [bytes(one ^ 0x5A for one in bytes.fromhex(_SECRET)), _picture_piece()]
+    assert not open_files, "the browser's files lie in memory alone"
+    sought = [bytes(one ^ 0x5A for one in bytes.fromhex(_SECRET)), _picture_piece(), bytes.fromhex(drawn_piece)]
     found = _files_with(sought, newer_than=started)
     assert not found, found
     sweep(memory_folder())
@@ -306,14 +310,14 @@ _LOOKER = f"""
 
     async def main():
         async with open_internet() as internet:
-            marked = SOUGHT[:-12] + bytes(one ^ 0x5A for one in bytes.fromhex("{_SECRET}")) + SOUGHT[-12:]
             internet.put("/marked.png", answer(SOUGHT + bytes(one ^ 0x5A for one in bytes.fromhex("{_SECRET}")) * 50))
             internet.page("/", "<img src=/marked.png><script>caches.open('x').then(c=>c.add('/marked.png'));"
                 "indexedDB.open('d').onupgradeneeded=e=>e.target.result.createObjectStore('s')</script>")
             for _ in range(3):
                 look = await internet.browser.look("http://site.test/")
                 assert look.drawn and look.answers, look.outcome
-            print("looked", internet.browser.supervisor_pid, flush=True)
+            drawn = look.drawn[1].body
+            print("looked", internet.browser.supervisor_pid, drawn[len(drawn) // 2 :][:48].hex(), flush=True)
 
             async def slow(asked, writer):
                 print("begun", flush=True)
@@ -340,7 +344,7 @@ def _picture_piece() -> bytes:
 
 def _files_with(pieces: list[bytes], *, newer_than: float) -> list[str]:
     """Files on any disk, written since, that hold one of these. What lies in memory (tmpfs, proc) is no disk."""
-    disks = {os.stat("/").st_dev, os.stat("/tmp").st_dev, os.stat("/var/tmp").st_dev, os.stat(Path.home()).st_dev}
+    disks = _disks()
     found = []
     own = str(Path(__file__).parents[2])
     for folder, folders, files in os.walk("/"):
@@ -353,12 +357,34 @@ def _files_with(pieces: list[bytes], *, newer_than: float) -> list[str]:
                 path = os.path.join(folder, name)
                 with contextlib.suppress(OSError):
                     status = os.lstat(path)
-                    regular = status.st_mode & 0o170000 == 0o100000
-                    if regular and status.st_mtime >= newer_than and 0 < status.st_size < 200_000_000:
+                    if (
+                        stat.S_ISREG(status.st_mode)
+                        and status.st_mtime >= newer_than
+                        and 0 < status.st_size < 200_000_000
+                    ):
                         data = Path(path).read_bytes()
                         if any(piece in data for piece in pieces):
                             found.append(path)
     return found
+
+
+def _files_written_by(pids: list[int]) -> list[str]:
+    """The files on a disk that these processes hold open for writing."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError, StopIteration):
+                    status = os.stat(f"/proc/{pid}/fd/{fd}")
+                    info = Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines()
+                    flags = int(next(line for line in info if line.startswith("flags:")).split()[1], 8)
+                    if stat.S_ISREG(status.st_mode) and flags & os.O_ACCMODE and status.st_dev in _disks():
+                        found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
+
+
+def _disks() -> set[int]:
+    return {os.stat(folder).st_dev for folder in ("/", "/tmp", "/var/tmp", Path.home())} - {os.stat("/dev/shm").st_dev}
 
 
 def _device(path: str) -> int:
