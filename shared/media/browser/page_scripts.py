@@ -28,6 +28,13 @@ SCROLL_ON = """function (by) {
   return one.scrollTop > before + 1;
 }"""
 
+NEXT_FRAMES = """async function (milliseconds) {
+  // Two frames on, what hears of a scroll has heard of it.
+  const late = new Promise(done => setTimeout(done, milliseconds));
+  await Promise.race([late, new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))]);
+  return true;
+}"""
+
 PAGE_FACTS = """function (limit) {
   const body = document.body || document.documentElement;
   const text = body ? String(body.innerText || body.textContent || '') : '';

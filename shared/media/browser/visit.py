@@ -12,6 +12,7 @@ from shared.media.browser.look import BrowserLimits, DrawnPicture, PictureKind, 
 from shared.media.browser.page_scripts import (
     BROKEN_PICTURES,
     HIDE_OVERLAYS,
+    NEXT_FRAMES,
     PAGE_FACTS,
     SCROLL_ON,
 )
@@ -25,6 +26,7 @@ _T = TypeVar("_T")
 _MAX_FRAMES = 40
 _SCREEN_PART = 0.85
 """Of a screen, each step of the scroll: what stands at its edge is whole on one of two."""
+_FRAMES_MILLISECONDS = 2000
 _LAST_SECONDS = 3.0
 """Of the look, kept for its end."""
 _CALL_SECONDS = 6.0
@@ -85,7 +87,11 @@ class PageVisit:
             self.unfinished.add(Unfinished.LOAD)
 
     async def _settle(self) -> None:
-        """Until nothing has been asked for a while. What a page does without end is not waited for."""
+        """Until nothing has been asked for a while. What a page does without end is not waited for.
+
+        On a busy machine a page hears late that it was scrolled, and only then asks: quiet before that says nothing.
+        """
+        await self._attempt(self._drawer.call(await self._main_frame(), NEXT_FRAMES, _FRAMES_MILLISECONDS))
         await self._traffic.quiet(
             self._limits.quiet_seconds, min(self._limits.settle_seconds, max(0.1, self._left() - 2))
         )
