@@ -267,6 +267,22 @@ async def test_a_killed_browser_is_an_outcome_and_another_is_started() -> None:
             assert (await internet.browser.look("http://site.test/sought.png")).fully_drawn, which
 
 
+async def test_a_browser_that_broke_between_looks_costs_the_next_one_nothing() -> None:
+    """Killed while nobody looks, or just as a look begins: the page of the next look has done nothing."""
+    async with open_internet() as internet:
+        for _ in range(5):
+            assert (await internet.browser.look("http://site.test/sought.png")).fully_drawn
+            supervisor = internet.browser.supervisor_pid
+            assert supervisor is not None
+            looking = asyncio.create_task(internet.browser.look("http://site.test/sought.png"))
+            await asyncio.sleep(0)
+            for pid in descendants(supervisor):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            look = await looking
+            assert look.fully_drawn, (look.outcome, look.detail)
+
+
 async def test_a_look_that_is_cancelled_leaves_nothing_running() -> None:
     async with open_internet() as internet:
         begun = asyncio.Event()

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.media.browser.drawing import CommandFailed
+from shared.errors import Transient
+from shared.media.browser.drawing import CommandFailed, DebuggingSession
 from shared.media.browser.look import BrowserLimits, BrowserLook, BrowserOutcome, Unfinished
 from shared.media.browser.outcomes import outcome_of
 from shared.media.browser.page_scripts import NO_SOCKETS
@@ -31,11 +32,12 @@ from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, Proxy
 from shared.urls import BadUrl, parse_url
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, CDPSession
+    from playwright.async_api import BrowserContext, CDPSession, Page
 
 log = structlog.get_logger(__name__)
 
 HOUR_SECONDS = 3600.0
+_PREPARE_SECONDS = 15.0
 _CLOSE_SECONDS = 5.0
 
 
@@ -114,8 +116,11 @@ class Browser:
         except TimeoutError:
             return BrowserLook(outcome=BrowserOutcome.BUSY, detail="no turn within the time.")
         try:
-            running = await self._in_use(self._program)
-            return await self._look(running, target.href, referer)
+            try:
+                return await self._look(await self._in_use(self._program), target.href, referer)
+            except _NotBegun:  # the browser had broken before: the look before it did that, not this page
+                await self._give_up()
+                return await self._look(await self._in_use(self._program), target.href, referer)
         except BrowserUnavailable as error:
             log.warning("browser.unavailable", reason=error.detail)
             return BrowserLook(outcome=BrowserOutcome.UNAVAILABLE, detail=str(error))
@@ -163,8 +168,33 @@ class Browser:
         assert self._proxy is not None
         budget = ProxyBudget(max_requests=limits.max_requests, max_hosts=limits.max_hosts, max_bytes=limits.max_bytes)
         with self._proxy.account(budget) as account, running.in_use():
-            context = await asyncio.wait_for(
-                running.browser.new_context(
+            context, page, session = await self._prepare(running, account)
+            closed = False
+            try:
+                traffic = PageTraffic(page, limits)
+                await traffic.attach(context)
+                visit = PageVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
+                crashed = asyncio.Event()
+                page.on("crash", lambda _: crashed.set())
+                error = await self._visit(visit, url, referer, crashed, running)
+                await traffic.close()
+                look = _result(visit, traffic, account, error, page.url)
+                closed = await _closed_in_time(context) and await self._is_small(running)
+            finally:
+                if not closed and not running.ended.is_set():
+                    await self._give_up()  # what does not end, or leaves much behind, is not the next look's to bear
+            return look
+
+    async def _prepare(
+        self, running: RunningBrowser, account: ProxyAccount
+    ) -> tuple[BrowserContext, Page, DebuggingSession]:
+        """A context, a page and a session for one look. Raises _NotBegun: nothing of the page has run."""
+        from playwright.async_api import Error
+
+        assert self._proxy is not None
+        try:
+            async with asyncio.timeout(_PREPARE_SECONDS):
+                context = await running.browser.new_context(
                     proxy={
                         "server": self._proxy.url,
                         "username": account.user,
@@ -175,27 +205,16 @@ class Browser:
                     user_agent=self._user_agent or running.user_agent,
                     service_workers="block",
                     accept_downloads=False,
-                ),
-                _CLOSE_SECONDS,
-            )
-            closed = False
-            try:
+                )
                 await context.add_init_script(NO_SOCKETS)
                 page = await context.new_page()
-                traffic = PageTraffic(page, limits)
-                await traffic.attach(context)
-                session = _PageSession(await context.new_cdp_session(page))
-                visit = PageVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
-                crashed = asyncio.Event()
-                page.on("crash", lambda _: crashed.set())
-                error = await self._visit(visit, url, referer, crashed, running)
-                await traffic.close()
-                look = _result(visit, traffic, account, error, page.url)
-                closed = await _closed_in_time(context)
-            finally:
-                if not closed and not running.ended.is_set():
-                    await self._give_up()  # a context that cannot be closed would go on in the background
-            return look
+                return context, page, _PageSession(await context.new_cdp_session(page))
+        except (Error, TimeoutError) as error:
+            raise _NotBegun(type(error).__name__) from None
+
+    async def _is_small(self, running: RunningBrowser) -> bool:
+        """Whether a look has left little behind: what dies late would count against the next one."""
+        return await asyncio.to_thread(running.process.memory_bytes) <= self._limits.memory_bytes * 3 // 4
 
     async def _visit(
         self, visit: PageVisit, url: str, referer: str | None, crashed: asyncio.Event, running: RunningBrowser
@@ -217,6 +236,10 @@ class Browser:
             for one in (task, *troubles):
                 one.cancel()
             await asyncio.wait([task, *troubles], timeout=1.0)
+
+
+class _NotBegun(Transient):
+    """The browser could not be made ready for a look."""
 
 
 class _PageSession:

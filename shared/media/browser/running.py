@@ -96,8 +96,8 @@ class RunningBrowser:
             if self.users and await asyncio.to_thread(self.process.memory_bytes) > self._max_memory_bytes:
                 self.over_memory = True
                 log.warning("browser.over_memory")
+                self.ended.set()  # before it is: no other look is begun in it
                 await asyncio.to_thread(self.process.kill)
-                self.ended.set()
 
     async def aclose(self) -> None:
         """Returns when every process of it is gone."""
