@@ -12,7 +12,7 @@ from shared.outbound.transport import MalformedResponse
 from tests.raw_host import answer, raw_host
 
 CASES = Path(__file__).parents[2] / "data" / "cases"
-BASE = (CASES / "images" / "base.jpg").read_bytes()
+BASE = (CASES.with_name("pictures") / "base.jpg").read_bytes()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(BASE)
 WITH_THE_PICTURE = ("big-header", "ce-", "dup-length", "te-and-cl", "header-", "many-headers", "status-")
