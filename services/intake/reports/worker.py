@@ -44,7 +44,7 @@ def why_not(content: RegisteredContent | None, *, asserted: bool) -> str | None:
     """Why a report that names this content is not followed; None when it is. Nothing that may depict a minor is fetched."""
     if content is None:
         return "content_withdrawn"
-    if content.hold is Hold.POSSIBLE_MINOR:
+    if content.hold is Hold.POSSIBLE_MINOR or content.fetching_stopped:
         return "possible_minor"
     match content.facts.state:
         case ContentState.WITHDRAWN:

@@ -8,6 +8,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,9 +21,10 @@ from services.intake.reports.worker import WORKERS
 from services.intake.store import reports
 from shared.access.keys import Role
 from shared.contracts.content import Assurance
+from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.matches import Guard, MatchFound, SightingUnmatched
 from shared.contracts.sightings import Sighting, SightingsBatch
-from shared.contracts.topics import MATCHES, SIGHTINGS
+from shared.contracts.topics import DECISIONS, MATCHES, SIGHTINGS
 from shared.ids import takedown_id
 from shared.media.fingerprints import Orientation, hamming
 from shared.outbound.guard import AddressGuard
@@ -292,7 +294,36 @@ async def test_what_can_be_asserted(intake: Intake, ann: Member) -> None:
         assert url not in response.text
 
 
-async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: Site, ann: Member) -> None:
+by_whom = pytest.mark.parametrize("by_host", [False, True], ids=["suspended", "fetching-stopped"])
+
+
+async def may_show_a_minor(intake: Intake, ann: Member, claim: dict[str, Any], by_host: bool) -> None:
+    """The helpline suspends for it, or a host says so and fetching stops."""
+    if not by_host:
+        path = f"/v1/content/{claim['content_id']}/suspension"
+        assert (await intake.post(path, {"reason": "possible_minor"}, by=ann)).status_code == 200
+        return
+    content_id = await intake.real_content_id(claim["content_id"])
+    said = DecisionTaken(
+        decision_id=uuid4(),
+        kind=DecisionKind.STOP_FETCHING,
+        content_id=content_id,
+        person_id="host:site.example",
+        organisation_id="site.example",
+        reason="possible_minor",
+        decided_at=datetime.now(UTC),
+    )
+    await intake.append(DECISIONS.name, str(content_id), said)
+
+    async def stopped() -> bool:
+        (row,) = await intake.rows("SELECT fetching_stopped FROM intake.content WHERE content_id = %s", content_id)
+        return bool(row["fetching_stopped"])
+
+    await until(stopped)
+
+
+@by_whom
+async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: Site, ann: Member, by_host: bool) -> None:
     claim = await confirmed(intake, ann)
     content_id = await intake.real_content_id(claim["content_id"])
     site.pages["/a.jpg"] = (200, "image/jpeg", jpeg(1))
@@ -304,8 +335,7 @@ async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: 
         content_id,
         key,
     )
-    path = f"/v1/content/{claim['content_id']}/suspension"
-    assert (await intake.post(path, {"reason": "possible_minor"}, by=ann)).status_code == 200
+    await may_show_a_minor(intake, ann, claim, by_host)
     named = await report(intake, ann, site.url("/c.jpg"), content_id=claim["content_id"])
     asserted = await report(intake, ann, site.url("/c.jpg"), content_id=claim["content_id"], asserted=True)
     known_url = await report(intake, ann, site.url("/a.jpg"))
@@ -319,8 +349,9 @@ async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: 
     assert await person_matches(intake) == []
 
 
+@by_whom
 async def test_a_look_under_way_ends_when_its_content_may_depict_a_minor(
-    intake: Intake, site: Site, ann: Member
+    intake: Intake, site: Site, ann: Member, by_host: bool
 ) -> None:
     claim = await confirmed(intake, ann)
     pictures = [f"/slow{number}.jpg" for number in range(6)]
@@ -333,8 +364,7 @@ async def test_a_look_under_way_ends_when_its_content_may_depict_a_minor(
         return site.asked.total() == 5  # the page, and as many of its pictures as are fetched at once
 
     await until(under_way)
-    path = f"/v1/content/{claim['content_id']}/suspension"
-    assert (await intake.post(path, {"reason": "possible_minor"}, by=ann)).status_code == 200
+    await may_show_a_minor(intake, ann, claim, by_host)
     shown = await in_state(intake, ann, report_id, "refused")  # though nothing was answered yet
     assert shown["why"] == "possible_minor"
     site.slow.set()
