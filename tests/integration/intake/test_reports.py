@@ -323,7 +323,9 @@ async def may_show_a_minor(intake: Intake, ann: Member, claim: dict[str, Any], b
 
 
 @by_whom
-async def test_nothing_that_may_depict_a_minor_is_fetched(intake: Intake, site: Site, ann: Member, by_host: bool) -> None:
+async def test_nothing_that_may_depict_a_minor_is_fetched(
+    intake: Intake, site: Site, ann: Member, by_host: bool
+) -> None:
     claim = await confirmed(intake, ann)
     content_id = await intake.real_content_id(claim["content_id"])
     site.pages["/a.jpg"] = (200, "image/jpeg", jpeg(1))
