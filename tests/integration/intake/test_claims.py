@@ -17,7 +17,7 @@ from shared.contracts.content import Assurance, ContentState
 from shared.contracts.topics import CLAIMS, CONTENT
 from shared.db.migrations import Schema, migrate
 from shared.db.pool import Database
-from tests.integration.intake.harness import Intake, Member, claim_body, md5, pdq, running_intake
+from tests.integration.intake.harness import ACCESS, Intake, Member, claim_body, md5, pdq, running_intake
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ async def test_an_older_version_s_claims_are_told_once_more(fresh_database: str,
     declaration = '{"declared_as": "legal_guardian", "authority_recorded": true}'
     claims = ((1, 1, "confirmed", declaration), (2, 0, "awaiting_confirmation", declaration), (3, 2, "withdrawn", None))
     async with Database(fresh_database) as database:
-        await migrate(database, [Schema(name=SCHEMA.name, folder=tmp_path)])
+        await migrate(database, [ACCESS, Schema(name=SCHEMA.name, folder=tmp_path)])
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO intake.content (content_id, revision) VALUES (%s, 1)", (UUID(int=9),))
             for number, revision, state, said in claims:

@@ -20,7 +20,7 @@ from shared.contracts.topics import CONTENT
 from shared.db.migrations import Schema, migrate
 from shared.db.pool import Database
 from shared.policy import Policy
-from tests.integration.intake.harness import Intake, Member, claim_body, md5, pdq, running_intake, until
+from tests.integration.intake.harness import ACCESS, Intake, Member, claim_body, md5, pdq, running_intake, until
 
 LIST = "/v1/negative-list"
 
@@ -220,7 +220,7 @@ async def test_a_revoked_keys_entries_go(intake: Intake) -> None:
 
 
 async def test_an_entry_nobody_confirms_is_erased(fresh_database: str) -> None:
-    policy = Policy(unconfirmed_erased_after=timedelta(seconds=0.1), clock_scale=0.01)
+    policy = Policy(unconfirmed_erased_after=timedelta(seconds=200), clock_scale=0.01)
     async with running_intake(fresh_database, policy=policy) as intake:
         kept = await add(intake, pdq(1))
         olga, _ = await two(intake)
@@ -272,7 +272,7 @@ async def test_an_older_version_s_entries_are_told_once_more(fresh_database: str
     for path in before:
         (tmp_path / path.name).write_text(path.read_text())
     async with Database(fresh_database) as database:
-        await migrate(database, [Schema(name=SCHEMA.name, folder=tmp_path)])
+        await migrate(database, [ACCESS, Schema(name=SCHEMA.name, folder=tmp_path)])
         async with database.transaction() as tx:
             for entry, confirmed in ((1, "now()"), (2, "NULL")):
                 await tx.execute(

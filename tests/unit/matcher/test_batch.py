@@ -46,13 +46,15 @@ fingerprints = st.fixed_dictionaries(
         "orientation": st.sampled_from(["identity", "mirror", "askew", ""]),
     },
 )
+TOLD = st.characters(exclude_characters="\0", exclude_categories=("Cs",))
+"""What a text on the log may hold."""
 sightings = st.fixed_dictionaries(
     {
         "sighting_id": st.uuids().map(str),
         "organisation_id": st.just("o"),
         "source": st.just("crawler"),
-        "media_url": st.text(max_size=5),
-        "url_key": st.text(max_size=5),
+        "media_url": st.text(TOLD, max_size=5),
+        "url_key": st.text(TOLD, max_size=5),
         "seen_at": st.sampled_from(["2026-03-01T00:00:00Z", "2026-03-01T01:02:03.000004+02:00"]),
         "fingerprints": st.lists(fingerprints, max_size=4),
     },
