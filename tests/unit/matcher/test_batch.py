@@ -46,7 +46,7 @@ fingerprints = st.fixed_dictionaries(
         "orientation": st.sampled_from(["identity", "mirror", "askew", ""]),
     },
 )
-TOLD = st.characters(exclude_characters="\0", exclude_categories=("Cs",))
+TOLD = st.characters(codec="utf-8", exclude_characters="\0")
 """What a text on the log may hold."""
 sightings = st.fixed_dictionaries(
     {
