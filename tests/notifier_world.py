@@ -358,6 +358,41 @@ class World:
         rows = await self.rows(query, *parameters)
         return None if not rows else next(iter(rows[0].values()))
 
+    async def run(self, statement: str, *parameters: object) -> None:
+        async with self.runtime.database.transaction() as tx:
+            await tx.execute(statement.encode(), parameters)
+
+    async def until_true(self, query: str, *parameters: object, seconds: float = 15.0) -> None:
+        """Wait until the first value of the query's first row is true."""
+
+        async def true() -> bool:
+            return bool(await self.value(query, *parameters))
+
+        await self.until(true, seconds=seconds, what=query)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        role: Role = Role.OPERATIONS,
+        person: str = "person-1",
+    ) -> tuple[int, dict[str, Any]]:
+        """One request of a person to the notifier's HTTP face: status and answer."""
+        headers = await self.key(role, person=person)
+        async with (
+            serve_app(self.runtime, self.service) as base,
+            aiohttp.ClientSession(headers=headers) as client,
+            client.request(method, base + path, json=body) as answer,
+        ):
+            return answer.status, await answer.json()
+
+    async def decide(self, *, person: str = "person-1", **asked: object) -> tuple[int, dict[str, Any]]:
+        """A person of operations decides."""
+        body = {"reason": "test"} | {name: str(value) for name, value in asked.items()}
+        return await self.ask("POST", "/v1/decisions", body, person=person)
+
     async def state(self, takedown: UUID) -> str | None:
         found: str | None = await self.value("SELECT state FROM notifier.takedowns WHERE takedown_id = %s", takedown)
         return found

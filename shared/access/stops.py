@@ -7,7 +7,6 @@ that claims the work asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from uuid import UUID
 
 from shared.db.pool import Tx
@@ -17,7 +16,10 @@ CHANNEL = "access_stops"
 """Wakes whoever has something under way."""
 
 WITHDRAWN = "withdrawn"
-"""The one reason for which something may still leave: whoever was asked hears that nothing more is asked."""
+"""A reason for which something may still leave: whoever was asked hears that nothing more is asked."""
+
+FETCHING = "fetching"
+"""A reason that stops fetches and looks alone: it may depict a minor. What was asked for goes on."""
 
 _PUT = """
 INSERT INTO access.stops AS s (content_id, stopped_by, reason) VALUES (%s, %s, %s)
@@ -31,7 +33,8 @@ def is_stopped(content_id: str) -> str:
 
 
 async def put(tx: Tx, content_id: UUID, *, by: str, reason: str) -> None:
-    """Stop everything about a content, from the commit on. `by`: the service, each of which has one stop a content."""
+    """Stop everything about a content (for `FETCHING`: every fetch and look), from the commit on. `by`: the service, each of which has
+    one stop a content, or a service's stop of one reason (`notifier.fetching`)."""
     await tx.execute(_PUT, (content_id, by, reason))
     await notify(tx, CHANNEL)
 
@@ -41,7 +44,7 @@ async def lift(tx: Tx, content_id: UUID, *, by: str) -> None:
     await tx.execute("DELETE FROM access.stops WHERE content_id = %s AND stopped_by = %s", (content_id, by))
 
 
-async def stopped_of(tx: Tx, content_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Those of these contents that are stopped."""
-    cursor = await tx.execute("SELECT content_id FROM access.stops WHERE content_id = ANY (%s)", (list(content_ids),))
-    return frozenset(row["content_id"] for row in await cursor.fetchall())
+async def reasons_of(tx: Tx, content_id: UUID) -> frozenset[str]:
+    """Why this content is stopped; empty: it is not."""
+    cursor = await tx.execute("SELECT reason FROM access.stops WHERE content_id = %s", (content_id,))
+    return frozenset(row["reason"] for row in await cursor.fetchall())

@@ -188,9 +188,12 @@ class ReportWorker:
         if report.content_id is None:
             return "content_withdrawn" if report.asserted else None
         why = why_not(await read_content(tx, report.content_id), asserted=report.asserted)
-        if why is None and await stops.stopped_of(tx, (report.content_id,)):
-            return "content_suspended"  # by another service, of which we have not heard yet
-        return why
+        if why is not None:
+            return why
+        reasons = await stops.reasons_of(tx, report.content_id)  # another service's, of which we have not heard yet
+        if reasons & {stops.FETCHING, Hold.POSSIBLE_MINOR.value}:
+            return "possible_minor"
+        return "content_suspended" if reasons else None
 
     async def _forbidden(self, url_keys: Collection[str]) -> frozenset[str]:
         async with self._runtime.database.transaction() as tx:

@@ -14,7 +14,7 @@ _DELETE_OF_CONTENT = "DELETE FROM intake.matched_urls WHERE content_id = %s"
 _POSSIBLE_MINOR = """
 SELECT m.url_key FROM intake.matched_urls m JOIN intake.content k USING (content_id)
 WHERE (k.hold = 'possible_minor' OR k.fetching_stopped
-       OR EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = m.content_id AND s.reason = 'possible_minor'))
+       OR EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = m.content_id AND s.reason IN ('possible_minor', 'fetching')))
   AND md5(m.url_key) IN (SELECT md5(u) FROM unnest(%(keys)s::text[]) AS u)
   AND m.url_key = ANY (%(keys)s)
 """

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.notifier.application.unit_of_work import UnitOfWork
+from services.notifier.application.unit_of_work import TOLD_AT_ONCE, UnitOfWork
 from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.model import TaskKind
 from services.notifier.domain.takedown import decision_refused
-from services.notifier.store import content, tasks
+from services.notifier.store import content, tasks, untold
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
 LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
@@ -52,7 +52,18 @@ async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operat
         takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)
     if decided.takedown_id is not None and decided.takedown_id not in takedown_ids:
         takedown_ids = (*takedown_ids, decided.takedown_id)
-    made = DecisionMade(
+        takedown_ids = tuple(sorted(takedown_ids, key=lambda one: one != decided.takedown_id))
+    refusal = await _on_takedowns(scope, takedown_ids, made_of(decided, task), task)
+    if refusal is None:
+        if task is not None:
+            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+        await _let_go_on(scope, decided.kind)
+    return refusal
+
+
+def made_of(decided: DecisionTaken, task: tasks.Task | None) -> DecisionMade:
+    """A decision as the pure code takes it."""
+    return DecisionMade(
         decision_id=decided.decision_id,
         kind=decided.kind,
         person_id=decided.person_id,
@@ -60,12 +71,6 @@ async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operat
         demand_id=decided.demand_id or (task.demand_id if task else None),
         recipient=decided.recipient,
     )
-    refusal = await _on_takedowns(scope, takedown_ids, made)
-    if refusal is None:
-        if task is not None:
-            await tasks.close_task(scope.tx, task.task_id, decided.kind)
-        await _let_go_on(scope, decided.kind)
-    return refusal
 
 
 async def _let_go_on(scope: UnitOfWork, kind: DecisionKind) -> None:
@@ -105,10 +110,13 @@ async def _on_content(scope: UnitOfWork, decided: DecisionTaken, *, by_operation
     return None
 
 
-async def _on_takedowns(scope: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade) -> str | None:
-    """The first refusal refuses all, before anything is written."""
+async def _on_takedowns(
+    scope: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade, task: tasks.Task | None
+) -> str | None:
+    """The first refusal among the first few refuses all, before anything is written. Of more takedowns each hears in a transaction of
+    its own, and notes it where the decision cannot be taken on it."""
     loaded = []
-    for takedown_id in takedown_ids:
+    for takedown_id in takedown_ids[:TOLD_AT_ONCE]:
         takedown = await scope.load(takedown_id)
         if takedown is None or takedown.content_id != scope.content_id:
             return "no_such_takedown"
@@ -116,9 +124,12 @@ async def _on_takedowns(scope: UnitOfWork, takedown_ids: tuple[UUID, ...], made:
         refusal = decision_refused(takedown, made)
         if refusal is not None:
             return refusal
+    if task is not None and len(takedown_ids) > TOLD_AT_ONCE:
+        await tasks.close_together(scope.tx, task.task_id, made.kind)
     for takedown in loaded:
         # A rejection reaches others of the same picture: what was loaded first may be rejected already.
         present = await scope.load(takedown.takedown_id)
         if present is not None:
             await scope.apply(present, made)
+    await scope.tell_later(takedown_ids[TOLD_AT_ONCE:], untold.decision(made.decision_id))
     return None

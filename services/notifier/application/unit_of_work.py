@@ -8,12 +8,13 @@ shared lock that is raised later ends in a deadlock.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from services.notifier.directory import store as directory
@@ -33,23 +34,29 @@ from services.notifier.domain.events import (
     MatchReceived,
     Requester,
     Terms,
+    TermsChanged,
 )
 from services.notifier.domain.ladder import Routes
 from services.notifier.domain.model import Takedown
 from services.notifier.domain.takedown import decide
 from services.notifier.store import content as store_content
+from services.notifier.store import decisions, takedowns, untold
 from services.notifier.store import effects as store_effects
-from services.notifier.store import takedowns
 from services.notifier.store.content import KnownContent
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.contracts.topics import DECISIONS
 from shared.db.due_rows import soon
-from shared.db.pool import Tx
+from shared.db.pool import Tx, is_passing
+from shared.errors import Transient
 from shared.ids import deterministic_id
 from shared.outbox import outbox
 from shared.service.runtime import OutboundRuntime
 
 log = structlog.get_logger(__name__)
+
+TOLD_AT_ONCE = 25
+"""Takedowns that hear of something in its own transaction. More of them hear in transactions of their own: however many there are, what
+stops them is committed at once, and is read before each attempt and each look."""
 
 
 class UnitOfWorkFactory:
@@ -166,15 +173,19 @@ class UnitOfWork:
         known = await directory.routes_for(self.tx, hosts=hosts, organisations=organisations)
         return Routes(organisations=tuple(one.organisation_view(mail=self._applier.mail) for one in known))
 
-    async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
-        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`)."""
+    async def apply(
+        self, takedown: Takedown, event: Event, *, new: bool = False, reaching_others: bool = True
+    ) -> Takedown:
+        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`). `reaching_others` False:
+        what it means for others was seen to when the event was first heard."""
         around = await self.surroundings(takedown, event)
         after, effects = decide(takedown, event, self.now, self.runtime.policy, around)
         # Nothing that is written here is read here: it goes out in one go.
         async with self.tx.pipeline():
             await self._write(takedown, after, effects, new=new)
-        for effect in effects:
-            await self._reach_further(after, event, effect)
+        if reaching_others:
+            for effect in effects:
+                await self._reach_further(after, event, effect)
         return after
 
     async def _write(self, before: Takedown, after: Takedown, effects: Sequence[Effect], *, new: bool) -> None:
@@ -202,14 +213,47 @@ class UnitOfWork:
                 "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (list(self._woken),)
             )
 
-    async def apply_to_all(self, event: Event, *, but: UUID | None = None) -> None:
-        """Apply an event to every takedown of the content, in the order in which they are locked."""
+    def wake_channel(self, channel: str) -> None:
+        """Wake whoever listens there, once this is committed."""
+        self._woken.add(channel)
+
+    async def all_or_none(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do `work` as a part of this transaction that can fail by itself. False: it raised, and nothing of it is left. Raises
+        Transient, and what ends the connection."""
+        happened, woken, rejections = list(self.happened), set(self._woken), set(self._rejections)
+        try:
+            async with self.tx.transaction():
+                await work()
+        except Transient:
+            raise
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError) and is_passing(error):
+                raise
+            log.error("content.told_one_by_one", content_id=str(self.content_id), error=type(error).__name__)
+            self.happened, self._woken, self._rejections = happened, woken, rejections
+            return False
+        return True
+
+    async def apply_to_all(self, event: ContentUpdated | TermsChanged, *, but: UUID | None = None) -> None:
+        """Apply an event to every takedown of the content, in the order in which they are locked: now, if they are few and none of them
+        fails; else in transactions of their own, so that what stops them all is committed at once."""
         assert self._exclusive, "several takedowns of a content are reached under its exclusive lock alone"
-        for takedown_id in await takedowns.takedowns_of(self.tx, self.content_id):
-            if takedown_id != but:
-                takedown = await self.load(takedown_id)
-                assert takedown is not None
-                await self.apply(takedown, event)
+        all_of_it = [one for one in await takedowns.takedowns_of(self.tx, self.content_id) if one != but]
+        few = len(all_of_it) <= TOLD_AT_ONCE
+        if not few or not await self.all_or_none(lambda: self._apply_to(all_of_it, event)):
+            await self.tell_later(all_of_it, untold.CONTENT if isinstance(event, ContentUpdated) else untold.TERMS)
+
+    async def tell_later(self, takedown_ids: Sequence[UUID], what: str) -> None:
+        """Each of these is told in a transaction of its own (`telling.py`)."""
+        if takedown_ids:
+            await untold.put(self.tx, takedown_ids, what)
+            self._woken.add(takedowns.UNTOLD_CHANNEL)
+
+    async def _apply_to(self, takedown_ids: Sequence[UUID], event: Event) -> None:
+        for takedown_id in takedown_ids:
+            takedown = await self.load(takedown_id)
+            assert takedown is not None
+            await self.apply(takedown, event)
 
     async def content_changed(self, *, but: UUID | None = None) -> None:
         """The content's row was changed in this transaction: read it again and tell its takedowns."""
@@ -253,39 +297,16 @@ class UnitOfWork:
         if effect.fingerprint_ref in self._rejections or not isinstance(event, DecisionMade):
             return
         self._rejections.add(effect.fingerprint_ref)
-        for takedown_id in await store_content.reject(self.tx, effect.content_id, effect.fingerprint_ref):
-            other = await self.load(takedown_id) if takedown_id != takedown.takedown_id else None
-            if other is not None:
-                await self.apply(other, event)
+        reached = await store_content.reject(self.tx, effect.content_id, effect.fingerprint_ref)
+        others = [one for one in reached if one != takedown.takedown_id]
+        await self._apply_to(others[:TOLD_AT_ONCE], event)
+        await self.tell_later(others[TOLD_AT_ONCE:], untold.decision(event.decision_id))
 
 
 async def publish_decision(tx: Tx, decided: DecisionTaken) -> bool:
     """Keep a decision and queue it for `takedown.decisions`. False: it was taken already."""
-    if not await keep_decision(tx, decided):
+    if not await decisions.keep(tx, decided):
         return False
     key = str(decided.takedown_id or decided.content_id)
     await outbox.put(tx, takedowns.SCHEMA.name, DECISIONS, key=key, event=decided, event_id=decided.decision_id)
     return True
-
-
-async def keep_decision(tx: Tx, decided: DecisionTaken) -> bool:
-    """The row by which a decision that comes back over the log is known. False: it is known."""
-    cursor = await tx.execute(
-        "INSERT INTO notifier.decisions (decision_id, kind, content_id, takedown_id, demand_id, task_id, person_id,"
-        " organisation_id, reason, recipient, decided_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT DO NOTHING RETURNING decision_id",
-        (
-            decided.decision_id,
-            decided.kind,
-            decided.content_id,
-            decided.takedown_id,
-            decided.demand_id,
-            decided.task_id,
-            decided.person_id,
-            decided.organisation_id,
-            decided.reason,
-            decided.recipient,
-            decided.decided_at,
-        ),
-    )
-    return await cursor.fetchone() is not None

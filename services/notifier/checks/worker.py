@@ -30,6 +30,12 @@ log = structlog.get_logger(__name__)
 
 SLOTS = 16
 
+# Its content is stopped, though its takedown may not have heard of it.
+_STOPPED = f"""
+({is_stopped("t.content_id")}
+ OR EXISTS (SELECT 1 FROM notifier.content k WHERE k.content_id = t.content_id AND k.state IN ('suspended', 'withdrawn')))
+"""
+
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = f"""
 SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
@@ -39,12 +45,12 @@ SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.
            AS harmless
 FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
 LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
-WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn') AND NOT {is_stopped("t.content_id")}
+WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn') AND NOT {_STOPPED}
 """
 
 _GO_ON = f"""
 SELECT d.takedown_id FROM notifier.due_checks d JOIN notifier.takedowns t USING (takedown_id)
-WHERE d.takedown_id = ANY(%s) AND NOT {is_stopped("t.content_id")}
+WHERE d.takedown_id = ANY(%s) AND NOT {_STOPPED}
 """
 
 _RECORD = """
@@ -78,7 +84,7 @@ DUE_CHECKS = DueTable(
     place="d.host",
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
-    allowed=f"NOT {is_stopped('t.content_id')}",
+    allowed=f"NOT {_STOPPED}",
     returning="d.host, d.reason, t.content_id",
     job=lambda row: DueCheck(**row),
 )

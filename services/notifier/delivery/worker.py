@@ -45,10 +45,13 @@ EXISTS (SELECT 1 FROM notifier.holds h
            OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
 """
 
-# The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told.
+# The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told; what stops
+# fetches alone stops no message.
 _STOPPED = f"""
-EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = t.content_id
-        AND NOT (s.reason = '{stops.WITHDRAWN}' AND d.kind = '{MessageKind.RETRACTED.value}'))
+(EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = t.content_id AND s.reason <> '{stops.FETCHING}'
+         AND NOT (s.reason = '{stops.WITHDRAWN}' AND d.kind = '{MessageKind.RETRACTED.value}'))
+ OR EXISTS (SELECT 1 FROM notifier.content k WHERE k.content_id = t.content_id AND (k.state = 'suspended'
+            OR k.state = 'withdrawn' AND d.kind <> '{MessageKind.RETRACTED.value}')))
 """
 
 # Everything that can stop it from outside the takedown, in one statement, at the last moment.

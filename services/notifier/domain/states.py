@@ -91,6 +91,8 @@ class TaskKind(StrEnum):
     """Our checks failed again and again, in a way nobody foresaw."""
     MESSAGE_FAILS = "message_fails"
     """The same of attempts at a message."""
+    TELLING_FAILS = "telling_fails"
+    """It cannot be told, for such a reason, what its content, its claims or a person's decision mean for it."""
 
 
 class HoldReason(StrEnum):

@@ -23,14 +23,15 @@ ATTEMPT_ENDS_WITHIN = timedelta(hours=1)
 MARKS_AT_ONCE = 10_000
 """In one transaction, so that none takes long."""
 
-# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: no retraction waits, and no message is
-# under way of which one may follow.
+# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: every takedown has heard of it, no
+# retraction waits, and no message is under way of which one may follow.
 _FORGET_TERMS = """
 UPDATE notifier.claims c SET do_not_contact = '{}'
 FROM notifier.content k
 WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
   AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
                   WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
+  AND NOT EXISTS (SELECT 1 FROM notifier.untold u JOIN notifier.takedowns t USING (takedown_id) WHERE t.content_id = c.content_id)
   AND NOT EXISTS (SELECT 1 FROM notifier.attempts a JOIN notifier.takedowns t USING (takedown_id)
                   WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > statement_timestamp() - %s::interval)
 """

@@ -20,6 +20,8 @@ from shared.db.pool import Tx
 LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
 """States in which a claim's terms hold."""
 POSSIBLE_MINOR = "possible_minor"
+FETCHING = f"{SCHEMA.name}.fetching"
+"""Whose stop it is that no fetch and no look begins, while `content` or what was decided here says so."""
 WITHDRAWING = "withdrawing"
 """Why `content` is suspended while a withdrawal can be undone: this is no answer to a suspension that was decided here."""
 
@@ -151,7 +153,20 @@ async def apply_content(tx: Tx, event: ContentChanged) -> KnownContent:
     told = event.state is ContentState.WITHDRAWN or event.suspended_for not in (None, WITHDRAWING)
     if told and row.suspended_here_for is None:  # intake has a stop of its own for it
         await stops.lift(tx, event.content_id, by=SCHEMA.name)
+    await _keep_fetching_stop(tx, event.content_id)
     return row
+
+
+async def _keep_fetching_stop(tx: Tx, content_id: UUID) -> None:
+    cursor = await tx.execute(
+        "SELECT (fetching_stopped OR fetching_stopped_here) AS stopped FROM notifier.content WHERE content_id = %s",
+        (content_id,),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row["stopped"]:
+        await stops.put(tx, content_id, by=FETCHING, reason=stops.FETCHING)
+    else:
+        await stops.lift(tx, content_id, by=FETCHING)
 
 
 async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intake: bool = False) -> None:
@@ -178,6 +193,7 @@ async def stop_fetching_here(tx: Tx, content_id: UUID, *, stopped: bool) -> None
         " WHERE content_id = %(content_id)s AND state IS DISTINCT FROM 'withdrawn'",
         {"content_id": content_id, "stopped": stopped},
     )
+    await _keep_fetching_stop(tx, content_id)
 
 
 async def hold_new_demands(tx: Tx, content_id: UUID, reason: str | None) -> None:
@@ -235,16 +251,43 @@ async def park_match(tx: Tx, event_id: str, event: MatchFound) -> None:
     )
 
 
-async def take_waiting(tx: Tx, content_id: UUID) -> tuple[tuple[str, MatchFound], ...]:
-    """The waiting matches of a content (with their event ids), oldest first; they wait no longer."""
+async def take_waiting(tx: Tx, content_id: UUID, *, at_most: int) -> tuple[tuple[str, MatchFound], ...]:
+    """So many waiting matches of a content (with their event ids), oldest first; they wait no longer."""
     cursor = await tx.execute(
-        "WITH gone AS (DELETE FROM notifier.waiting_matches WHERE content_id = %s RETURNING event_id, data, arrived_at)"
+        "WITH first AS (SELECT event_id FROM notifier.waiting_matches WHERE content_id = %s AND due_at IS NULL"
+        " ORDER BY arrived_at, event_id LIMIT %s),"
+        " gone AS (DELETE FROM notifier.waiting_matches w USING first f WHERE w.event_id = f.event_id"
+        " RETURNING w.event_id, w.data, w.arrived_at)"
         " SELECT event_id, data FROM gone ORDER BY arrived_at, event_id",
-        (content_id,),
+        (content_id, at_most),
     )
     return tuple(
         (row["event_id"], MatchFound.model_validate_json(bytes(row["data"]))) for row in await cursor.fetchall()
     )
+
+
+async def make_waiting_due(tx: Tx, content_id: UUID) -> int:
+    """What still waits for this content is received one by one from now on (`telling.py`); how many."""
+    cursor = await tx.execute(
+        "UPDATE notifier.waiting_matches SET due_at = clock_timestamp() WHERE content_id = %s AND due_at IS NULL",
+        (content_id,),
+    )
+    return cursor.rowcount
+
+
+async def drop_waiting(tx: Tx, content_id: UUID) -> None:
+    """Nothing comes of what waits for a content that is withdrawn."""
+    await tx.execute("DELETE FROM notifier.waiting_matches WHERE content_id = %s", (content_id,))
+
+
+async def take_due_match(tx: Tx, event_id: str, lease_id: UUID) -> MatchFound | None:
+    """A match that waited and is due, which it is no more. None: another has it by now, or its content is withdrawn."""
+    cursor = await tx.execute(
+        "DELETE FROM notifier.waiting_matches WHERE event_id = %s AND lease_id = %s RETURNING data",
+        (event_id, lease_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else MatchFound.model_validate_json(bytes(row["data"]))
 
 
 async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> bool:

@@ -28,6 +28,7 @@ STOPPED_CHANNEL = "notifier_stopped"
 MESSAGES_CHANNEL = "notifier_messages"
 TIMERS_CHANNEL = "notifier_timers"
 DIRECTORY_CHANNEL = "notifier_directory"
+UNTOLD_CHANNEL = "notifier_untold"
 
 Answer = AsyncCursor[Row]
 """What a statement gives, once the pipeline it was sent in has come back."""

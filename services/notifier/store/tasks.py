@@ -106,6 +106,37 @@ async def close_task(tx: Tx, task_id: UUID, resolution: str) -> None:
         await tx.execute(_SUCCEED, {"task_id": task_id})
 
 
+async def close_together(tx: Tx, task_id: UUID, resolution: str) -> None:
+    """Close a task with all that joined it: a person has settled them, though their takedowns have not all heard of it yet."""
+    await tx.execute(
+        "UPDATE notifier.tasks SET closed_at = clock_timestamp(), resolution = %(resolution)s"
+        " WHERE (task_id = %(task_id)s OR joined_to = %(task_id)s) AND closed_at IS NULL",
+        {"resolution": resolution, "task_id": task_id},
+    )
+
+
+async def open_beside(
+    tx: Tx, *, takedown_id: UUID, content_id: UUID, kind: TaskKind, reason: str, due_at: datetime
+) -> None:
+    """Open a task about a takedown that does not know of it, since it may be what cannot be read: one of this kind at a time."""
+    await tx.execute(
+        "INSERT INTO notifier.tasks (task_id, kind, scope, takedown_id, content_id, reason, owner, due_at, opened_at)"
+        " SELECT gen_random_uuid(), %(kind)s, 'takedown', %(takedown_id)s, %(content_id)s, %(reason)s, 'operations', %(due_at)s,"
+        " clock_timestamp() WHERE NOT EXISTS (SELECT 1 FROM notifier.tasks WHERE takedown_id = %(takedown_id)s AND kind = %(kind)s"
+        " AND closed_at IS NULL)",
+        {"kind": kind, "takedown_id": takedown_id, "content_id": content_id, "reason": reason, "due_at": due_at},
+    )
+
+
+async def close_open(tx: Tx, takedown_id: UUID, kind: TaskKind, resolution: str) -> None:
+    """Close the tasks of this kind that `open_beside` opened."""
+    await tx.execute(
+        "UPDATE notifier.tasks SET closed_at = clock_timestamp(), resolution = %s"
+        " WHERE takedown_id = %s AND kind = %s AND closed_at IS NULL",
+        (resolution, takedown_id, kind),
+    )
+
+
 async def task_of(tx: Tx, task_id: UUID) -> Task | None:
     row = await (await tx.execute(_GET, (task_id,))).fetchone()
     return None if row is None else _task(row)

@@ -1,0 +1,121 @@
+"""A match, received: its takedown found or made; and matches that overtook their content or claim, once these are known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.notifier.application.unit_of_work import UnitOfWork
+from services.notifier.domain.events import FloodHeld, MatchReceived
+from services.notifier.domain.model import MatchFacts, Target
+from services.notifier.domain.takedown import acts_on, begin
+from services.notifier.store import content as store_content
+from services.notifier.store.takedowns import UNTOLD_CHANNEL
+from shared.contracts.content import ContentState
+from shared.contracts.matches import MatchFound
+from shared.errors import Poison
+from shared.policy import Policy
+from shared.urls import BadUrl, canonical
+
+AT_ONCE = 25
+"""Waiting matches that are received in the transaction of what they waited for; more have their own."""
+
+_HOUR = timedelta(hours=1)
+
+# Hosts at which this content was matched within the time at more than the distance, leaving out what a person has let go on;
+# and the takedowns that can still be held.
+_FLOOD = """
+SELECT count(DISTINCT host) AS hosts,
+       array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
+FROM notifier.takedowns
+WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() - %s::interval
+  AND NOT 'flood' = ANY(holds_released) AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
+"""
+
+
+async def receive(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
+    """Find or make the takedown; a match that overtook its content or claim waits. What may flood asks for an exclusive scope."""
+    if scope.content.state is ContentState.WITHDRAWN:
+        return
+    received = received_of(event)
+    takedown = await scope.load(event.takedown_id)
+    if takedown is not None:
+        await scope.apply(takedown, received)
+    elif not _ready(scope, event.content_revision):
+        await store_content.park_match(scope.tx, event_id, event)
+    elif acts_on(received):
+        fresh = begin(event.takedown_id, event.content_id, received, scope.now)
+        await scope.apply(fresh, received, new=True)
+        if may_flood(event, scope.runtime.policy):
+            await _guard_flood(scope)
+
+
+async def let_waiting_go_on(scope: UnitOfWork) -> None:
+    """What waited for this content or its claim is received: the first few now, more of them each in a transaction of its own."""
+    if scope.content.state is ContentState.WITHDRAWN:
+        await store_content.drop_waiting(scope.tx, scope.content_id)
+    elif _ready(scope, 0):
+        await scope.all_or_none(lambda: _receive_waiting(scope))
+        if await store_content.make_waiting_due(scope.tx, scope.content_id):
+            scope.wake_channel(UNTOLD_CHANNEL)
+
+
+async def _receive_waiting(scope: UnitOfWork) -> None:
+    for event_id, event in await store_content.take_waiting(scope.tx, scope.content_id, at_most=AT_ONCE):
+        await receive(scope, event_id, event)
+
+
+def may_flood(event: MatchFound, policy: Policy) -> bool:
+    """Whether the flood guard counts it: then the scope is exclusive."""
+    return (event.distance or 0) > policy.flood_distance_over
+
+
+def _ready(scope: UnitOfWork, revision: int) -> bool:
+    content = scope.content
+    return content.view.state is ContentState.ACTIVE and content.revision >= revision and scope.terms is not None
+
+
+async def _guard_flood(scope: UnitOfWork) -> None:
+    policy = scope.runtime.policy
+    cursor = await scope.tx.execute(_FLOOD, (scope.content_id, policy.flood_distance_over, policy.scaled(_HOUR)))
+    row = await cursor.fetchone()
+    if row is None or row["hosts"] <= policy.flood_hosts_per_hour:
+        return
+    for takedown_id in row["takedown_ids"] or ():
+        takedown = await scope.load(takedown_id)
+        if takedown is not None:
+            await scope.apply(takedown, FloodHeld(hosts=row["hosts"]))
+
+
+def received_of(event: MatchFound) -> MatchReceived:
+    """The match as the pure code takes it. Raises Poison for a URL that nobody can fetch."""
+    try:
+        host = canonical(event.url).host
+        page_host = None if event.page_url is None else canonical(event.page_url).host
+    except BadUrl as error:
+        raise Poison(f"/url: {error.title}") from None
+    return MatchReceived(
+        match=MatchFacts(
+            basis=event.basis,
+            seen_at=event.seen_at,
+            observed_by=event.observed_by,
+            assurance=event.assurance,
+            algorithm=event.algorithm,
+            distance=event.distance,
+            orientation=event.orientation,
+            quality=event.quality,
+            fingerprint_ref=event.fingerprint_ref,
+            guards=event.guards,
+            asserted_by=event.asserted_by,
+            sighting_id=event.sighting_id,
+            report_id=event.report_id,
+        ),
+        target=Target(
+            kind=event.target_kind,
+            url=event.url,
+            url_key=event.url_key,
+            key_version=event.key_version,
+            host=host,
+            page_url=event.page_url,
+            page_host=page_host,
+        ),
+    )

@@ -1,0 +1,168 @@
+"""What many takedowns have to hear of, told to a few in a transaction; and matches that waited, received one by one.
+
+One that fails is that one's failure: it is counted in its row, tried again later, and from the third in a row on a person's task. What
+stops a content is committed before any of this and read before each attempt and each look, so that nothing hangs on who has heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from services.notifier.application.decisions import made_of
+from services.notifier.application.failing_jobs import TOLD_FROM
+from services.notifier.application.matches import may_flood, receive
+from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from services.notifier.domain.events import ContentUpdated, Event, TermsChanged
+from services.notifier.domain.model import TaskKind
+from services.notifier.store import content as store_content
+from services.notifier.store import decisions, takedowns, tasks, untold
+from shared.contracts.matches import MatchFound
+from shared.db.due_rows import DueTable
+from shared.db.due_worker import DueWorker
+
+log = structlog.get_logger(__name__)
+
+SLOTS = 32
+TOLD_TOGETHER = 16
+"""Takedowns in one transaction."""
+LONGEST_SECONDS = 30.0
+"""A transaction or two, which may wait for the content's lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    takedown_id: UUID
+    content_id: UUID
+    what: str
+    lease_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueMatch:
+    event_id: str
+    match: MatchFound
+    lease_id: UUID
+
+
+UNTOLD = DueTable(
+    "notifier.untold",
+    key=("takedown_id", "what"),
+    place="d.takedown_id::text",
+    beside="notifier.takedowns t",
+    on="t.takedown_id = d.takedown_id",
+    returning="t.content_id",
+    job=lambda row: Untold(**row),
+)
+WAITING_MATCHES = DueTable(
+    "notifier.waiting_matches",
+    key=("event_id",),
+    waiting="d.due_at IS NOT NULL",
+    returning="d.data",
+    job=lambda row: DueMatch(
+        event_id=row["event_id"],
+        match=MatchFound.model_validate_json(bytes(row["data"])),
+        lease_id=row["lease_id"],
+    ),
+)
+
+
+class TellingWorker:
+    """`run` it as a task. Several processes may."""
+
+    def __init__(self, applier: UnitOfWorkFactory) -> None:
+        runtime = applier.runtime
+        self._applier = applier
+        self._database = runtime.database
+        self.untold = DueWorker(
+            "untold",
+            runtime.database,
+            runtime.wakeups,
+            UNTOLD,
+            member=runtime.settings.member,
+            channel=takedowns.UNTOLD_CHANNEL,
+            slots=SLOTS,
+            per_place=1,
+            longest_seconds=LONGEST_SECONDS,
+            set_of=TOLD_TOGETHER,
+            do=self.tell_all,
+            failed=self._failed,
+        )
+        self.matches = DueWorker(
+            "waiting_matches",
+            runtime.database,
+            runtime.wakeups,
+            WAITING_MATCHES,
+            member=runtime.settings.member,
+            channel=takedowns.UNTOLD_CHANNEL,
+            slots=8,
+            longest_seconds=LONGEST_SECONDS,
+            do=self._receive_all,
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.untold.run())
+            group.create_task(self.matches.run())
+
+    async def tell_all(self, due: Sequence[Untold]) -> None:
+        """These takedowns hear of what they have to: those of one content in one transaction, in the order in which they are locked. If
+        one of them fails, each is told alone."""
+        for content_id in dict.fromkeys(one.content_id for one in due):
+            of_it = sorted((one for one in due if one.content_id == content_id), key=lambda one: one.takedown_id)
+            async with self._applier.scope(content_id, exclusive=False) as scope:
+                for one in of_it:
+                    await self._tell(scope, one)
+
+    async def _tell(self, scope: UnitOfWork, due: Untold) -> None:
+        if not await untold.take(scope.tx, due.takedown_id, due.what, due.lease_id):
+            return
+        takedown = await scope.load(due.takedown_id)
+        event = await _event_of(scope, due.what)
+        if takedown is not None and event is not None:
+            await scope.apply(takedown, event, reaching_others=False)
+        await tasks.close_open(scope.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
+
+    async def _failed(self, due: Untold, failures: int) -> None:
+        """The takedown may be what cannot be read, so the task is opened beside it."""
+        if failures < TOLD_FROM:
+            return
+        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+            await tasks.open_beside(
+                scope.tx,
+                takedown_id=due.takedown_id,
+                content_id=due.content_id,
+                kind=TaskKind.TELLING_FAILS,
+                reason=due.what if due.what in (untold.CONTENT, untold.TERMS) else "decision",
+                due_at=scope.now + scope.runtime.policy.scaled(scope.runtime.policy.dispute_due),
+            )
+
+    async def _receive_all(self, due: Sequence[DueMatch]) -> None:
+        for one in due:
+            await self.receive(one)
+
+    async def receive(self, due: DueMatch) -> None:
+        """A match that waited: as if it came now."""
+        match = due.match
+        exclusive = may_flood(match, self._applier.runtime.policy)
+        async with self._applier.scope(match.content_id, exclusive=exclusive, takedown_id=match.takedown_id) as scope:
+            taken = await store_content.take_due_match(scope.tx, due.event_id, due.lease_id)
+            if taken is not None:
+                await receive(scope, due.event_id, taken)
+
+
+async def _event_of(scope: UnitOfWork, what: str) -> Event | None:
+    if what == untold.CONTENT:
+        return ContentUpdated()
+    if what == untold.TERMS:
+        return TermsChanged()
+    decided = await decisions.read(scope.tx, UUID(what))
+    if decided is None:
+        return None
+    task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
+    return made_of(decided, task)
