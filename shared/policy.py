@@ -61,6 +61,10 @@ class Policy(BaseModel):
     fetch_max_pixels: int = 40_000_000
     fetch_max_redirects: int = 5
     media_per_page: int = 50
+    browser_looks_per_hour: int = 600
+    """Of one process; each takes some two seconds of a processor."""
+    browser_watch_at: tuple[timedelta, ...] = (HOUR, 7 * DAY, 30 * DAY)
+    """Those of `watch_at` at which a browser looks, too; the later ones are."""
     webhook_timeout_seconds: float = 10.0
     webhook_max_answer_bytes: int = 64 * 1024
 

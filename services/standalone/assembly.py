@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib
+import importlib.util
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -33,9 +34,14 @@ from shared.process.settings import Settings
 from shared.service.runtime import OutboundRuntime, Runtime, Service
 
 if TYPE_CHECKING:
+    from shared.media.browser.browser import Browser
+    from shared.media.browser.process import BrowserProgram
     from shared.outbound.guard import AddressGuard
 
 log = structlog.get_logger(__name__)
+
+BROWSER_TURN_SECONDS = 45.0
+"""A check waits so long for the browser; then it is looked at again later."""
 
 DATABASE_PATIENCE_SECONDS = 30.0
 """A service that starts beside its database waits so long for it."""
@@ -234,8 +240,11 @@ def build_runtime(settings: Settings, database: Database, *, create_root_key: bo
     )
 
 
-def with_outbound(runtime: Runtime) -> OutboundRuntime:
-    """The same with clients and decoders, of which none is connected or started. Raises BadSettings."""
+def with_outbound(runtime: Runtime, *, checks: bool = False) -> OutboundRuntime:
+    """The same with clients and decoders, of which none is connected or started. `checks`: and the browser that checks ask.
+
+    Raises BadSettings.
+    """
     # Loaded where they are needed: a matcher starts without them.
     from shared.media.fingerprinter import DEFAULT_LIMITS, Fingerprinter
     from shared.outbound.fetch import Fetcher
@@ -250,7 +259,50 @@ def with_outbound(runtime: Runtime) -> OutboundRuntime:
             guard, user_agent=settings.webhook_user_agent, connections_per_host=policy.connections_per_host
         ),
         fingerprinter=Fingerprinter(workers=2, limits=limits),
+        browser=_browser(runtime, guard) if checks else None,
     )
+
+
+def _browser(runtime: Runtime, guard: AddressGuard) -> Browser | None:
+    """Not started yet. None: there is none. Raises BadSettings."""
+    from shared.media.browser.browser import Browser
+    from shared.media.browser.look import BrowserLimits
+
+    program = _browser_program(runtime.settings)
+    if program is None:
+        return None
+    limits = BrowserLimits(looks_an_hour=runtime.policy.browser_looks_per_hour, turn_seconds=BROWSER_TURN_SECONDS)
+    return Browser(program, guard, limits=limits)
+
+
+def _browser_program(settings: Settings) -> BrowserProgram | None:
+    """None: there is none to start, and the log says why. Raises BadSettings."""
+    from shared.media.browser.process import BrowserProgram
+    from shared.media.browser.program import OFF, find_chromium
+
+    if settings.browser == OFF:
+        log.info("browser.off", means="more ends with a person")
+        return None
+    path = find_chromium(settings.browser)
+    missing = None
+    if path is None:
+        missing = "Chromium is not installed (Debian: `apt install chromium`)"
+    elif importlib.util.find_spec("playwright") is None:
+        missing = "Playwright is not installed (`pip install takedown[browser]`)"
+    if path is None or missing is not None:
+        log.warning(
+            "browser.none", missing=missing, means="more ends with a person; TAKEDOWN_BROWSER=off says that it is meant"
+        )
+        return None
+    sandbox = settings.browser_sandbox == "on"
+    if not sandbox:
+        log.warning(
+            "browser.without_sandbox",
+            setting="TAKEDOWN_BROWSER_SANDBOX=off",
+            means="a page that breaks into Chromium has its account",
+        )
+    log.info("browser.found", program=str(path), sandbox=settings.browser_sandbox)
+    return BrowserProgram(path=path, sandbox=sandbox)
 
 
 @asynccontextmanager
@@ -270,11 +322,13 @@ async def open_runtime(settings: Settings, conninfo: str | None, *, create_root_
 
 
 @asynccontextmanager
-async def open_outbound(runtime: Runtime) -> AsyncIterator[OutboundRuntime]:
-    """The runtime of services that look at targets or post demands. Raises BadSettings."""
+async def open_outbound(runtime: Runtime, *, checks: bool) -> AsyncIterator[OutboundRuntime]:
+    """The runtime of services that look at targets or post demands. `checks`: the notifier is among them. Raises BadSettings."""
     async with AsyncExitStack() as stack:
-        outbound = with_outbound(runtime)
+        outbound = with_outbound(runtime, checks=checks)
         stack.push_async_callback(outbound.fingerprinter.aclose)
         stack.push_async_callback(outbound.webhooks.aclose)
         stack.push_async_callback(outbound.fetcher.aclose)
+        if outbound.browser is not None:
+            stack.push_async_callback(outbound.browser.aclose)
         yield outbound

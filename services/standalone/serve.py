@@ -203,7 +203,7 @@ async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[O
             postgres = await stack.enter_async_context(assembly.embedded_postgres(settings))
         conninfo = settings.database or (postgres.conninfo if postgres is not None else None)
         plain = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=True))
-        runtime = await stack.enter_async_context(assembly.open_outbound(plain))
+        runtime = await stack.enter_async_context(assembly.open_outbound(plain, checks=True))
         for name in await assembly.prepare(settings, runtime.database, runtime.log):
             log.info("migration.applied", migration=name)
         services = assembly.create_services(runtime)
@@ -232,7 +232,7 @@ async def serve_one(name: str, settings: Settings) -> None:
     async with signals_as_event() as stop, AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=False))
         if name != "matcher":
-            runtime = await stack.enter_async_context(assembly.open_outbound(runtime))
+            runtime = await stack.enter_async_context(assembly.open_outbound(runtime, checks=name == "notifier"))
         await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         held = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)
         services = assembly.create_services(runtime, [name])

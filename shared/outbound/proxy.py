@@ -125,9 +125,13 @@ class ForwardProxy:
         try:
             yield account
         finally:
-            del self._accounts[account.authorization]
-            for task in account.tasks:
-                task.cancel()
+            self.end(account)
+
+    def end(self, account: ProxyAccount) -> None:
+        """Nothing leaves by this account any more; at once, what is under way too."""
+        self._accounts.pop(account.authorization, None)
+        for task in account.tasks:
+            task.cancel()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

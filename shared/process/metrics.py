@@ -78,6 +78,7 @@ MATCH_DROPPED = Counter("takedown_matches_dropped", "Matches dropped just before
 # Notifier
 TAKEDOWNS = Gauge("takedown_takedowns", "Takedowns, by state", ("state",))
 CHECKS = Counter("takedown_checks", "Checks, by outcome", ("outcome",))
+BROWSER_LOOKS = Counter("takedown_browser_looks", "Looks of the browser, by what became of them", ("outcome",))
 ATTEMPTS = Counter("takedown_attempts", "Attempts, by channel and outcome", ("channel", "outcome"))
 ATTEMPT_SECONDS = Histogram("takedown_attempt_seconds", "Time of one attempt", ("channel",), buckets=_LATENCY)
 MAIL_SERVER_REFUSING = Gauge(

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     """Names this process within its groups (static membership). Two processes of one service need different ones."""
     fetch_user_agent: str = "Mozilla/5.0 (compatible; fetch/1.0)"
     """For fetches and checks. Does not name the product: it would warn an uploader."""
+    browser: str | None = None
+    """Chromium, for looks as a browser has them: its whole path, or `off`. None: found by itself, if there is one."""
+    browser_sandbox: Literal["on", "off"] = "on"
+    """`off`: a page that breaks into Chromium has its account. Only where the kernel gives no user namespaces; the start says so."""
     webhook_user_agent: str = "takedown-demands/1"
     smtp_host: str | None = None
     """None: no e-mail is sent; a recipient with an e-mail address alone gets a task."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.access.keyring import KeyRing
 
     # A process that looks at nothing loads no HTTP client and no decoder: they are a sixth of what its start takes.
+    from shared.media.browser.browser import Browser
     from shared.media.fingerprinter import Fingerprinter
     from shared.outbound.fetch import Fetcher
 
@@ -40,12 +41,14 @@ class Runtime:
 class OutboundRuntime(Runtime):
     """And what a service is given that looks at targets or posts demands.
 
-    `fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent.
+    `fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent. `browser` None:
+    there is none.
     """
 
     fetcher: Fetcher
     webhooks: Fetcher
     fingerprinter: Fingerprinter
+    browser: Browser | None = None
 
 
 class Service(Protocol):

@@ -64,6 +64,7 @@ def environment(settings: str, **more: str) -> dict[str, str]:
         "TAKEDOWN_ROOT_KEY": secrets.token_hex(32),
         "TAKEDOWN_PUBLIC_URL": "http://127.0.0.1:1",
         "TAKEDOWN_LOG_FORMAT": "json",
+        "TAKEDOWN_BROWSER": "off",
         **more,
     }
 

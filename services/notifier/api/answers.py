@@ -140,6 +140,8 @@ class CheckSummary(BaseModel):
     size_bytes: int | None
     algorithm: str | None
     distance: int | None
+    browser: str | None
+    """What became of a browser's looks, a word each; None: none was asked."""
 
 
 class AttemptSummary(BaseModel):

@@ -8,24 +8,31 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from services.notifier.checks.judgement import Judge
-from services.notifier.checks.missing_answer import MissingAnswer
+from services.notifier.checks.browser_looker import BrowserLooker
+from services.notifier.checks.drawn import Drawn, joined_medium, joined_page, worth_drawing
+from services.notifier.checks.judgement import PAGE_RUNS_SCRIPTS, Judge
+from services.notifier.checks.missing_answer import SITE_SAYS_MISSING, MissingAnswer
 from services.notifier.checks.seen import Looked, Seen, Wanted
 from services.notifier.domain.model import Outcome
 from shared.agreement import is_clear
 from shared.clock import Clock
+from shared.media.answers.missing import impossible_url, is_missing_answer, root_url
 from shared.media.answers.obstacles import Obstacle
+from shared.media.browser.browser import Browser
+from shared.media.browser.drawn_page import drawn_says_missing, shape_of_drawn
 from shared.media.fingerprinter import Fingerprinter, MediaFingerprints
 from shared.media.look import Enough, LightLooker
 from shared.media.looks.referer import origin_of, referer_for
-from shared.media.looks.url_look import UrlLook
+from shared.media.looks.url_look import NotSeen, UrlLook
 from shared.outbound.fetch import Fetcher
 from shared.policy import Policy
 
 LONGEST_FETCHES = 6
 """A check may take as long as this many fetches at their time-out."""
+BROWSER_SECONDS = 180.0
+"""And as long as this with a browser, its turns waited for."""
 NONCE_BYTES = 12
 
 
@@ -38,7 +45,8 @@ class _Found:
 
 
 class Checker:
-    """Looks at targets from one vantage. `fingerprint_key`: of `fingerprint_ref`. `nonce`: names that nothing has."""
+    """Looks at targets from one vantage. `fingerprint_key`: of `fingerprint_ref`. `nonce`: names that nothing has. `browser` None: looks
+    without one stand, and more is a person's."""
 
     def __init__(
         self,
@@ -48,33 +56,105 @@ class Checker:
         clock: Clock,
         *,
         fingerprint_key: bytes,
+        browser: Browser | None = None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(NONCE_BYTES),
     ) -> None:
         self._looker = LightLooker(fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock)
         self._missing = MissingAnswer(looker=self._looker, nonce=nonce)
+        self._browser = (
+            None
+            if browser is None or not browser.available
+            else BrowserLooker(browser=browser, fingerprinter=fingerprinter, clock=clock)
+        )
+        self._nonce = nonce
         self._policy = policy
         self._key = fingerprint_key
 
     @property
     def longest_seconds(self) -> float:
-        """The total time-out of a check: the medium, its page, and what is shown on it."""
+        """The total time-out of a check: the medium, its page, what is shown on it, and a browser's looks."""
+        return self._light_seconds + (0.0 if self._browser is None else BROWSER_SECONDS)
+
+    @property
+    def _light_seconds(self) -> float:
         return LONGEST_FETCHES * self._policy.fetch_timeout_seconds
 
     async def look(self, wanted: Wanted) -> Looked:
         """Raises DecoderUnavailable; everything the other side can do is an outcome."""
-        media: Seen | None = None
-        late = Seen(outcome=Outcome.INCONCLUSIVE, reason="timed_out")
         judge = Judge(wanted=wanted, policy=self._policy, fingerprint_key=self._key)
+        media, page = await self._light(judge)
+        looked = Looked(media=media.seen, page=None if page is None else page.seen)
+        if (
+            self._browser is None
+            or not wanted.may_draw
+            or Outcome.PRESENT in (looked.media.outcome, _outcome(looked.page))
+        ):
+            return looked
         try:
-            async with asyncio.timeout(self.longest_seconds):
-                if wanted.target_kind == "page":
-                    return Looked(media=(await self._page_target(judge)).seen)
-                media = (await self._medium(judge)).seen
-                if media.outcome is Outcome.PRESENT or wanted.page_url is None:
-                    return Looked(media=media)
-                return Looked(media=media, page=(await self._page(wanted.page_url, judge)).seen)
+            async with asyncio.timeout(BROWSER_SECONDS):
+                return await self._drawn(self._browser, media, page, judge)
         except TimeoutError:
-            return Looked(media=late) if media is None else Looked(media=media, page=late)
+            late = Seen(outcome=Outcome.INCONCLUSIVE, reason="browser_timed_out")
+            return replace(looked, media=late, drawn=("timed_out",)) if looked.media.clear else looked
+
+    async def _light(self, judge: Judge) -> tuple[_Found, _Found | None]:
+        """Without a browser: the target, and the page that it is on."""
+        wanted = judge.wanted
+        media: _Found | None = None
+        try:
+            async with asyncio.timeout(self._light_seconds):
+                if wanted.target_kind == "page":
+                    return await self._page_target(judge), None
+                media = await self._medium(judge)
+                if media.seen.outcome is Outcome.PRESENT or wanted.page_url is None:
+                    return media, None
+                return media, await self._page(wanted.page_url, judge)
+        except TimeoutError:
+            late = Seen(outcome=Outcome.INCONCLUSIVE, reason="timed_out")
+            if media is None:
+                return _Found(look=UrlLook(url=wanted.url, saw=NotSeen.TIMED_OUT), seen=late), None
+            return media, _Found(look=UrlLook(url=wanted.page_url or wanted.url, saw=NotSeen.TIMED_OUT), seen=late)
+
+    async def _drawn(self, browser: BrowserLooker, media: _Found, page: _Found | None, judge: Judge) -> Looked:
+        """With a browser: asked of each URL at which it may see more, while that can change what the check says."""
+        wanted = judge.wanted
+        urgent = media.seen.clear and (page is None or page.seen.clear)
+        looks: list[Drawn] = []
+        seen, page_seen = media.seen, None if page is None else page.seen
+        if worth_drawing(media.look, media.seen):
+            referer = None if wanted.page_url is None else referer_for(wanted.url, wanted.page_url)
+            drawn = await browser.look(
+                wanted.url, referer=referer, judge=judge, urgent=urgent, known=media.seen.fingerprints
+            )
+            looks += [] if drawn is None else [drawn]
+            seen = joined_medium(media.seen, drawn, held=wanted.target_kind == "page" and not wanted.adopted)
+            if drawn is not None and seen.reason == PAGE_RUNS_SCRIPTS and not seen.clear:
+                seen = await self._missing_as_drawn(browser, drawn, seen, judge)
+        if (
+            page is not None
+            and page_seen is not None
+            and seen.outcome is not Outcome.PRESENT
+            and worth_drawing(page.look, page_seen)
+        ):
+            known = (*media.seen.fingerprints, *page.seen.fingerprints)
+            drawn = await browser.look(page.look.url, referer=None, judge=judge, urgent=seen.clear, known=known)
+            looks += [] if drawn is None else [drawn]
+            page_seen = joined_page(page_seen, drawn)
+        return Looked(media=seen, page=page_seen, drawn=tuple(one.look.outcome.value for one in looks))
+
+    async def _missing_as_drawn(self, browser: BrowserLooker, drawn: Drawn, seen: Seen, judge: Judge) -> Seen:
+        """The site's own "missing" answer where scripts make it: as the browser draws it, all three addresses of it. It has to say in
+        words that there is nothing: what a script failed to draw is the same for every address, too."""
+        if not drawn.seen.clear or not drawn_says_missing(drawn.look):
+            return seen
+        others = []
+        for url in (impossible_url(drawn.url, self._nonce()), root_url(drawn.url)):
+            other = await browser.look(url, referer=None, judge=judge, urgent=True)
+            if other is None or not other.look.fully_drawn or other.seen.outcome is Outcome.BLOCKED:
+                return seen
+            others.append(shape_of_drawn(url, other.look))
+        missing = is_missing_answer(shape_of_drawn(drawn.url, drawn.look), *others)
+        return replace(seen, outcome=Outcome.GONE, reason=SITE_SAYS_MISSING) if missing else seen
 
     async def _medium(self, judge: Judge) -> _Found:
         wanted = judge.wanted
@@ -116,3 +196,7 @@ class Checker:
 def _may_want_referer(seen: Seen) -> bool:
     other_media = seen.outcome is Outcome.MISMATCH and bool(seen.fingerprints)
     return other_media or (seen.outcome is Outcome.BLOCKED and seen.reason == Obstacle.FORBIDDEN)
+
+
+def _outcome(seen: Seen | None) -> Outcome | None:
+    return None if seen is None else seen.outcome

@@ -26,6 +26,8 @@ ANSWERS_WITH_PAGE = "answers_with_page"
 NO_MEDIA = "no_media"
 PAGE_RUNS_SCRIPTS = "page_runs_scripts"
 OTHER_MEDIA = "other_media"
+NOTHING_DRAWN = "nothing_drawn"
+"""A browser showed all of it, and nothing that agrees."""
 _UNDECODABLE = "undecodable_"
 _NO_CONTENT = 204
 
@@ -101,8 +103,12 @@ class Judge:
         return "not_comparable" if entries and not is_comparable(entries) else None
 
     def _accepted(self, seen: Sequence[Fingerprint]) -> list[Fingerprint]:
+        return [one for one in seen if not self.is_rejected(one)]
+
+    def is_rejected(self, seen: Fingerprint) -> bool:
+        """A person said of this value that it is another picture."""
         rejected = self.wanted.rejected
-        return [one for one in seen if not rejected or fingerprint_ref(self.fingerprint_key, one) not in rejected]
+        return bool(rejected) and fingerprint_ref(self.fingerprint_key, seen) in rejected
 
     def _judged(self, look: UrlLook) -> Seen:
         """An answer: what it shows, what stood in the way, what its status says. `mismatch`: it answers, and shows nothing that agrees."""

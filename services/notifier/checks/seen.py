@@ -18,7 +18,7 @@ class Wanted:
     `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
     `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
     `harmless`: the PDQ values of the negative list.
-    `seen_before`: our last look saw the content there, and nothing of what is seen now is kept.
+    `seen_before`: our last look saw the content there, and nothing of what is seen now is kept. `may_draw`: a browser may be asked.
     """
 
     takedown_id: UUID
@@ -32,6 +32,7 @@ class Wanted:
     rejected: frozenset[str] = frozenset()
     harmless: tuple[bytes, ...] = ()
     seen_before: bool = False
+    may_draw: bool = True
 
     @property
     def entries(self) -> tuple[RegisteredFingerprint, ...]:
@@ -70,7 +71,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Looked:
-    """The end of a check. `page` None: none is known, or the media is there and the page would add nothing."""
+    """The end of a check. `page` None: none is known, or the media is there and the page would add nothing. `drawn`: what became of each
+    look of a browser."""
 
     media: Seen
     page: Seen | None = None
+    drawn: tuple[str, ...] = ()

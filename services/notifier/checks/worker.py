@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -16,7 +17,8 @@ from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.checks.checker import Checker
 from services.notifier.checks.seen import Looked, Wanted
 from services.notifier.domain.events import CheckCompleted
-from services.notifier.domain.model import Outcome, Takedown
+from services.notifier.domain.model import Outcome, Takedown, TakedownState
+from services.notifier.domain.schedule import is_browser_watch
 from services.notifier.store import content, takedowns
 from shared.access.stops import is_stopped
 from shared.contracts.content import RegisteredFingerprint
@@ -38,7 +40,8 @@ _STOPPED = f"""
 
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = f"""
-SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, c.fingerprints, r.fingerprints AS reference, r.adopted_at,
+SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, t.state, t.removed_at,
+       c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
        (SELECT coalesce(array_agg(fingerprint_ref), '{{}}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
        (SELECT coalesce(array_agg(value), '{{}}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
@@ -55,10 +58,10 @@ WHERE d.takedown_id = ANY(%s) AND NOT {_STOPPED}
 
 _RECORD = """
 INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
-    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, elapsed_ms)
+    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, browser, elapsed_ms)
 VALUES (%(check_id)s, %(takedown_id)s, %(reason)s, %(started_at)s, clock_timestamp(), %(outcome)s, %(page_outcome)s,
     %(detail)s, %(vantage)s, %(address)s, %(status)s, %(page_status)s, %(final_url)s, %(content_type)s, %(size_bytes)s,
-    %(algorithm)s, %(distance)s, (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
+    %(algorithm)s, %(distance)s, %(browser)s, (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
 """
 
 # What was fetched at an asserted target, until a person adopts it; afterwards it is the reference and stays.
@@ -106,6 +109,7 @@ class CheckWorker:
         self._applier = applier
         self._database = runtime.database
         self._vantage = runtime.settings.vantage
+        self._policy = runtime.policy
         self._fingerprinter = runtime.fingerprinter
         self._checker = Checker(
             runtime.fetcher,
@@ -113,6 +117,7 @@ class CheckWorker:
             runtime.policy,
             runtime.clock,
             fingerprint_key=runtime.keys.fingerprint_ref,
+            browser=runtime.browser,
         )
         self.due = DueWorker(
             "checks",
@@ -203,8 +208,15 @@ class CheckWorker:
             rejected=frozenset(row["rejected"]),
             seen_before=row["seen_before"],
             harmless=tuple(row["harmless"]),
+            may_draw=self._may_draw(due, row),
         )
         return wanted, row["now"]
+
+    def _may_draw(self, due: DueCheck, row: Mapping[str, Any]) -> bool:
+        """Of the looks at what is removed a browser joins some."""
+        if row["state"] != TakedownState.REMOVED or due.reason != "watch" or row["removed_at"] is None:
+            return True
+        return is_browser_watch(removed_at=row["removed_at"], now=row["now"], policy=self._policy)
 
     def _completed(self, looked: Looked, *, check_id: UUID, started_at: datetime) -> CheckCompleted:
         media, page = looked.media, looked.page
@@ -257,6 +269,7 @@ class CheckWorker:
                 "size_bytes": observed and observed.size_bytes,
                 "algorithm": completed.algorithm,
                 "distance": completed.distance,
+                "browser": " ".join(looked.drawn) or None,
             },
         )
 

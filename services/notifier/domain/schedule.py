@@ -55,6 +55,12 @@ def next_watch(*, removed_at: datetime, now: datetime, policy: Policy) -> dateti
     return last + every * ((now - last) // every + 1)
 
 
+def is_browser_watch(*, removed_at: datetime, now: datetime, policy: Policy) -> bool:
+    """Whether a browser looks at this watch, too: at some of the first, and at all after the last of them."""
+    passed = [wait for wait in policy.watch_at if removed_at + policy.scaled(wait) <= now]
+    return len(passed) == len(policy.watch_at) or (bool(passed) and passed[-1] in policy.browser_watch_at)
+
+
 def routine(*, every: timedelta, now: datetime, jitter: float, policy: Policy) -> datetime:
     """The next of a row of equal waits, spread by up to a tenth so that a burst does not stay one."""
     return now + policy.scaled(every) * (0.9 + jitter / 10)

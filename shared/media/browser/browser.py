@@ -29,6 +29,7 @@ from shared.media.browser.traffic import PageTraffic
 from shared.media.browser.visit import PageVisit
 from shared.outbound.guard import AddressGuard, AddressRefused
 from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, ProxyBudget
+from shared.process.metrics import BROWSER_LOOKS
 from shared.urls import BadUrl, parse_url
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HOUR_SECONDS = 3600.0
+START_AGAIN_SECONDS = 300.0
+"""A start that failed is tried again after so long: until then no look waits for another one."""
 _PREPARE_SECONDS = 15.0
 _CLOSE_SECONDS = 5.0
 
@@ -64,6 +67,8 @@ class Browser:
         self._proxy: ForwardProxy | None = None
         self._running: RunningBrowser | None = None
         self._begun: deque[float] = deque()
+        self._not_before = 0.0
+        self._has_worked = False
         self._closed = False
 
     async def __aenter__(self) -> Browser:
@@ -78,6 +83,11 @@ class Browser:
     def available(self) -> bool:
         """False where there is none, so that looking is of no use."""
         return self._program is not None
+
+    @property
+    def has_worked(self) -> bool:
+        """It was started at least once: that it cannot be now is a fault of the moment."""
+        return self._has_worked
 
     @property
     def supervisor_pid(self) -> int | None:
@@ -95,20 +105,22 @@ class Browser:
                 await self._proxy.__aexit__(None, None, None)
                 self._proxy = None
 
-    async def look(self, url: str, *, referer: str | None = None) -> BrowserLook:
-        """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL."""
+    async def look(self, url: str, *, referer: str | None = None, share: float = 1.0) -> BrowserLook:
+        """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL. `share`: `busy` once so
+        much of the hour's looks is used up."""
         begun = time.monotonic()
-        look = await self._look_in_turn(url, referer)
+        look = await self._look_in_turn(url, referer, share)
+        BROWSER_LOOKS.labels(look.outcome.value).inc()
         return replace(look, elapsed_seconds=time.monotonic() - begun)
 
-    async def _look_in_turn(self, url: str, referer: str | None) -> BrowserLook:
+    async def _look_in_turn(self, url: str, referer: str | None, share: float) -> BrowserLook:
         if self._program is None or self._closed:
             return BrowserLook(outcome=BrowserOutcome.OFF)
         try:
             target = parse_url(url)
         except BadUrl as error:
             return BrowserLook(outcome=BrowserOutcome.BAD_URL, detail=error.title)
-        if not self._take_of_the_hour():
+        if not self._take_of_the_hour(share):
             return BrowserLook(outcome=BrowserOutcome.BUSY, detail="the hour's looks are used up.")
         try:
             async with asyncio.timeout(self._limits.turn_seconds):
@@ -122,7 +134,6 @@ class Browser:
                 await self._give_up()
                 return await self._look(await self._in_use(self._program), target.href, referer)
         except BrowserUnavailable as error:
-            log.warning("browser.unavailable", reason=error.detail)
             return BrowserLook(outcome=BrowserOutcome.UNAVAILABLE, detail=str(error))
         except Exception as error:  # noqa: BLE001 - a page's doing ends its look alone: recorded as its outcome
             log.warning("browser.look_failed", error=type(error).__name__)
@@ -131,11 +142,11 @@ class Browser:
         finally:
             self._turns.release()
 
-    def _take_of_the_hour(self) -> bool:
+    def _take_of_the_hour(self, share: float) -> bool:
         now = time.monotonic()
         while self._begun and self._begun[0] <= now - HOUR_SECONDS:
             self._begun.popleft()
-        if len(self._begun) >= self._limits.looks_an_hour:
+        if len(self._begun) >= self._limits.looks_an_hour * share:
             return False
         self._begun.append(now)
         return True
@@ -153,8 +164,20 @@ class Browser:
             if self._proxy is None:
                 self._proxy = await ForwardProxy(self._guard).__aenter__()
             if self._running is None:
-                self._running = await RunningBrowser.start(program, self._proxy.url, self._limits.memory_bytes)
+                self._running = await self._started(program, self._proxy.url)
             return self._running
+
+    async def _started(self, program: BrowserProgram, proxy_url: str) -> RunningBrowser:
+        if time.monotonic() < self._not_before:
+            raise BrowserUnavailable("it could not be started a moment ago.")
+        try:
+            running = await RunningBrowser.start(program, proxy_url, self._limits.memory_bytes)
+        except BrowserUnavailable as error:
+            self._not_before = time.monotonic() + START_AGAIN_SECONDS
+            log.warning("browser.not_started", reason=error.detail, again_in_seconds=START_AGAIN_SECONDS)
+            raise
+        self._has_worked = True
+        return running
 
     async def _give_up(self) -> None:
         """The browser is no longer trusted to work: the next look starts another."""
@@ -176,9 +199,10 @@ class Browser:
                 visit = PageVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
                 crashed = asyncio.Event()
                 page.on("crash", lambda _: crashed.set())
-                error = await self._visit(visit, url, referer, crashed, running)
+                error = await self._visit(visit, url, referer, crashed, running, account)
                 await traffic.close()
                 look = _result(visit, traffic, account, error, page.url)
+                self._proxy.end(account)  # a context that closes lets go of requests that were held back
                 closed = await _closed_in_time(context) and await self._is_small(running)
             finally:
                 if not closed and not running.ended.is_set():
@@ -217,9 +241,16 @@ class Browser:
         return await asyncio.to_thread(running.process.memory_bytes) <= self._limits.memory_bytes * 3 // 4
 
     async def _visit(
-        self, visit: PageVisit, url: str, referer: str | None, crashed: asyncio.Event, running: RunningBrowser
+        self,
+        visit: PageVisit,
+        url: str,
+        referer: str | None,
+        crashed: asyncio.Event,
+        running: RunningBrowser,
+        account: ProxyAccount,
     ) -> Exception | None:
         """Why the visit ended early; None where it came to its end."""
+        assert self._proxy is not None
         task = asyncio.ensure_future(visit.run(url, referer))
         troubles = [asyncio.ensure_future(event.wait()) for event in (crashed, running.ended)]
         try:
@@ -232,6 +263,9 @@ class Browser:
             if crashed.is_set() or running.ended.is_set():
                 return BrowserUnavailable("too much memory." if running.over_memory else "it crashed.")
             return TimeoutError()
+        except asyncio.CancelledError:
+            self._proxy.end(account)  # whoever called it off wants nothing more to leave, not even while it ends
+            raise
         finally:
             for one in (task, *troubles):
                 one.cancel()

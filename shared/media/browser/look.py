@@ -48,6 +48,8 @@ class Unfinished(StrEnum):
     """A picture or video did not arrive or could not be shown; one that answers 404 or 410 is an answer."""
     FRAME = "frame"
     """A frame could not be read, or answered nothing."""
+    PARTS = "parts"
+    """A style sheet, a script, or what a script asked for did not arrive, or was refused; 404 and 410 are answers."""
     BUDGET = "budget"
     """Requests, hosts or bytes were used up, or a request was stopped (another method, too many navigations)."""
     PICTURES = "pictures"

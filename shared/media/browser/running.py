@@ -58,16 +58,29 @@ class RunningBrowser:
         running = cls(process, ended, max_memory_bytes)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await running._attach()
+                await running._attach_or_end()
         except BaseException as error:
             await running.aclose()
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, BrowserUnavailable):
                 raise BrowserUnavailable(type(error).__name__) from None
             raise
         if not program.sandbox:
             log.warning("browser.sandbox_off", account=program.run_as)
         log.info("browser.started", version=running.browser.version, sandbox=program.sandbox)
         return running
+
+    async def _attach_or_end(self) -> None:
+        """Raises BrowserUnavailable where the program has ended instead."""
+        attaching, ended = asyncio.ensure_future(self._attach()), asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait((attaching, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not attaching.done():
+                raise BrowserUnavailable("it ended as it was started.")
+            await attaching
+        finally:
+            for one in (attaching, ended):
+                one.cancel()
+            await asyncio.wait((attaching, ended), timeout=_STOP_SECONDS)
 
     async def _attach(self) -> None:
         from playwright.async_api import async_playwright

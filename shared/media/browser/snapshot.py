@@ -141,7 +141,7 @@ def _elements(document: Mapping[str, Any], strings: Sequence[str]) -> Iterator[_
             continue  # a piece of text
         _, _, width, height = layout["bounds"][place]
         yield _Element(
-            name=strings[nodes["nodeName"][index]].upper(),
+            name=strings[nodes["nodeName"][index]].upper().rpartition(":")[2],  # `<s:image>` in XML
             node=nodes["backendNodeId"][index],
             attributes=tuple(strings[one] if one >= 0 else "" for one in nodes["attributes"][index]),
             current=strings[current[index]] if index in current else "",

@@ -18,7 +18,12 @@ _MEDIA = ("image", "media")
 _MEDIA_TYPE = re.compile(r"(?i)^\s*(?:image|video)/")
 _WITHOUT_END = ("eventsource", "media", "websocket")
 """Requests that may go on as long as the page is open."""
+_PARTS = ("document", "stylesheet", "script", "xhr", "fetch")
+"""What a page is made of, beside its media."""
+_UNANSWERED = ("ping", "cspviolationreport")
+"""Requests whose answer no page gets."""
 _GONE = (404, 410)
+_ACCEPTED = 202
 _URL_CHARACTERS = 4096
 
 
@@ -72,7 +77,11 @@ class PageTraffic:
 
         url = request.url.lower()
         allowed = request.method in _METHODS and url.startswith(("http:", "https:", "data:", "blob:", "about:"))
-        if not allowed or self.requests > self._limits.max_requests or self._navigations > self._limits.max_navigations:
+        if request.resource_type in _UNANSWERED:
+            allowed = False  # nothing that is drawn waits for it
+        elif (
+            not allowed or self.requests > self._limits.max_requests or self._navigations > self._limits.max_navigations
+        ):
             self.unfinished.add(Unfinished.BUDGET)
             allowed = False
         with contextlib.suppress(Error):  # the page has gone on meanwhile, and the request with it
@@ -91,12 +100,13 @@ class PageTraffic:
         request = response.request
         if self._is_pages_own(request):
             self.hops.append(Hop(url=response.url[:_URL_CHARACTERS], status=response.status))
-        if request.resource_type not in _MEDIA:
-            return
+        media, refused = request.resource_type in _MEDIA, response.status >= 400 or response.status == _ACCEPTED
         if response.status in _GONE:
-            self.missing.add(response.url)
-        elif response.status >= 400:
+            self.missing |= {response.url} if media else set()
+        elif refused and media:
             self.unfinished.add(Unfinished.MEDIA_FAILED)
+        elif refused and request.resource_type in _PARTS and not self._is_pages_own(request):
+            self.unfinished.add(Unfinished.FRAME if request.resource_type == "document" else Unfinished.PARTS)
 
     def _finished(self, request: Request) -> None:
         self._ended(request)
@@ -110,8 +120,8 @@ class PageTraffic:
             return  # the page thought better of it: a video's next range, a picture replaced
         if request.resource_type == "image":
             self.unfinished.add(Unfinished.MEDIA_FAILED)
-        elif request.resource_type == "document" and not self._is_pages_own(request):
-            self.unfinished.add(Unfinished.FRAME)
+        elif request.resource_type in _PARTS and not self._is_pages_own(request):
+            self.unfinished.add(Unfinished.FRAME if request.resource_type == "document" else Unfinished.PARTS)
 
     def _ended(self, request: Request) -> None:
         self._under_way.discard(request)

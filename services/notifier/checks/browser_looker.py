@@ -1,0 +1,78 @@
+"""A browser's look in a check: asked within the hour's bounds, its pictures fingerprinted in the confined child."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.notifier.checks.drawn import Drawn, judged, not_rejected
+from services.notifier.checks.judgement import Judge
+from services.notifier.domain.model import Observed, Outcome
+from shared.clock import Clock
+from shared.media.browser.browser import Browser
+from shared.media.browser.look import BrowserLook, BrowserOutcome, PictureKind
+from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Undecodable
+from shared.media.fingerprints import Fingerprint
+
+FOR_CONFIRMATIONS = 0.5
+"""Of an hour's looks: what is only hoped for leaves so many to removals that wait to be confirmed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserLooker:
+    """One browser, asked by checks."""
+
+    browser: Browser
+    fingerprinter: Fingerprinter
+    clock: Clock
+
+    async def look(
+        self, url: str, *, referer: str | None, judge: Judge, urgent: bool, known: tuple[Fingerprint, ...] = ()
+    ) -> Drawn | None:
+        """What a person would see there, judged; None: there is no browser, or this look is one too many. Raises DecoderUnavailable.
+
+        `urgent`: a removal waits to be confirmed by it. Then one too many is an outcome: `busy`. `known`: fingerprints of what a light
+        look saw there.
+        """
+        look = await self.browser.look(url, referer=referer, share=1.0 if urgent else 1.0 - FOR_CONFIRMATIONS)
+        never_worked = look.outcome is BrowserOutcome.UNAVAILABLE and not self.browser.has_worked
+        if never_worked or (look.outcome is BrowserOutcome.BUSY and not urgent):
+            return None
+        pictures, unread = await self._pictures(look, judge, known)
+        observed = Observed(at=self.clock(), final_url=look.final_url or None, status=look.status)
+        return judged(url, look, pictures, unread, judge, observed)
+
+    async def _pictures(
+        self, look: BrowserLook, judge: Judge, known: tuple[Fingerprint, ...]
+    ) -> tuple[list[MediaFingerprints], int]:
+        """Of the media that came and of what was drawn, until one agrees; and of how many of those drawn it is not known.
+
+        A media answer that we do not decode is no loss: it was drawn, or the look says that a medium failed. What came is read first
+        where a person rejected something, since what is drawn of that is rejected with it.
+        """
+        came = [(None, one.body) for one in look.answers if not one.part]
+        drawn = [(one.kind, one.body) for one in look.drawn]
+        if judge.wanted.rejected:
+            found, unread = await self._read([*came, *drawn], judge, whole=True)
+            return not_rejected(judge, found, known), unread
+        return await self._read([*drawn, *came], judge, whole=False)
+
+    async def _read(
+        self, bodies: Sequence[tuple[PictureKind | None, bytes]], judge: Judge, *, whole: bool
+    ) -> tuple[list[MediaFingerprints], int]:
+        """`whole`: also where one agrees, the rest is read."""
+        found: list[MediaFingerprints] = []
+        unread = 0
+        for kind, body in bodies:
+            try:
+                media = await self.fingerprinter.fingerprint(body)
+            except Undecodable:
+                unread += kind is not None
+                continue
+            found.append(media)
+            seen = judge.picture(media)
+            if seen.outcome is Outcome.PRESENT and not whole:
+                break
+            # A picture that may be the content all the same (only exact hashes are known of it, say). The window is none by itself.
+            unread += seen.outcome is Outcome.INCONCLUSIVE and kind not in (None, PictureKind.VIEWPORT)
+        return found, unread
