@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from shared.outbound.guard import AddressGuard
-from tests.notifier_world import Host
+from tests.hosts import Host
 
 
 @asynccontextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
-import itertools
 import json
 import os
 import signal
@@ -29,6 +27,7 @@ import shared
 from shared.errors import Transient
 from shared.media.confinement import Means
 from shared.media.decoder_process import IDS_VARIABLE, LENGTH, LIMITS_VARIABLE, REQUEST, Job, Limits
+from shared.media.lanes import Places, Turn
 from shared.process.accounts import AccountMissing, system_account
 
 log = structlog.get_logger(__name__)
@@ -77,88 +76,6 @@ class DecoderUnavailable(Transient):
     """The decoding process could not be started."""
 
 
-class Places:
-    """Places that are given to those who wait in the order of their rank, a number; the lowest first."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._numbers = itertools.count()
-
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody waits for one."""
-        return any(not turn.done() for _, _, turn in self._waiting)
-
-    def take_free(self) -> bool:
-        """Take one that is free now; False where there is none."""
-        if self._free == 0:
-            return False
-        self._free -= 1
-        return True
-
-    async def take(self, rank: float) -> None:
-        """Wait for one."""
-        if self.take_free():
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (rank, next(self._numbers), turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was given in the same moment
-                self.give_back()
-            raise
-
-    def give_back(self) -> None:
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-
-class _Turn:
-    """One job's way through the lanes: its place among the quick ones, then perhaps one in the slow lane."""
-
-    def __init__(self, quick: Places, slow: Places, rank: float) -> None:
-        self._quick, self._slow, self._rank = quick, slow, rank
-        self._held: Places | None = None
-
-    async def __aenter__(self) -> _Turn:
-        await self._quick.take(self._rank)
-        self._held = self._quick
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._leave()
-
-    @property
-    def slow(self) -> bool:
-        return self._held is self._slow
-
-    @property
-    def holds_another_up(self) -> bool:
-        return self._held is self._quick and self._quick.wanted
-
-    def step_aside(self) -> None:
-        """Into the slow lane, if it is free."""
-        if self._held is self._quick and self._slow.take_free():
-            self._leave()
-            self._held = self._slow
-
-    async def wait_in_slow_lane(self) -> None:
-        self._leave()
-        await self._slow.take(self._rank)
-        self._held = self._slow
-
-    def _leave(self) -> None:
-        if self._held is not None:
-            self._held.give_back()
-            self._held = None
-
-
 class DecoderPool:
     """Children start when first needed. One that dies, hangs, answers nonsense or was cancelled at work is killed and replaced."""
 
@@ -198,7 +115,7 @@ class DecoderPool:
         `parse` raises ValueError, TypeError or KeyError where it is no answer: a decoder that was taken over may say anything. Raises
         OutOfTime, Crashed, DecoderUnavailable.
         """
-        async with _Turn(self._quick, self._slow, time.monotonic() + priority.value) as turn:
+        async with Turn(self._quick, self._slow, time.monotonic() + priority.value) as turn:
             try:
                 return await self._ask_now(turn, job, body, parse, max_answer_bytes)
             except _GivesWay:
@@ -206,7 +123,7 @@ class DecoderPool:
             return await self._ask_now(turn, job, body, parse, max_answer_bytes)
 
     async def _ask_now(
-        self, turn: _Turn, job: Job, body: bytes, parse: Callable[[Any], Parsed], max_answer_bytes: int
+        self, turn: Turn, job: Job, body: bytes, parse: Callable[[Any], Parsed], max_answer_bytes: int
     ) -> Parsed:
         """Raises _GivesWay too: it took long, and held another up."""
         async with self._child() as child:

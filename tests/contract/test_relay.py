@@ -3,199 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
 
-import services.intake
-from shared.contracts.claims import ClaimChanged, ClaimState
 from shared.contracts.dead_letters import MODELS, Replayed, ReplayRequested
-from shared.contracts.decisions import DecisionKind, DecisionTaken
+from shared.contracts.decisions import DecisionTaken
 from shared.contracts.event import Event, data_of, decode, headers_of
-from shared.contracts.topics import CLAIMS, CONTENT, DEAD_LETTERS, DECISIONS, Topic
-from shared.db.migrations import Schema, migrate
-from shared.db.pool import Database, DatabaseUnavailable, Tx
-from shared.db.wakeups import Wakeups
-from shared.errors import Permanent
+from shared.contracts.topics import CLAIMS, DEAD_LETTERS, DECISIONS
+from shared.db.pool import DatabaseUnavailable, Tx
 from shared.log.port import (
     HEARTBEAT_KEY,
-    EventLog,
     OutgoingRecord,
-    Publisher,
     Record,
-    RecordTooLarge,
-    TopicPartition,
-    TopicPartitionOffset,
 )
 from shared.outbox import outbox
 from shared.outbox.relay import Relay
-from tests.contract.log_harness import Harness, place, publish, until
+from tests.contract.log_harness import place, publish, until
+from tests.contract.outbox_desk import NOW, PUBLISHER, SCHEMA, Desk
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-SCHEMA = "desk"
-PUBLISHER = "test-relay-claims"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-def a_decision(reason: str) -> DecisionTaken:
-    """A reason longer than the model lets through stands for a row from before it was bounded: the log refuses what is too large."""
-    decision = DecisionTaken(
-        decision_id=uuid4(),
-        kind=DecisionKind.DISMISS,
-        person_id="p",
-        organisation_id="o",
-        reason=reason[:100],
-        decided_at=NOW,
-    )
-    return decision.model_copy(update={"reason": reason})
-
-
-def a_claim(claim_id: str, revision: int) -> ClaimChanged:
-    return ClaimChanged(
-        claim_id=UUID(claim_id),
-        content_id=UUID(int=7),
-        revision=revision,
-        state=ClaimState.CONFIRMED,
-        organisation_id="o",
-        changed_at=NOW,
-    )
-
-
-class Desk:
-    """A service's database with an outbox and rows of its own, and where the log's topics ended when the test began."""
-
-    def __init__(self, harness: Harness, database: Database, wakeups: Wakeups) -> None:
-        self.harness = harness
-        self.database = database
-        self.wakeups = wakeups
-        self._start: dict[TopicPartition, int] = {}
-        self.renders = 0
-
-    async def prepare(self) -> None:
-        await self.harness.log.ensure_topics([CLAIMS, CONTENT, DECISIONS, DEAD_LETTERS])
-        for topic in (CLAIMS, DECISIONS, DEAD_LETTERS):
-            for number in range(topic.partitions):
-                self._start[place(topic, number)] = await self.harness.log.end(place(topic, number))
-        async with self.database.transaction() as tx:
-            await tx.execute(f"CREATE TABLE {SCHEMA}.claim (claim_id uuid PRIMARY KEY, revision int, gone bool)")
-
-    async def render(self, tx: Tx, key: str) -> Event | None:
-        self.renders += 1
-        cursor = await tx.execute(f"SELECT * FROM {SCHEMA}.claim WHERE claim_id = %s FOR SHARE", (key,))
-        row = await cursor.fetchone()
-        if row is None:
-            raise Permanent("no such claim")
-        return None if row["gone"] else a_claim(key, row["revision"])
-
-    async def change(self, claim_id: str, revision: int, *, gone: bool = False) -> None:
-        """As a service does it: the row, and 'publish it', in one transaction."""
-        async with self.database.transaction() as tx:
-            await tx.execute(
-                f"INSERT INTO {SCHEMA}.claim VALUES (%s, %s, %s) ON CONFLICT (claim_id)"
-                " DO UPDATE SET revision = excluded.revision, gone = excluded.gone",
-                (claim_id, revision, gone),
-            )
-            await outbox.put_current(tx, SCHEMA, CLAIMS, key=claim_id, event_id=uuid4())
-
-    async def put(self, key: str, reason: str, *, traceparent: str | None = None) -> UUID:
-        event_id = uuid4()
-        async with self.database.transaction() as tx:
-            await outbox.put(
-                tx, SCHEMA, DECISIONS, key=key, event=a_decision(reason), event_id=event_id, traceparent=traceparent
-            )
-        return event_id
-
-    def relay(self) -> Relay:
-        return Relay(
-            self.database,
-            self.wakeups,
-            SCHEMA,
-            self.harness.log,
-            source="desk",
-            renderers={CLAIMS.name: self.render},
-            transactional_ids={CLAIMS.name: PUBLISHER},
-        )
-
-    @asynccontextmanager
-    async def relaying(self, relay: Relay | None = None) -> AsyncIterator[asyncio.Task[None]]:
-        task = asyncio.create_task((relay or self.relay()).run())
-        try:
-            yield task
-            assert not task.done(), task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def published(self, topic: Topic) -> list[Record]:
-        """What came to the topic since the test began, by partition; heartbeats left out."""
-        log = self.harness.log
-        found: list[Record] = []
-        for number in range(topic.partitions):
-            where = place(topic, number)
-            end = await log.end(where)
-            async with log.reader() as reader:
-                await reader.assign({where: self._start[where]})
-                while reader.position(where) < end:
-                    found += await reader.read(timeout_seconds=0.2)
-        return [one for one in found if one.key != HEARTBEAT_KEY]
-
-    async def reasons(self) -> dict[str, list[str]]:
-        """Decisions published, by key."""
-        reasons: dict[str, list[str]] = {}
-        for one in await self.published(DECISIONS):
-            assert one.key is not None
-            assert one.value is not None
-            decision = DecisionTaken.model_validate_json(one.value)
-            reasons.setdefault(one.key.decode(), []).append(decision.reason)
-        return reasons
-
-    async def revisions(self) -> dict[str, list[int | None]]:
-        """Claims published, by key; None is a tombstone."""
-        revisions: dict[str, list[int | None]] = {}
-        for one in await self.published(CLAIMS):
-            assert one.key is not None
-            claim = None if one.value is None else ClaimChanged.model_validate_json(one.value)
-            revisions.setdefault(one.key.decode(), []).append(None if claim is None else claim.revision)
-        return revisions
-
-    async def empty(self) -> bool:
-        return await self.waiting() == 0
-
-    async def waiting(self) -> int:
-        async with self.database.transaction() as tx:
-            row = await (
-                await tx.execute(f"SELECT count(*) AS n FROM {SCHEMA}.outbox WHERE parked_at IS NULL")
-            ).fetchone()
-        assert row is not None
-        return int(row["n"])
-
-    async def reasons_parked(self) -> Sequence[str]:
-        async with self.database.transaction() as tx:
-            return [row["reason"] for row in await outbox.parked(tx, SCHEMA)]
-
-
-@pytest.fixture
-async def desk(harness: Harness, fresh_database: str, tmp_path: Path) -> AsyncIterator[Desk]:
-    shipped = Path(services.intake.__path__[0]) / "migrations" / "0001_outbox.sql"
-    shutil.copy(shipped, tmp_path)
-    async with Database(fresh_database) as database:
-        await migrate(database, [Schema(name=SCHEMA, folder=tmp_path)])
-        wakeups = Wakeups(database)
-        listening = asyncio.create_task(wakeups.run())
-        desk = Desk(harness, database, wakeups)
-        await desk.prepare()
-        try:
-            yield desk
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_rows_are_published_in_their_keys_order_and_deleted(desk: Desk) -> None:
@@ -301,117 +128,6 @@ async def test_many_rows_that_wait_for_one_writer_hold_up_no_other_topic(desk: D
                 return await desk.reasons() == {"other topic": ["suspend"]}
 
             await until(went, seconds=5)
-
-
-async def test_a_row_that_can_never_be_sent_is_parked_and_blocks_its_key_alone(desk: Desk) -> None:
-    await desk.put("large", "before")
-    large = await desk.put("large", "x" * 1_100_000)
-    await desk.put("large", "behind")
-    await desk.put("fine", "1")
-    async with desk.database.transaction() as tx:
-        await outbox.put_current(tx, SCHEMA, CLAIMS, key=str(uuid4()), event_id=uuid4())  # no such row
-        await outbox.put_current(tx, SCHEMA, DECISIONS, key="no renderer", event_id=uuid4())
-        await tx.execute(
-            f"INSERT INTO {SCHEMA}.outbox (outbox_id, topic, key, type, data) VALUES (%s, %s, 'k', 'takedown.x.v9', %s)",
-            (uuid4(), DECISIONS.name, b"{}"),
-        )
-    async with desk.relaying():
-
-        async def parked() -> bool:
-            return len(await desk.reasons_parked()) == 4 and await desk.waiting() == 1
-
-        await until(parked)
-        await desk.put("fine", "2")
-        await desk.put("large", "behind too")
-
-        async def fine_went() -> bool:
-            return (await desk.reasons()).get("fine") == ["1", "2"]
-
-        await until(fine_went)
-        assert (await desk.reasons())["large"] == ["before"]
-        assert [reason.split(".")[0] for reason in await desk.reasons_parked()] == [
-            "The record is larger than the log takes",
-            "Trying again changes nothing",
-            "A record that cannot be handled, now or later; it is referenced in the dead letters",
-            "A record that cannot be handled, now or later; it is referenced in the dead letters",
-        ]
-        # An operator takes the row out: what waited behind it goes.
-        async with desk.database.transaction() as tx:
-            await tx.execute(f"UPDATE {SCHEMA}.outbox SET data = %s WHERE outbox_id = %s", (b"{}", large))
-            await tx.execute(f"DELETE FROM {SCHEMA}.outbox WHERE outbox_id = %s", (large,))
-            assert not await outbox.unpark(tx, SCHEMA, large)
-
-        async def behind_went() -> bool:
-            return (await desk.reasons())["large"] == ["before", "behind", "behind too"]
-
-        await until(behind_went)
-
-
-@dataclass
-class RefusingPublisher:
-    """A publisher on a topic whose `max.message.bytes` an operator has made small. At its second refusal it waits."""
-
-    publisher: Publisher
-    refusals: int = 0
-    refused_twice: asyncio.Event = field(default_factory=asyncio.Event)
-    go_on: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def publish(self, records: Sequence[OutgoingRecord]) -> tuple[TopicPartitionOffset, ...]:
-        if all(one.size_bytes < 4096 for one in records):
-            return await self.publisher.publish(records)
-        self.refusals += 1
-        if self.refusals == 2:
-            self.refused_twice.set()
-            await self.go_on.wait()
-        raise RecordTooLarge
-
-
-async def test_the_row_that_the_log_refused_is_parked_and_no_other(desk: Desk) -> None:
-    """An older row may become visible while the log refuses: its transaction took its number first and commits late."""
-    async with desk.harness.log.publisher() as publisher:
-        refusing = RefusingPublisher(publisher)
-
-        class Log:
-            def __getattr__(self, name: str) -> object:
-                return getattr(desk.harness.log, name)
-
-            @asynccontextmanager
-            async def publisher(self, **_: object) -> AsyncIterator[RefusingPublisher]:
-                yield refusing
-
-        relay = Relay(desk.database, desk.wakeups, SCHEMA, cast(EventLog, Log()), source="desk")
-        async with desk.relaying(relay):
-            async with desk.database.transaction() as tx:
-                await outbox.put(tx, SCHEMA, DECISIONS, key="late", event=a_decision("late"), event_id=uuid4())
-                large = await desk.put("large", "x" * 5000)
-                await asyncio.wait_for(refusing.refused_twice.wait(), 20)
-            refusing.go_on.set()
-
-            async def late_went() -> bool:
-                return await desk.waiting() == 0
-
-            await until(late_went)
-        async with desk.database.transaction() as tx:
-            assert [row["outbox_id"] for row in await outbox.parked(tx, SCHEMA)] == [large]
-        assert await desk.reasons() == {"late": ["late"]}
-
-
-async def test_an_unparked_row_is_tried_again(desk: Desk) -> None:
-    claim = str(uuid4())
-    event_id = uuid4()
-    async with desk.database.transaction() as tx:
-        await outbox.put_current(tx, SCHEMA, CLAIMS, key=claim, event_id=event_id)
-    async with desk.relaying():
-
-        async def parked() -> bool:
-            return len(await desk.reasons_parked()) == 1
-
-        await until(parked)
-        async with desk.database.transaction() as tx:
-            await tx.execute(f"INSERT INTO {SCHEMA}.claim VALUES (%s, 5, false)", (claim,))
-            assert await outbox.unpark(tx, SCHEMA, event_id)
-        await until(desk.empty)
-    assert await desk.revisions() == {claim: [5]}
 
 
 async def test_one_relay_leads_and_another_takes_over(desk: Desk) -> None:

@@ -6,9 +6,9 @@ from shared.contracts.matches import SightingUnmatched
 from shared.contracts.topics import MATCHES
 from shared.urls import canonical
 from tests.integration.intake.harness import Intake, Member, pdq, until
+from tests.integration.intake.reports.pictures_site import Site, in_state, jpeg, matched, report, sightings
 from tests.integration.intake.test_erasure import where_found
 from tests.integration.intake.test_report_worker import open_intake, open_site
-from tests.integration.intake.test_reports import Site, in_state, jpeg, matched, report, sightings
 
 
 async def reported(intake: Intake, ann: Member, url: str, case_ref: str | None) -> str:

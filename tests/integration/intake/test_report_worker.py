@@ -11,7 +11,7 @@ from aiohttp import web
 from shared.outbound.guard import AddressGuard
 from shared.policy import Policy
 from tests.integration.intake.harness import Intake, running_intake, until
-from tests.integration.intake.test_reports import ADDRESS, Site, in_state, jpeg, report
+from tests.integration.intake.reports.pictures_site import ADDRESS, Site, in_state, jpeg, report
 
 # What no code foresees: the database refuses what a look at this URL led to.
 _REFUSE_ONE = """

@@ -9,7 +9,7 @@ import pytest
 from shared.access.keys import Role
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
-from tests.integration.notifier.test_api import Client, bearer, demanded, faces
+from tests.integration.notifier.api_clients import Client, bearer, demanded, faces
 from tests.notifier_world import World, open_world, picture
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from shared.media.decoder_process import answer
 from shared.media.fingerprinter import Fingerprinter, Reason, Undecodable
-from tests.integration.shared.test_media import (
+from tests.integration.shared.media.pictures import (
     alive,
     children_of,
     confined,

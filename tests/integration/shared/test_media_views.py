@@ -11,7 +11,7 @@ from PIL import Image
 from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Reason, Undecodable
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, Algorithm, Fingerprint, Orientation, hamming
 from shared.media.pdq import pdq_hash
-from tests.integration.shared.test_media import encoded, picture
+from tests.integration.shared.media.pictures import encoded, picture
 
 FLAT = Image.new("RGB", (320, 240), "grey")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.join import file_sequences as file_sequences
 from tests.simulation.join import omissions as omit
+from tests.simulation.join import repeat_omissions as repeats
 from tests.simulation.join import sequences as sequences
 from tests.simulation.join.omissions import Patch
 
@@ -130,30 +131,32 @@ JOIN_RULES: tuple[Rule, ...] = (
         sequence=sequences.a_session_ends_before_its_matches_are_sent,
     ),
     # What is stored and what is matched
-    Rule(name="a repeat is matched", leave_out=omit.repeats_not_matched, favour={"see_again": 6}),
-    Rule(name="a repeat refreshes its entry", leave_out=omit.repeats_refresh_nothing, favour={"see_again": 6}),
-    Rule(name="a repeat refreshes the sighting_id", leave_out=omit.repeats_refresh_time_alone, favour={"see_again": 6}),
+    Rule(name="a repeat is matched", leave_out=repeats.repeats_not_matched, favour={"see_again": 6}),
+    Rule(name="a repeat refreshes its entry", leave_out=repeats.repeats_refresh_nothing, favour={"see_again": 6}),
+    Rule(
+        name="a repeat refreshes the sighting_id", leave_out=repeats.repeats_refresh_time_alone, favour={"see_again": 6}
+    ),
     Rule(
         name="a repeat refreshes last seen",
-        leave_out=omit.repeats_refresh_sighting_alone,
+        leave_out=repeats.repeats_refresh_sighting_alone,
         sequence=sequences.a_repeat_after_a_long_time,
     ),
     # Just before a match is sent
     Rule(
         name="content is looked at again just before a match is sent",
-        leave_out=omit.content_not_looked_at_again,
+        leave_out=repeats.content_not_looked_at_again,
         favour={"failure": 6, "suspend": 4, "relay": 14, "move": 4, "stall": 4},
         steps=200,
         seed=35,
     ),
     Rule(
         name="the URL is looked at again just before a match is sent",
-        leave_out=omit.url_not_looked_at_again,
+        leave_out=repeats.url_not_looked_at_again,
         favour={"erase": 6},
     ),
     Rule(
         name="both are looked at again at each retry",
-        leave_out=omit.not_looked_at_at_each_retry,
+        leave_out=repeats.not_looked_at_at_each_retry,
         favour={"failure": 6, "suspend": 3, "erase": 4},
         seed=6,
     ),

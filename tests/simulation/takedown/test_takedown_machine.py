@@ -24,7 +24,8 @@ from services.notifier.domain.model import MessageKind, Outcome, TaskKind
 from shared.contracts.content import Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
 from shared.contracts.matches import Guard
-from tests.simulation.takedown.world import Look, World
+from tests.simulation.takedown.judge import Look
+from tests.simulation.takedown.world import World
 
 STEPS_IN_A_HISTORY = 50
 

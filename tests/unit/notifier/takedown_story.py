@@ -67,6 +67,13 @@ SITE = Organisation(
 )
 HOSTER = Organisation(key="hoster", name="Hoster", domains=("hoster.test",), channel="webhook", posture=Posture.NORMAL)
 ROUTES = Routes(organisations=(SITE, HOSTER))
+
+
+def routes_with(**site: Any) -> Routes:
+    """The same routes, with the operator of the site changed."""
+    return Routes(organisations=(replace(SITE, **site), HOSTER))
+
+
 TARGET = Target(
     kind="media",
     url="https://img.site.test/a.jpg",

@@ -14,7 +14,7 @@ import structlog.testing
 
 from shared.media import decoder_pool
 from shared.media.fingerprinter import Fingerprinter
-from tests.integration.shared.test_media import children_of, encoded, of_process, picture
+from tests.integration.shared.media.pictures import children_of, encoded, of_process, picture
 from tests.integration.shared.test_media_hostile import FILES
 
 ROOT = Path(__file__).parents[4]

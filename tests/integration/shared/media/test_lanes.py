@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.media.decoder_pool import Places, Priority
+from shared.media.decoder_pool import Priority
 from shared.media.fingerprinter import Fingerprinter, Undecodable
-from tests.integration.shared.test_media import children_of, confined, encoded, picture, slow_picture, until
+from shared.media.lanes import Places
+from tests.integration.shared.media.pictures import children_of, confined, encoded, picture, slow_picture, until
 from tests.integration.shared.test_media_hostile import gif
 
 SMALL = encoded(picture(48, 40), "PNG")

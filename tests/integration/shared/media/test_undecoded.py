@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from shared.media.fingerprinter import Fingerprinter, Reason, Undecodable, UndecodedMedia
 from shared.media.html_media import is_page
-from tests.integration.shared.test_media import encoded, picture
+from tests.integration.shared.media.pictures import encoded, picture
 
 CASES = Path(__file__).parents[3] / "data" / "pictures"
 
