@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:takedown:v1")
-KEY_VERSION = 1
-"""Version of the rule that makes a `url_key` of a URL (`shared/urls.py`)."""
+FIRST_KEY_VERSION = 1
+"""Version of the rule that makes a `url_key` of a URL (`shared/urls.py`) where a record, a row or a file names none."""
 
 
 _compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -24,7 +24,7 @@ def deterministic_id(parts: Iterable[str]) -> UUID:
     return uuid5(NAMESPACE, _compact_json(list(parts)))
 
 
-def takedown_id(content_id: UUID, target_kind: str, url_key: str, *, key_version: int = KEY_VERSION) -> UUID:
+def takedown_id(content_id: UUID, target_kind: str, url_key: str, *, key_version: int = FIRST_KEY_VERSION) -> UUID:
     """The id of the effort to remove one content from one target."""
     return deterministic_id((str(content_id), target_kind, str(key_version), url_key))
 

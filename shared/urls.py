@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 from ada_url import URL, HostType
 
 from shared.errors import Permanent
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
+from shared.signed_urls import without_signature
 
 if TYPE_CHECKING:
     from tldextract import TLDExtract
 
 MAX_URL_CHARACTERS = 4096
 """Of the URL as given and of its canonical form. Servers and browsers hardly use more than 2,000."""
+
+FILE_KEY_VERSION = 2
+"""Of a key that differs from version 1, or may: see `canonical`."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})?")
@@ -94,39 +98,39 @@ def parse_url(url: str, *, base: str | None = None) -> WebUrl:
 
 
 def canonical(url: str) -> UrlKey:
-    """The key of a URL. Idempotent: the key of a `url_key` is itself.
+    """The key of what a URL leads to. Idempotent: the key of a `url_key` is itself.
 
-    Version 1 is the WHATWG serialisation (lower-case punycode host, default port and dot segments left out), then: no
+    Version 1 is that of `address_key`. Version 2 is of URLs for which that is not the thing: on a host whose links are signed
+    (`shared/signed_urls.py`) one file under ever new signatures is one, so the signature is left out; and a fragment that is a
+    route (`#/x`, `#!x`) names another page, so it is kept. Every other URL has version 1 still, with the ids that it always had.
+
+    Raises as `parse_url`.
+    """
+    key, fragment = _address_key(url)
+    route = _percent_normalised(fragment) if fragment.startswith(("#/", "#!")) else ""
+    unsigned = without_signature(key.url_key, key.host)
+    if unsigned is None and not route:
+        return key
+    thing = key.url_key if unsigned is None else unsigned
+    return UrlKey(url_key=_limited(thing + route), key_version=FILE_KEY_VERSION, host=key.host)
+
+
+def address_key(url: str) -> UrlKey:
+    """The key of the address itself, signature and all, in version 1: equal for what is fetched alike.
+
+    It is the WHATWG serialisation (lower-case punycode host, default port and dot segments left out), then: no
     fragment, no dot at the host's end, percent-encoding as RFC 3986, 6.2.2 (upper-case digits, unreserved characters
     decoded), a stray `%` encoded. The query is kept, its order too: it often names the media. Scheme and host are never
     guessed together (`http` and `https`, `www.` and none, are two keys).
 
     Raises as `parse_url`.
     """
-    parsed = _parse(url, None)
-    href, hostname = parsed.href, parsed.hostname
-    if "#" in href:
-        del parsed.hash
-        href = parsed.href
-    if hostname.endswith(".") and parsed.host_type is HostType.DEFAULT:
-        bare = hostname.rstrip(".")
-        if not bare:
-            raise MalformedUrl()
-        try:
-            parsed.hostname = bare
-        except ValueError:  # no host without its dots: `256.256.256.256..` is no address
-            raise MalformedUrl() from None
-        href, hostname = parsed.href, parsed.hostname  # what is left may be an address (`0x7f.1..`)
-    normalised = _percent_normalised(href) if "%" in href else href
-    if normalised != href:
-        # Decoding may make a dot segment (`/a/.%2E`); parsing again removes it.
-        again = _parse(normalised, None)
-        href, hostname = again.href, again.hostname
-    return UrlKey(
-        url_key=_limited(href),
-        key_version=KEY_VERSION,
-        host=hostname.removeprefix("[").removesuffix("]"),
-    )
+    return _address_key(url)[0]
+
+
+def url_keys(url: str) -> tuple[UrlKey, ...]:
+    """Every key that the URL has in any version, today's first. Raises as `parse_url`."""
+    return tuple(dict.fromkeys((canonical(url), address_key(url))))
 
 
 def registrable_domain(host: str) -> str:
@@ -147,6 +151,32 @@ def registrable_domain(host: str) -> str:
 def defanged(url: str) -> str:
     """The URL for a mail or a page where it must not become a link: `hxxps://…`. A text without http(s) stays as it is."""
     return re.sub(r"^http", "hxxp", url, count=1, flags=re.IGNORECASE)
+
+
+def _address_key(url: str) -> tuple[UrlKey, str]:
+    """The key in version 1, and the fragment that it leaves out."""
+    parsed = _parse(url, None)
+    href, hostname, fragment = parsed.href, parsed.hostname, ""
+    if "#" in href:
+        fragment = parsed.hash
+        del parsed.hash
+        href = parsed.href
+    if hostname.endswith(".") and parsed.host_type is HostType.DEFAULT:
+        bare = hostname.rstrip(".")
+        if not bare:
+            raise MalformedUrl()
+        try:
+            parsed.hostname = bare
+        except ValueError:  # no host without its dots: `256.256.256.256..` is no address
+            raise MalformedUrl() from None
+        href, hostname = parsed.href, parsed.hostname  # what is left may be an address (`0x7f.1..`)
+    normalised = _percent_normalised(href) if "%" in href else href
+    if normalised != href:
+        # Decoding may make a dot segment (`/a/.%2E`); parsing again removes it.
+        again = _parse(normalised, None)
+        href, hostname = again.href, again.hostname
+    host = hostname.removeprefix("[").removesuffix("]")
+    return UrlKey(url_key=_limited(href), key_version=FIRST_KEY_VERSION, host=host), fragment
 
 
 def _parse(url: str, base: str | None) -> URL:

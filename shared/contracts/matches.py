@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.contracts.content import Algorithm, Assurance
 from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, UrlText
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 
 TargetKind = Literal["media", "page"]
 
@@ -43,7 +43,7 @@ class MatchFound(Event):
     target_kind: TargetKind
     url: UrlText
     url_key: UrlText
-    key_version: Number = KEY_VERSION
+    key_version: Number = FIRST_KEY_VERSION
     page_url: UrlText | None = None
     sighting_id: UUID | None = None
     report_id: UUID | None = None

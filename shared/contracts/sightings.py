@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from shared.contracts.content import Algorithm
 from shared.contracts.event import Event, Hex, Moment, Name, Number, UrlText, Value, read_event
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 
 
 class SeenFingerprint(Value):
@@ -32,7 +32,7 @@ class Sighting(Value):
     source: Name
     media_url: UrlText
     url_key: UrlText
-    key_version: Number = KEY_VERSION
+    key_version: Number = FIRST_KEY_VERSION
     page_url: UrlText | None = None
     seen_at: Moment
     report_id: UUID | None = None
@@ -56,7 +56,7 @@ class UrlErased(Event):
     TYPE: ClassVar[str] = "takedown.url_erased.v1"
 
     url_key: UrlText
-    key_version: Number = KEY_VERSION
+    key_version: Number = FIRST_KEY_VERSION
     erased_at: Moment
 
 

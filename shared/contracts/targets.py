@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.contracts.event import Event, Moment, Number, UrlText
 from shared.contracts.matches import TargetKind
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 
 
 class TargetChanged(Event):
@@ -18,7 +18,7 @@ class TargetChanged(Event):
     target_kind: TargetKind
     url: UrlText
     url_key: UrlText
-    key_version: Number = KEY_VERSION
+    key_version: Number = FIRST_KEY_VERSION
     page_url: UrlText | None = None
     changed_at: Moment
 

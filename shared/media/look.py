@@ -31,14 +31,14 @@ from shared.media.looks.url_look import HttpAnswer, NotSeen, UndecodedBytes, Url
 from shared.outbound.fetch import Fetched, Fetcher
 from shared.outbound.guard import DnsFailure, OutboundError
 from shared.policy import Policy
-from shared.urls import BadUrl, canonical
+from shared.urls import BadUrl, address_key
 
 MAX_TEXT_BYTES = 64 * 1024
 """A body of text up to this size is read for what it says."""
 MAX_TEXT_CHARACTERS = 4_000
 
 Forbidden = Callable[[Collection[str]], Awaitable[frozenset[str]]]
-"""Of these url_keys, those that must not be fetched (content that may depict a minor was seen there)."""
+"""Of these keys of addresses (`shared.urls.address_key`), those not to be fetched: content that may depict a minor was seen there."""
 
 Enough = Callable[[MediaFingerprints], bool]
 """Whether what a picture is at a smaller scale already tells all that is asked of it."""
@@ -156,7 +156,7 @@ class LightLooker:
 
     async def _may_follow(self, url: str) -> bool:
         """Raises BadUrl for one without a canonical form."""
-        return not await self._forbidden([canonical(url).url_key])
+        return not await self._forbidden([address_key(url).url_key])
 
     async def _picture(self, body: bytes, enough: Enough | None) -> MediaFingerprints:
         if enough is not None:

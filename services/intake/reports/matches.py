@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.intake.store import erasures, reports
 from services.intake.store.content import row_for_share
-from services.intake.store.matched_urls import remember_url
+from services.intake.store.matched_urls import remember_urls
 from services.intake.store.report_sightings import sighting_answered
 from services.intake.store.report_takedowns import add_takedown
 from shared.contracts.content import ContentState
@@ -13,6 +13,7 @@ from shared.contracts.matches import NEVER_ACTED_ON, MatchFound, SightingUnmatch
 from shared.db.pool import Database
 from shared.log.port import Record
 from shared.process.metrics import REPORTS
+from shared.urls import BadUrl, url_keys
 
 MATCHES_GROUP = "intake-matches"
 
@@ -40,9 +41,9 @@ class MatchesHandler:
             withdrawn = content is None or content["state"] == ContentState.WITHDRAWN
             if withdrawn:
                 # A match that was under way when its content was withdrawn: what it carries is erased after it.
-                await erasures.order_url_and_matches(tx, found.content_id, found.url_key, found.key_version)
+                await erasures.order_some_urls_and_matches(tx, found.content_id, _keys_of(found))
             else:
-                await remember_url(tx, found.content_id, found.url_key, found.key_version)
+                await remember_urls(tx, found.content_id, _keys_of(found))
                 if found.report_id is not None:
                     guards = NEVER_ACTED_ON.intersection(found.guards)
                     await add_takedown(tx, found.report_id, found.takedown_id, found.content_id, guards=guards)
@@ -53,6 +54,15 @@ class MatchesHandler:
                 if withdrawn:
                     await reports.delete_unmatched_report(tx, found.report_id)
         _count(settled)
+
+
+def _keys_of(found: MatchFound) -> set[tuple[str, int]]:
+    """(url_key, key_version): the match's own, and every other that its URL has: sightings of it may stand under any."""
+    own = {(found.url_key, found.key_version)}
+    try:
+        return own | {(one.url_key, one.key_version) for one in url_keys(found.url)}
+    except BadUrl:
+        return own
 
 
 def _count(settled: str | None) -> None:

@@ -29,7 +29,7 @@ from shared.ids import match_event_id, takedown_id
 from shared.outbox import outbox
 from shared.process.metrics import REPORTS
 from shared.service.runtime import OutboundRuntime
-from shared.urls import canonical
+from shared.urls import address_key, canonical
 
 log = structlog.get_logger()
 
@@ -137,7 +137,7 @@ class ReportWorker:
 
     async def _unwanted(self, tx: Tx, looking: Collection[Taken]) -> Mapping[Taken, str]:
         """What forbids a look, by report; a look takes up to a minute."""
-        keys = {report: canonical(report.url).url_key for report in looking}
+        keys = {report: address_key(report.url).url_key for report in looking}
         forbidden = await self._forbidden_now(tx, set(keys.values()))
         found = {report: await self._refusal_now(tx, report) for report in looking}
         unwanted = {report: why for report, why in found.items() if why is not None}

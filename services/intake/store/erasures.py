@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -61,9 +61,11 @@ async def order_reported_urls(tx: Tx, content_id: UUID, urls: Sequence[tuple[str
         await notify(tx, ERASURES_CHANNEL)
 
 
-async def order_url_and_matches(tx: Tx, content_id: UUID, url_key: str, key_version: int) -> None:
-    """Order the erasure of one URL, unless another content was matched at it, and of the content's match records."""
-    await tx.execute(_ORDER_URL, {"content_id": content_id, "url_key": url_key, "key_version": key_version})
+async def order_some_urls_and_matches(tx: Tx, content_id: UUID, urls: Collection[tuple[str, int]]) -> None:
+    """Order the erasure of these (url_key, key_version), but for those where another content was matched, and of the content's
+    match records."""
+    for url_key, key_version in urls:
+        await tx.execute(_ORDER_URL, {"content_id": content_id, "url_key": url_key, "key_version": key_version})
     await _order_matches(tx, content_id)
 
 

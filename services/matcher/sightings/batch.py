@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from services.matcher.sightings.sighting import StoredSighting
 from shared.contracts.sightings import SeenFingerprintData, SightingData
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 from shared.media.fingerprints import (
     Algorithm,
     BadFingerprint,
@@ -107,7 +107,7 @@ class SeenBatch(Sequence[StoredSighting]):
             appended_at=self.appended_at,
             sighting_id=UUID(one["sighting_id"]),
             url_key=one["url_key"],
-            key_version=one.get("key_version", KEY_VERSION),
+            key_version=one.get("key_version", FIRST_KEY_VERSION),
             media_url=one["media_url"],
             page_url=one.get("page_url"),
             source=one["source"],

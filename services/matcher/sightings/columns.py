@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.matcher.sightings.sighting import HistoryEntry, StoredSighting
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 from shared.media.fingerprints import Algorithm, Fingerprint, Orientation
 
 ALGORITHMS = (Algorithm.PDQ, Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256)
@@ -98,7 +98,7 @@ class Columns:
             appended_at=from_micros(int(self.appended_at[place])),
             sighting_id=UUID(bytes=self.sighting_id[place].tobytes()),
             url_key=url_key,
-            key_version=int(key_version) if key_version else KEY_VERSION,
+            key_version=int(key_version) if key_version else FIRST_KEY_VERSION,
             media_url=media_url or url_key,
             page_url=page_url or None,
             source=source,
@@ -212,7 +212,7 @@ def text_of(
 ) -> bytes:
     """URLs, source and what else is text. A media URL that is its own key is left out. `report_id`: 32 digits, or none."""
     media = "" if media_url == url_key else media_url
-    version = "" if key_version == KEY_VERSION else str(key_version)
+    version = "" if key_version == FIRST_KEY_VERSION else str(key_version)
     text = f"{url_key}\0{media}\0{page_url or ''}\0{source}\0{traceparent or ''}\0{report_id}\0{version}"
     if text.count("\0") != _FIELDS - 1 or text.startswith(_AS_JSON):  # a character that no URL has
         text = _AS_JSON + json.dumps((url_key, media, page_url or "", source, traceparent or "", report_id, version))

@@ -16,7 +16,7 @@ from services.matcher.sightings.columns import (
 )
 from services.matcher.sightings.sighting import StoredSighting, url_digest
 from shared.contracts.sightings import SightingData
-from shared.ids import KEY_VERSION
+from shared.ids import FIRST_KEY_VERSION
 from shared.media.fingerprints import Algorithm
 
 _PDQ = ALGORITHM_CODES[Algorithm.PDQ]
@@ -83,7 +83,7 @@ def arrivals_of(sightings: Sequence[StoredSighting], counts: Callable[[bytes, in
 def _of_batch(batch: SeenBatch, counts: Callable[[bytes, int], bool]) -> Arrivals:
     """The same from the data of a record: a sighting is not made a value for this."""
     found = Arrivals()
-    digests = [url_digest(one.get("key_version", KEY_VERSION), one["url_key"]) for one in batch.data]
+    digests = [url_digest(one.get("key_version", FIRST_KEY_VERSION), one["url_key"]) for one in batch.data]
     usable = {row for column in batch.columns.values() for row in column.rows.tolist()}
     place_of = [-1] * len(batch.data)
     for row, (one, digest) in enumerate(zip(batch.data, digests, strict=True)):
@@ -119,5 +119,5 @@ def _text(one: SightingData, traceparent: str | None) -> bytes:
         one["source"],
         traceparent,
         "" if report_id is None else UUID(report_id).hex,
-        one.get("key_version", KEY_VERSION),
+        one.get("key_version", FIRST_KEY_VERSION),
     )

@@ -14,7 +14,7 @@ from services.notifier.application.decisions import CONTENT_DECISIONS, apply_dec
 from services.notifier.application.unit_of_work import UnitOfWorkFactory, publish_decision
 from services.notifier.directory.store import list_hosts
 from services.notifier.domain.model import TakedownState, TaskKind
-from services.notifier.store import takedowns, tasks
+from services.notifier.store import aliases, takedowns, tasks
 from services.notifier.store.content import LIVE_CLAIMS
 from shared.access import audit
 from shared.access.auth import AnyReader, Operations
@@ -92,7 +92,7 @@ async def list_takedowns(
 async def get_takedown(principal: AnyReader, runtime: ServiceRuntime, takedown_id: UUID) -> dict[str, Any]:
     """One takedown with its checks, attempts, answers, tasks and time line."""
     async with runtime.database.transaction() as tx:
-        shown = await queries.takedown(tx, principal, takedown_id)
+        shown = await queries.takedown(tx, principal, await aliases.takedown_named(tx, takedown_id))
     if shown is None:
         raise NotFound("There is no takedown with this id.")
     return shown
@@ -170,6 +170,8 @@ async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID,
 async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
     """(content, takedown or None) of what is decided. Raises Invalid (also where what is named does not belong together),
     NotFound."""
+    if asked.takedown_id is not None:
+        asked = asked.model_copy(update={"takedown_id": await aliases.takedown_named(tx, asked.takedown_id)})
     content_id, takedown_id = await _named(tx, asked)
     if asked.content_id not in (None, content_id):
         raise Invalid("This is not the content that the task, takedown or demand is about.", pointer="#/content_id")

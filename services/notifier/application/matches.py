@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from services.notifier.application.unit_of_work import UnitOfWork
 from services.notifier.domain.events import FloodHeld, MatchReceived
-from services.notifier.domain.model import MatchFacts, Target
+from services.notifier.domain.model import MatchFacts, Takedown, Target
 from services.notifier.domain.takedown import acts_on, begin
+from services.notifier.store import aliases
 from services.notifier.store import content as store_content
 from services.notifier.store.takedowns import UNTOLD_CHANNEL
 from shared.contracts.content import ContentState
@@ -37,7 +38,7 @@ async def receive(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
     if scope.content.state is ContentState.WITHDRAWN:
         return
     received = received_of(event)
-    takedown = await scope.load(event.takedown_id)
+    takedown = await scope.load(event.takedown_id) or await _of_the_same_thing(scope, event)
     if takedown is not None:
         await scope.apply(takedown, received)
     elif not _ready(scope, event.content_revision):
@@ -47,6 +48,12 @@ async def receive(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
         await scope.apply(fresh, received, new=True)
         if may_flood(event, scope.runtime.policy):
             await _guard_flood(scope)
+
+
+async def _of_the_same_thing(scope: UnitOfWork, event: MatchFound) -> Takedown | None:
+    """The takedown of the same content at the same thing, begun under another version of its key."""
+    known_as = await aliases.same_thing(scope.tx, event)
+    return None if known_as is None else await scope.load(known_as)
 
 
 async def let_waiting_go_on(scope: UnitOfWork) -> None:
@@ -117,5 +124,6 @@ def received_of(event: MatchFound) -> MatchReceived:
             host=host,
             page_url=event.page_url,
             page_host=page_host,
+            seen_at=event.seen_at,
         ),
     )

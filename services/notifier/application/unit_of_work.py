@@ -160,6 +160,10 @@ class UnitOfWork:
             sender=self._applier.sender,
             rejected=ref is not None and await store_content.is_rejected(self.tx, self.content_id, ref),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
+            attempt_under_way=isinstance(event, MatchReceived)
+            and takedown.target is not None
+            and takedown.target.url != event.target.url
+            and await store_effects.attempt_is_under_way(self.tx, takedown.takedown_id),
         )
 
     async def _routes(self, takedown: Takedown, event: Event | None) -> Routes:

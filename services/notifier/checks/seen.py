@@ -18,6 +18,7 @@ class Wanted:
     `register`: the content's fingerprints. `reference`: of an asserted takedown, once a person released it (`adopted`).
     `rejected`: fingerprint references of this content that a person rejected; media seen by them alone does not agree.
     `harmless`: the PDQ values of the negative list.
+    `url_key`: of the address in `url` (`shared.urls.address_key`).
     `seen_before`: our last look saw the content there, and nothing of what is seen now is kept. `may_draw`: a browser may be asked.
     """
 

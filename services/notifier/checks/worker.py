@@ -27,6 +27,7 @@ from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
 from shared.media.looks.url_look import NotSeen
 from shared.process.metrics import CHECKS
+from shared.urls import address_key
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ _STOPPED = f"""
 
 # Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
 _WANTED = f"""
-SELECT clock_timestamp() AS now, t.target_kind, t.url, t.url_key, t.page_url, t.state, t.removed_at,
+SELECT clock_timestamp() AS now, t.target_kind, t.url, t.page_url, t.state, t.removed_at,
        c.fingerprints, r.fingerprints AS reference, r.adopted_at,
        (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
        (SELECT coalesce(array_agg(fingerprint_ref), '{{}}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
@@ -200,7 +201,7 @@ class CheckWorker:
             takedown_id=due.takedown_id,
             target_kind=row["target_kind"],
             url=row["url"],
-            url_key=row["url_key"],
+            url_key=address_key(row["url"]).url_key,
             page_url=row["page_url"],
             register=content.fingerprints_from(row["fingerprints"]),
             reference=content.fingerprints_from(row["reference"]) if adopted else (),

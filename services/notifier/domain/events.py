@@ -65,7 +65,8 @@ class Requester:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionContext:
     """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
-    match) was rejected by a person. `jitter` is a fresh random fraction in [0, 1)."""
+    match) was rejected by a person. `jitter` is a fresh random fraction in [0, 1). `attempt_under_way`: a message about the takedown may
+    have left of which nobody knows yet; asked for a match alone."""
 
     content: ContentView
     terms: Terms | None
@@ -73,6 +74,7 @@ class DecisionContext:
     sender: Requester
     rejected: bool = False
     jitter: float = 0.5
+    attempt_under_way: bool = False
 
 
 class AttemptEnded(StrEnum):

@@ -34,6 +34,8 @@ class Target:
     host: str
     page_url: str | None = None
     page_host: str | None = None
+    seen_at: datetime | None = None
+    """When it was seen at `url`; None: as the takedown's match says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier.domain import check_results, decisions, deliveries, endings, holds, host_answers
-from services.notifier.domain.builder import ASKING, ENDED, LOOKED_AT, TakedownBuilder
+from services.notifier.domain.builder import ASKING, ENDED, LOOKED_AT, SETTLED, TakedownBuilder
 from services.notifier.domain.effects import Effect, PublishTarget
 from services.notifier.domain.events import (
     AttemptCompleted,
@@ -31,7 +31,15 @@ from services.notifier.domain.events import (
     TermsChanged,
     TimerFired,
 )
-from services.notifier.domain.model import HoldReason, MatchFacts, MessageKind, Takedown, TakedownState, TaskKind
+from services.notifier.domain.model import (
+    HoldReason,
+    MatchFacts,
+    MessageKind,
+    Outcome,
+    Takedown,
+    TakedownState,
+    TaskKind,
+)
 from shared.contracts.content import ContentState
 from shared.contracts.matches import NEVER_ACTED_ON
 from shared.policy import Policy
@@ -184,6 +192,7 @@ def _matched(draft: TakedownBuilder, event: MatchReceived) -> None:
     if new:
         draft.emit(PublishTarget())
     _learn_page(draft, event)
+    anew = _learn_url(draft, event)
     if draft.around.rejected:
         # Of another picture at the same place nothing is said.
         same = event.match.fingerprint_ref == draft.takedown.match.fingerprint_ref
@@ -191,6 +200,8 @@ def _matched(draft: TakedownBuilder, event: MatchReceived) -> None:
             endings.reject_silently(draft)
         return
     _act_on_match(draft, event.match)
+    if anew:
+        _look_at_new_url(draft)
 
 
 def _act_on_match(draft: TakedownBuilder, match: MatchFacts) -> None:
@@ -227,6 +238,35 @@ def _learn_page(draft: TakedownBuilder, event: MatchReceived) -> None:
         learnt = replace(target, page_url=event.target.page_url, page_host=event.target.page_host)
         draft.change(target=learnt)
         draft.emit(PublishTarget())
+
+
+def _learn_url(draft: TakedownBuilder, event: MatchReceived) -> bool:
+    """Of one file under ever new signatures the newest URL is looked at, and quoted: an older one may have expired. What an open
+    demand quotes stays as it is. Whether the URL is another now."""
+    takedown = draft.takedown
+    target, newer = takedown.target, event.target
+    if target is None or newer.url == target.url or newer.seen_at is None:
+        return False
+    if newer.seen_at <= (target.seen_at or takedown.match.seen_at) or _is_quoted(draft):
+        return False
+    draft.change(target=replace(target, url=newer.url, seen_at=newer.seen_at))
+    draft.emit(PublishTarget())
+    return True
+
+
+def _is_quoted(draft: TakedownBuilder) -> bool:
+    return draft.around.attempt_under_way or any(
+        one.may_be_known and one.state not in SETTLED for one in draft.current_demands()
+    )
+
+
+def _look_at_new_url(draft: TakedownBuilder) -> None:
+    """Where the older URL told nothing, the newer one may."""
+    takedown = draft.takedown
+    if draft.state is TakedownState.HELD and takedown.held_for is HoldReason.FIRST_CHECK:
+        holds.look_again(draft, "seen_at_new_url")
+    elif takedown.last_check is not None and takedown.last_check.outcome in (Outcome.BLOCKED, Outcome.INCONCLUSIVE):
+        draft.check(draft.now, "seen_at_new_url")
 
 
 def _flood(draft: TakedownBuilder, event: FloodHeld) -> None:

@@ -46,6 +46,8 @@ WITH message AS (
 INSERT INTO notifier.message_items (message_id, demand_id) VALUES (%(message_id)s, %(demand_id)s) ON CONFLICT DO NOTHING
 """
 
+_UNDER_WAY = "SELECT 1 FROM notifier.attempts WHERE takedown_id = %s AND outcome IS NULL LIMIT 1"
+
 _END = "UPDATE notifier.messages SET state = 'ended', reason = %s WHERE message_id = %s AND state IN ('due', 'idle')"
 
 _CANCEL = """
@@ -151,6 +153,12 @@ async def _send(tx: Tx, takedown: Takedown, effect: SendMessage) -> None:
             "due": effect.due,
         },
     )
+
+
+async def attempt_is_under_way(tx: Tx, takedown_id: UUID) -> bool:
+    """Whether a message about the takedown was started whose outcome is not written down."""
+    row = await (await tx.execute(_UNDER_WAY, (takedown_id,))).fetchone()
+    return row is not None
 
 
 async def write_time_line(tx: Tx, takedown: Takedown, entries: Sequence[Lifecycle]) -> None:

@@ -13,7 +13,7 @@ from shared.media.html.contents import MediaPlace, PageSigns
 from shared.outbound.fetch import RedirectRefused
 from shared.outbound.guard import AddressRefused, DnsFailure, GuardedEndpoint, PortRefused
 from shared.outbound.transport import AnswerTooLarge
-from shared.urls import BadUrl, canonical
+from shared.urls import BadUrl, address_key
 
 
 class NotSeen(StrEnum):
@@ -147,8 +147,8 @@ class UrlLook:
 
 
 def url_key_of(url: str) -> str | None:
-    """None: the URL has no canonical form."""
+    """The key of what is fetched: under another signature the same file is fetched anew. None: the URL has no canonical form."""
     try:
-        return canonical(url).url_key
+        return address_key(url).url_key
     except BadUrl:
         return None
