@@ -24,6 +24,7 @@ from services.standalone import assembly
 from shared.access.keys import list_keys
 from shared.db.embedded.server import EmbeddedPostgres
 from shared.errors import Permanent
+from shared.http.slow_heads import HeadLimit
 from shared.process.event_loop import watch_event_loop
 from shared.process.settings import Settings
 from shared.service.app import create_app
@@ -74,7 +75,12 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio.Event) -> None:
     """Serve `app` on the sockets until the event; requests under way may end."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=HTTP_GRACE_SECONDS
+        app,
+        http=HeadLimit,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=list(held)))

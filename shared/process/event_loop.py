@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import structlog
 
@@ -10,9 +13,24 @@ from shared.process.metrics import EVENT_LOOP_LAG
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 EVERY_SECONDS = 0.05
 TOLD_FROM_SECONDS = 1.0
 """What is later is a line in the log. On a machine that has nothing else to do a loop is late by some milliseconds."""
+TURN_SECONDS = 0.01
+
+
+async def in_turns(jobs: Iterable[Callable[[], T]]) -> list[T]:
+    """What each short job returns, in order; everybody else has a turn at least every `TURN_SECONDS` and a job."""
+    done: list[T] = []
+    began = time.monotonic()
+    for job in jobs:
+        done.append(job())
+        if time.monotonic() - began > TURN_SECONDS:
+            await asyncio.sleep(0)
+            began = time.monotonic()
+    return done
 
 
 async def watch_event_loop() -> None:

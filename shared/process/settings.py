@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """0: any that is free. None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
     public_url: BaseUrl | None = None
     """Base of capability links (`/host/d/{token}`); None: outbound stays off."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Names that the HTTP face answers for beside the public address's; addresses, `localhost` and names without a dot always pass."""
     organisation_name: str = "Takedown helpline"
     organisation_contact: str = "contact@localhost"
     organisation_complaints: str = "complaints@localhost"

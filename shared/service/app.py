@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import structlog
 from fastapi import FastAPI, Response
@@ -26,9 +26,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contracts.topics import CONTENT
 from shared.errors import TakedownError
 from shared.http import problems
-from shared.http.ndjson import LinesRoute, is_lines
+from shared.http.body_limit import BodyLimit
+from shared.http.ndjson import LinesRoute
 from shared.http.openapi import App
-from shared.http.repeated_names import is_json, repeated_name
+from shared.http.trusted_hosts import TrustedHosts, names_of
 from shared.log.port import EventLog, TopicPartition
 from shared.service.front_page import front_page
 from shared.service.runtime import Runtime, Service
@@ -36,64 +37,6 @@ from shared.service.runtime import Runtime, Service
 log = structlog.get_logger()
 
 LOG_REACHED_WITHIN_SECONDS = 2.0
-READ_AT_ONCE_BYTES = 64 * 1024
-
-
-class BodyLimit:
-    """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 422 for a NUL character, which PostgreSQL's text
-    has no place for, and for a name that stands twice in one object of JSON.
-
-    A body is read whole before the app sees it, for the app would take an error while reading for its own. Only where a path
-    takes lines (`streamed`) a body of that media type goes through as it comes: its route limits and refuses line by line.
-    """
-
-    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str] = ()) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-        self.streamed = streamed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        if scope["path"] in self.streamed and is_lines(scope):
-            if _has_nul(scope, b"", b""):
-                await _refuse(
-                    problems.Invalid("It contains a NUL character (U+0000). Remove it."), scope, receive, send
-                )
-                return
-            await self.app(scope, receive, send)
-            return
-        announced = headers.get(b"content-length", b"0")
-        too_large = problems.BodyTooLarge(f"It may have at most {self.max_bytes} bytes. Send less at once.")
-        if not announced.isdigit() or int(announced) > self.max_bytes:
-            await _refuse(too_large, scope, receive, send)
-            return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the client went away
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self.max_bytes:
-                await _refuse(too_large, scope, receive, send)
-                return
-        if _has_nul(scope, headers.get(b"content-type", b""), bytes(body)):
-            await _refuse(problems.Invalid("It contains a NUL character (U+0000). Remove it."), scope, receive, send)
-            return
-        if is_json(headers.get(b"content-type", b"")) and (place := await _repeated_name(bytes(body))) is not None:
-            twice = problems.Invalid("This name stands twice in the same object. Send it once.", pointer=place)
-            await _refuse(twice, scope, receive, send)
-            return
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-        async def replayed() -> Message:
-            return whole.pop() if whole else await receive()
-
-        await self.app(scope, replayed, send)
 
 
 class UnexpectedErrors:
@@ -130,28 +73,6 @@ def _place(error: BaseException) -> str:
     return place
 
 
-def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
-    """In path, query or body, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
-    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-        return True
-    if problems.has_nul(body):
-        return True
-    return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
-
-
-async def _repeated_name(body: bytes) -> str | None:
-    """Reading a large body takes longer than the others should wait."""
-    if len(body) > READ_AT_ONCE_BYTES:
-        return await asyncio.to_thread(repeated_name, body)
-    return repeated_name(body)
-
-
-async def _refuse(error: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    errors = None if error.pointer is None else [{"pointer": error.pointer, "detail": error.detail}]
-    response = problems.problem_response(error.status, error.title, kind=error.kind, detail=error.detail, errors=errors)
-    await response(scope, receive, send)
-
-
 def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "Takedown") -> FastAPI:
     """The HTTP face of `services`."""
     app = App(title=title, version="1", docs_url=None, redoc_url=None)
@@ -164,6 +85,7 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     problems.install(app)
     streamed: set[str] = set()
     app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)
+    app.add_middleware(TrustedHosts, names=names_of(runtime.settings))
     app.add_middleware(UnexpectedErrors)  # added last: outside the others
 
     @app.get("/", include_in_schema=False)

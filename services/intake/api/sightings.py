@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -37,6 +38,7 @@ from shared.db.pool import Database
 from shared.errors import Transient
 from shared.http.ndjson import LinesRoute, body_of_lines
 from shared.http.problems import Invalid, Unauthenticated, problem_response
+from shared.process.event_loop import in_turns
 from shared.process.metrics import SIGHTINGS as SIGHTINGS_COUNTED
 from shared.service.dependencies import ServiceRuntime, provided
 from shared.service.runtime import Runtime
@@ -87,7 +89,8 @@ async def post_sightings(
     now = runtime.clock()
     key = await request_key(request, principal, runtime.keys, required=False)
     done_at = await _already_done(runtime.database, key)
-    parsed = [parse_sighting(item, organisation_id=principal.organisation_id, now=done_at or now) for item in items]
+    seen_by, at = principal.organisation_id, done_at or now
+    parsed = await in_turns(partial(parse_sighting, item, organisation_id=seen_by, now=at) for item in items)
     if done_at is None:
         await _publish(writer, [one for one in parsed if isinstance(one, Sighting)], now)
         await _remember(runtime.database, key)

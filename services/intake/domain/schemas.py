@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetPydanticSchema,
@@ -16,7 +17,7 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic_core import core_schema
+from pydantic_core import PydanticKnownError, core_schema
 
 from services.intake.domain.jurisdictions import parse_jurisdiction
 from services.intake.domain.reported_urls import reported_url
@@ -73,6 +74,16 @@ def _some(values: Items) -> Items:
     # Not pydantic's min_length: it counts the good items alone, and so reports a bad one twice.
     if not values:
         raise ValueError("This list must not be empty.")
+    return values
+
+
+def _few(values: object) -> object:
+    """Before any of them is read; pydantic's max_length reads all, and counts the good ones alone."""
+    if isinstance(values, list) and len(values) > MAX_SEEN_FINGERPRINTS:
+        raise PydanticKnownError(
+            "too_long",
+            {"field_type": "Tuple", "max_length": MAX_SEEN_FINGERPRINTS, "actual_length": len(values)},
+        )
     return values
 
 
@@ -281,7 +292,10 @@ class SightingRequest(Request):
     seen_at: Moment
     source: Word
     fingerprints: Annotated[
-        tuple[SeenFingerprintGiven, ...], Field(max_length=MAX_SEEN_FINGERPRINTS), AfterValidator(_some)
+        tuple[SeenFingerprintGiven, ...],
+        BeforeValidator(_few),
+        Field(max_length=MAX_SEEN_FINGERPRINTS),
+        AfterValidator(_some),
     ]
 
 

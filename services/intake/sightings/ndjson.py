@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from pydantic_core import from_json
 
 from services.intake.domain.sightings import SightingRefusal, parse_sighting
 from shared.contracts.sightings import Sighting
+from shared.http.json_bodies import fault_of
 from shared.http.problems import has_nul
-from shared.http.repeated_names import repeated_name
+from shared.process.event_loop import in_turns
 
 REFUSALS_KEPT = 1000
 LINES_AT_ONCE = 250
@@ -98,8 +100,8 @@ def parse_line(line: Line, *, organisation_id: str, now: datetime) -> Sighting |
         item = from_json(line, allow_inf_nan=False)
     except ValueError:
         return _refusal("This line is not valid JSON in UTF-8.")
-    if (place := repeated_name(line)) is not None:
-        return SightingRefusal(errors=((place, "This name stands twice in the same object. Send it once."),))
+    if (fault := fault_of(line)) is not None:
+        return SightingRefusal(errors=((fault.pointer, fault.text),))
     return parse_sighting(item, organisation_id=organisation_id, now=now)
 
 
@@ -121,7 +123,9 @@ async def take_lines(
     async def settle(lines: Iterable[Line]) -> None:
         while some := list(islice(lines, LINES_AT_ONCE)):
             now = clock()
-            parsed = [parse_line(line, organisation_id=organisation_id, now=now) for line in some]
+            parsed = await in_turns(
+                partial(parse_line, line, organisation_id=organisation_id, now=now) for line in some
+            )
             accepted = [one for one in parsed if isinstance(one, Sighting)]
             await publish(accepted)
             for number, one in enumerate(parsed, start=tally.lines + 1):

@@ -66,7 +66,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     async def items(items: list[Item]) -> int:
         return len(items)
 
-    runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
+    runtime = SimpleNamespace(policy=Policy(), settings=Settings(), database=Database(""), log=MemoryLog({}))
     service = SimpleNamespace(name="some", routers=lambda: [routes], provides=list, not_ready=lambda: [])
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as asked:
@@ -79,7 +79,7 @@ async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
     async with AsyncExitStack() as stack:
         postgres = await asyncio.to_thread(stack.enter_context, EmbeddedPostgres(server_dir / "postgres"))
         database = await stack.enter_async_context(Database(postgres.conninfo))
-        runtime = SimpleNamespace(policy=Policy(), database=database, log=MemoryLog({}))
+        runtime = SimpleNamespace(policy=Policy(), settings=Settings(), database=database, log=MemoryLog({}))
         app = create_app(cast(Runtime, runtime), [cast(Service, service)])
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test")
         await stack.enter_async_context(client)
@@ -94,7 +94,7 @@ async def test_ready_says_while_the_database_is_away(server_dir: Path) -> None:
 
 async def test_ready_asks_no_database_that_was_never_opened() -> None:
     service = SimpleNamespace(name="matcher", routers=list, provides=list, not_ready=list)
-    runtime = SimpleNamespace(policy=Policy(), database=Database(""), log=MemoryLog({}))
+    runtime = SimpleNamespace(policy=Policy(), settings=Settings(), database=Database(""), log=MemoryLog({}))
     app = create_app(cast(Runtime, runtime), [cast(Service, service)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
         assert (await client.get("/health/ready")).status_code == 200
@@ -104,7 +104,8 @@ async def test_ready_says_while_the_log_is_away() -> None:
     service = SimpleNamespace(name="intake", routers=list, provides=list, not_ready=list)
     away = KafkaLog("127.0.0.1:1")  # nobody listens there
     app = create_app(
-        cast(Runtime, SimpleNamespace(policy=Policy(), database=Database(""), log=away)), [cast(Service, service)]
+        cast(Runtime, SimpleNamespace(policy=Policy(), settings=Settings(), database=Database(""), log=away)),
+        [cast(Service, service)],
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test") as client:
         answer = await client.get("/health/ready")
