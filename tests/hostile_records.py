@@ -45,7 +45,15 @@ depth, length, and URLs that are none."""
 
 def events() -> Iterator[tuple[str, str, Event]]:
     """(topic, key, event): one of each type, every field set. Ids are new each time."""
-    content_id, takedown_id, url = uuid4(), uuid4(), URL
+    content_id, takedown_id = uuid4(), uuid4()
+    yield from _of_intake(content_id)
+    yield from _of_the_matcher(content_id, takedown_id)
+    yield from _of_people(content_id, takedown_id)
+    yield from _of_crawlers()
+    yield from _told(content_id, takedown_id)
+
+
+def _of_intake(content_id: UUID) -> Iterator[tuple[str, str, Event]]:
     fingerprint = RegisteredFingerprint(
         algorithm="pdq", value=PDQ, quality=90, assurance=Assurance.VIEWED, max_distance=31
     )
@@ -76,14 +84,17 @@ def events() -> Iterator[tuple[str, str, Event]]:
         changed_at=NOW,
     )
     yield CLAIMS.name, str(claim.claim_id), claim
+
+
+def _of_the_matcher(content_id: UUID, takedown_id: UUID) -> Iterator[tuple[str, str, Event]]:
     match = MatchFound(
         takedown_id=takedown_id,
         content_id=content_id,
         content_revision=1,
         basis="fingerprint",
         target_kind="media",
-        url=url,
-        url_key=url,
+        url=URL,
+        url_key=URL,
         page_url="https://host.example/page/1",
         sighting_id=uuid4(),
         report_id=uuid4(),
@@ -99,6 +110,9 @@ def events() -> Iterator[tuple[str, str, Event]]:
     )
     yield MATCHES.name, str(takedown_id), match
     yield MATCHES.name, str(takedown_id), SightingUnmatched(sighting_id=uuid4(), report_id=uuid4())
+
+
+def _of_people(content_id: UUID, takedown_id: UUID) -> Iterator[tuple[str, str, Event]]:
     decision = DecisionTaken(
         decision_id=uuid4(),
         kind=DecisionKind.SUSPEND,
@@ -114,21 +128,23 @@ def events() -> Iterator[tuple[str, str, Event]]:
     )
     yield DECISIONS.name, str(content_id), decision
     yield DECISIONS.name, str(content_id), decision.model_copy(update={"takedown_id": None, "decision_id": uuid4()})
+
+
+def _of_crawlers() -> Iterator[tuple[str, str, Event]]:
     seen = SeenFingerprint(algorithm="pdq", value=PDQ, quality=90)
     sighting = Sighting(
         sighting_id=uuid4(),
         organisation_id="helpline",
         source="crawler-1",
-        media_url=url,
-        url_key=url,
+        media_url=URL,
+        url_key=URL,
         page_url="https://host.example/page/1",
         seen_at=NOW,
         report_id=uuid4(),
         fingerprints=(seen,),
     )
-    yield SIGHTINGS.name, url, SightingsBatch(sightings=(sighting,))
-    yield SIGHTINGS.name, url, UrlErased(url_key=url, erased_at=NOW)
-    yield from _told(content_id, takedown_id)
+    yield SIGHTINGS.name, URL, SightingsBatch(sightings=(sighting,))
+    yield SIGHTINGS.name, URL, UrlErased(url_key=URL, erased_at=NOW)
 
 
 def _told(content_id: UUID, takedown_id: UUID) -> Iterator[tuple[str, str, Event]]:

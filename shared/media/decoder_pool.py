@@ -26,8 +26,8 @@ import structlog
 import shared
 from shared.errors import Transient
 from shared.media.confinement import Means
-from shared.media.decoder_process import IDS_VARIABLE, LENGTH, LIMITS_VARIABLE, REQUEST, Job, Limits
-from shared.media.lanes import Places, Turn
+from shared.media.decoder_process import IDS_VARIABLE, LENGTH, LIMITS_VARIABLE, REQUEST, DecodingJob, Limits
+from shared.media.lanes import LaneTurn, Places
 from shared.process.accounts import AccountMissing, system_account
 
 log = structlog.get_logger(__name__)
@@ -60,15 +60,15 @@ class Priority(Enum):
     REPORT = 10.0
 
 
-class JobFailed(Exception):
+class DecodingFailed(Exception):
     """The child gave no answer to this file."""
 
 
-class OutOfTime(JobFailed):
+class OutOfTime(DecodingFailed):
     """It took longer than it may."""
 
 
-class Crashed(JobFailed):
+class Crashed(DecodingFailed):
     """The child died, or what it said is no answer."""
 
 
@@ -95,7 +95,7 @@ class DecoderPool:
         return self._closed
 
     async def aclose(self) -> None:
-        """Kill the children and wait until they are gone. A job at work ends in JobFailed."""
+        """Kill the children and wait until they are gone. A job at work ends in DecodingFailed."""
         self._closed = True
         self._idle.clear()
         for child in tuple(self._children):
@@ -103,7 +103,7 @@ class DecoderPool:
 
     async def ask(
         self,
-        job: Job,
+        job: DecodingJob,
         body: bytes,
         *,
         parse: Callable[[Any], Parsed],
@@ -115,7 +115,7 @@ class DecoderPool:
         `parse` raises ValueError, TypeError or KeyError where it is no answer: a decoder that was taken over may say anything. Raises
         OutOfTime, Crashed, DecoderUnavailable.
         """
-        async with Turn(self._quick, self._slow, time.monotonic() + priority.value) as turn:
+        async with LaneTurn(self._quick, self._slow, time.monotonic() + priority.value) as turn:
             try:
                 return await self._ask_now(turn, job, body, parse, max_answer_bytes)
             except _GivesWay:
@@ -123,7 +123,7 @@ class DecoderPool:
             return await self._ask_now(turn, job, body, parse, max_answer_bytes)
 
     async def _ask_now(
-        self, turn: Turn, job: Job, body: bytes, parse: Callable[[Any], Parsed], max_answer_bytes: int
+        self, turn: LaneTurn, job: DecodingJob, body: bytes, parse: Callable[[Any], Parsed], max_answer_bytes: int
     ) -> Parsed:
         """Raises _GivesWay too: it took long, and held another up."""
         async with self._child() as child:
@@ -238,7 +238,7 @@ class _Child:
         except (OSError, asyncio.IncompleteReadError):
             await self._raise_cause_of_death()
 
-    async def ask(self, job: Job, body: bytes, max_answer_bytes: int) -> bytes:
+    async def ask(self, job: DecodingJob, body: bytes, max_answer_bytes: int) -> bytes:
         """What it says. Raises OutOfTime, Crashed."""
         assert self._process.stdin is not None
         asked = json.dumps(asdict(job)).encode()

@@ -4,7 +4,7 @@ Decoders and parsers are C code fed by uploaders. So each runs here, confined (`
 time, wall time, pixels and formats; a child that oversteps is killed by the kernel or by its parent and replaced (`decoder_pool.py`).
 
 Protocol, over pipes: once ready the child says what it is not confined by (a list of `Means`). Then a request is a head (`REQUEST`),
-the job as JSON (`Job`) and the file's bytes; an answer is JSON, by the kind of job (`KINDS`). What it says has its length before it
+the job as JSON (`DecodingJob`) and the file's bytes; an answer is JSON, by the kind of job (`KINDS`). What it says has its length before it
 (`LENGTH`). The end of stdin ends the child, and so does the death of its parent in the midst of a file.
 """
 
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class DecodingJob:
     """What is asked of a file. `kind`: one of `KINDS`. Seconds: less than the limits, where it is given.
 
     `reduced`, of a picture: a large JPEG may be decoded at a smaller scale.
@@ -70,7 +70,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PictureAnswer:
     """A `picture.Look` as JSON has it, or `failure` (a word of `media.Reason`).
 
     `views`: for each view, orientation → [PDQ in hexadecimal, quality]. `undecoded`: which kind of media that has no decoder.
@@ -87,21 +87,21 @@ class Answer:
     undecoded: str = ""
 
 
-def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
+def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> PictureAnswer:
     """What the file shows, or why it could not be told."""
     try:
         look = look_at(body, max_pixels=max_pixels, reduced=reduced)
     except UnidentifiedImageError:
         return _no_picture(body)
     except (TooManyPixels, Image.DecompressionBombError):
-        return Answer(failure="too_many_pixels")
+        return PictureAnswer(failure="too_many_pixels")
     except TooManyScans:
-        return Answer(failure="too_many_scans")
+        return PictureAnswer(failure="too_many_scans")
     except MemoryError:
-        return Answer(failure="out_of_memory")
+        return PictureAnswer(failure="out_of_memory")
     except Exception:  # noqa: BLE001 - a decoder may raise anything; that it did is the outcome, recorded as one
-        return Answer(failure="broken")
-    return Answer(
+        return PictureAnswer(failure="broken")
+    return PictureAnswer(
         views=[{turned: (pdq.hex(), quality) for turned, (pdq, quality) in view.items()} for view in look.views],
         width=look.width,
         height=look.height,
@@ -112,12 +112,12 @@ def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> Answer:
     )
 
 
-def _no_picture(body: bytes) -> Answer:
+def _no_picture(body: bytes) -> PictureAnswer:
     """None that we decode: other media, a broken picture, or something else altogether."""
     undecoded = undecoded_media(body)
     if undecoded is not None:
-        return Answer(failure="unsupported_format", undecoded=undecoded)
-    return Answer(failure="broken" if begins_as_picture(body) else "not_a_picture")
+        return PictureAnswer(failure="unsupported_format", undecoded=undecoded)
+    return PictureAnswer(failure="broken" if begins_as_picture(body) else "not_a_picture")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class PageAnswer:
     failure: str = ""
 
 
-def _page(packed: bytes, job: Job, limits: Limits) -> PageAnswer:
+def _page(packed: bytes, job: DecodingJob, limits: Limits) -> PageAnswer:
     """What the page holds, or why it could not be told."""
     try:
         return PageAnswer(contents=to_json(read_packed_page(packed)))
@@ -138,23 +138,25 @@ def _page(packed: bytes, job: Job, limits: Limits) -> PageAnswer:
         return PageAnswer(failure="broken")
 
 
-def _picture(body: bytes, job: Job, limits: Limits) -> Answer:
+def _picture(body: bytes, job: DecodingJob, limits: Limits) -> PictureAnswer:
     return answer(body, max_pixels=limits.max_pixels, reduced=job.reduced)
 
 
-KINDS: Mapping[str, Callable[[bytes, Job, Limits], Any]] = MappingProxyType({"picture": _picture, "page": _page})
+KINDS: Mapping[str, Callable[[bytes, DecodingJob, Limits], Any]] = MappingProxyType(
+    {"picture": _picture, "page": _page}
+)
 """By kind of job what answers it: a function that raises nothing and gives a dataclass. A parent that asks for another kind asks nobody:
 it is `KeyError` and ends the child."""
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
-    """Answer until the requests end."""
+    """PictureAnswer until the requests end."""
     while True:
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
             return
         job_length, length = REQUEST.unpack(head)
-        job = Job(**json.loads(requests.read(job_length)))
+        job = DecodingJob(**json.loads(requests.read(job_length)))
         body = requests.read(length)
         _wind_up(job, limits)
         reply = asdict(KINDS[job.kind](body, job, limits))
@@ -169,7 +171,7 @@ def _say(answers: BinaryIO, what: object) -> None:
     answers.flush()
 
 
-def _wind_up(job: Job, limits: Limits) -> None:
+def _wind_up(job: DecodingJob, limits: Limits) -> None:
     """Processor and wall time for the next file. Both end the process by a signal that nobody catches."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime) + 1

@@ -21,7 +21,7 @@ from shared.media.decoder_pool import (
     OutOfTime,
     Priority,
 )
-from shared.media.decoder_process import PAGE_CPU_SECONDS, Answer, Job, Limits, PageAnswer
+from shared.media.decoder_process import PAGE_CPU_SECONDS, DecodingJob, Limits, PageAnswer, PictureAnswer
 from shared.media.exact import exact_fingerprints
 from shared.media.fingerprints import Algorithm, Orientation
 from shared.media.formats.undecoded import UndecodedMedia
@@ -46,7 +46,7 @@ DEFAULT_LIMITS = Limits(max_pixels=40_000_000, memory_bytes=1_500_000_000, cpu_s
 """40 Mpx need 120 MB as RGB, 160 MB as luma, up to 240 MB in a progressive JPEG's decoder, and the interpreter's own."""
 MAX_PAGE_ANSWER_BYTES = 12_000_000
 """Inline media of 6 MB in base64, URLs of 1.5 MB."""
-_ANSWER = TypeAdapter(Answer)
+_ANSWER = TypeAdapter(PictureAnswer)
 _PAGE_ANSWER = TypeAdapter(PageAnswer)
 _Parsed = TypeVar("_Parsed")
 
@@ -140,7 +140,7 @@ class Fingerprinter:
         """
         if not body:
             raise Undecodable(Reason.EMPTY)
-        answer = await self._answer_twice(Job(kind="picture", reduced=reduced), body, _parsed, priority)
+        answer = await self._answer_twice(DecodingJob(kind="picture", reduced=reduced), body, _parsed, priority)
         if answer.failure:
             raise Undecodable(Reason(answer.failure), UndecodedMedia(answer.undecoded) if answer.undecoded else None)
         md5, sha1, sha256 = (one.value for one in await asyncio.to_thread(exact_fingerprints, body))
@@ -162,7 +162,7 @@ class Fingerprinter:
     ) -> PageContents:
         """What a page shows of media, by `html_media.read_page` in a child. Raises UnreadablePage, DecoderUnavailable."""
         packed = packed_page(body, content_type, base_url)
-        job = Job(kind="page", cpu_seconds=PAGE_CPU_SECONDS)
+        job = DecodingJob(kind="page", cpu_seconds=PAGE_CPU_SECONDS)
         try:
             answer = await self._answer_twice(job, packed, _parsed_page, priority, MAX_PAGE_ANSWER_BYTES)
         except Undecodable as error:
@@ -173,7 +173,7 @@ class Fingerprinter:
 
     async def _answer_twice(
         self,
-        job: Job,
+        job: DecodingJob,
         body: bytes,
         parse: Callable[[Any], _Parsed],
         priority: Priority,
@@ -198,7 +198,7 @@ def _parsed_page(said: Any) -> PageContents | Reason:
     return from_json(answer.contents) if answer.contents is not None else Reason(answer.failure)
 
 
-def _parsed(said: Any) -> Answer:
+def _parsed(said: Any) -> PictureAnswer:
     """Raises ValueError, KeyError: a decoder that was taken over may answer anything."""
     answer = _ANSWER.validate_python(said)
     if answer.failure:

@@ -75,10 +75,10 @@ def look_at(body: bytes, *, max_pixels: int, reduced: bool) -> Look:
     UnidentifiedImageError, TooManyPixels, TooManyScans, MemoryError, and whatever a decoder raises.
     """
     if multipart.is_multipart(body):
-        parts = ((0, part) for part in multipart.pictures(body))
+        parts = ((0, part) for part in multipart.multipart_pictures(body))
         return _look_at_all(parts, max_pixels, reduced)
     if icon.is_icon(body):
-        return replace(_look_at_all(icon.pictures(body), max_pixels, reduced), format="ICO")
+        return replace(_look_at_all(icon.icon_pictures(body), max_pixels, reduced), format="ICO")
     return _look_at_one(body, max_pixels, reduced)
 
 
@@ -152,19 +152,19 @@ def _bare(body: bytes) -> Mended | None:
     if jpeg.is_jpeg(body):
         return Mended(body=jpeg.bare(body))
     if png.is_png(body):
-        return png.mended(body, animation=False)
+        return png.mended_png(body, animation=False)
     if webp.is_webp(body):
-        return webp.mended(body, animation=False)
+        return webp.mended_webp(body, animation=False)
     return None
 
 
 def _mended(body: bytes) -> Mended:
     if png.is_png(body):
-        return png.mended(body)
+        return png.mended_png(body)
     if webp.is_webp(body):
-        return webp.mended(body)
+        return webp.mended_webp(body)
     if boxes.is_avif(body):
-        return boxes.mended(body)
+        return boxes.mended_boxes(body)
     return Mended(body=body)
 
 

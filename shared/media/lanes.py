@@ -49,14 +49,14 @@ class Places:
         self._free += 1
 
 
-class Turn:
+class LaneTurn:
     """One job's way through the lanes: its place among the quick ones, then perhaps one in the slow lane."""
 
     def __init__(self, quick: Places, slow: Places, rank: float) -> None:
         self._quick, self._slow, self._rank = quick, slow, rank
         self._held: Places | None = None
 
-    async def __aenter__(self) -> Turn:
+    async def __aenter__(self) -> LaneTurn:
         await self._quick.take(self._rank)
         self._held = self._quick
         return self

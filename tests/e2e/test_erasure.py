@@ -162,6 +162,41 @@ def where(request: pytest.FixtureRequest, server_dir: Path) -> Iterator[OnPostgr
 
 
 @pytest.mark.timeout(300)
+def demanded_everywhere(story: Story, hosts: Hosts) -> list[str]:
+    """Three claims, confirmed, whose nine copies have all been demanded; the claims' ids."""
+    story.sight(story.sightings)
+    claims = [story.claim(number) for number in range(3)]
+    for claim in claims:
+        story.confirmer.post(f"/v1/claims/{claim}/confirmation", {"assurance": "viewed"})
+    wait_for(lambda: len(hosts.received.first_at) == 9, seconds=60, what="all demands received")
+    return claims
+
+
+def report_matches(story: Story, url: str) -> None:
+    report = story.claimant.post("/v1/reports", {"url": url, "case_ref": "CASE-000000"})
+    wait_for(
+        lambda: story.claimant.get(f"/v1/reports/{report['report_id']}")["state"] == "matched",
+        seconds=60,
+        what="the report matched",
+    )
+
+
+def withdrawn(story: Story, claim: str) -> None:
+    """At the subject's request, by two; three takedowns end with it."""
+    story.claimant.post(f"/v1/claims/{claim}/withdrawal", {"reason": "subject_request"})
+    story.confirmer.post(f"/v1/claims/{claim}/withdrawal", {"reason": "subject_request"})
+    wait_for(lambda: story.states()["withdrawn"] == 3, seconds=60, what="three takedowns withdrawn")
+
+
+def recipients_hear_of_it(story: Story, hosts: Hosts) -> None:
+    told = {("demand.retracted", item.host, "") for item in story.world.placed if item.content == 0}
+    wait_for(
+        lambda: told <= hosts.received.ids.keys(),
+        seconds=30,
+        what="the recipients hear that no further action is asked",
+    )
+
+
 def test_nothing_of_withdrawn_content_is_found(
     where: OnPostgres | OnKafka, server_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,18 +215,8 @@ def test_nothing_of_withdrawn_content_is_found(
             fleet.wait_ready()
             base = f"http://127.0.0.1:{port}"
             story = Story(world, fleet, intake=base, notifier=base, directory=server_dir / "hosts.csv", hosts=hosts)
-            story.sight(story.sightings)
-            claims = [story.claim(number) for number in range(3)]
-            for claim in claims:
-                story.confirmer.post(f"/v1/claims/{claim}/confirmation", {"assurance": "viewed"})
-            wait_for(lambda: len(hosts.received.first_at) == 9, seconds=60, what="all demands received")
-            url = next(placed.url for placed in world.placed if placed.content == 0)
-            report = story.claimant.post("/v1/reports", {"url": url, "case_ref": "CASE-000000"})
-            wait_for(
-                lambda: story.claimant.get(f"/v1/reports/{report['report_id']}")["state"] == "matched",
-                seconds=60,
-                what="the report matched",
-            )
+            claims = demanded_everywhere(story, hosts)
+            report_matches(story, next(placed.url for placed in world.placed if placed.content == 0))
             gone, kept = needles_of(world, 0, story.sightings), needles_of(world, 1, story.sightings)
             conninfo = conninfo_if_running(data / "postgres")
             assert conninfo is not None
@@ -208,23 +233,14 @@ def test_nothing_of_withdrawn_content_is_found(
                 every=0.5,
             )
 
-            story.claimant.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})
-            story.confirmer.post(f"/v1/claims/{claims[0]}/withdrawal", {"reason": "subject_request"})
-            wait_for(lambda: story.states()["withdrawn"] == 3, seconds=60, what="three takedowns withdrawn")
+            withdrawn(story, claims[0])
             wait_for(
                 lambda: not {name for name in tables_with(conninfo, gone) if not name.startswith("eventlog.")},
                 seconds=60,
                 what="no table of a service with anything of it",
                 every=0.5,
             )
-            wait_for(
-                lambda: (
-                    {("demand.retracted", item.host, "") for item in world.placed if item.content == 0}
-                    <= hosts.received.ids.keys()
-                ),
-                seconds=30,
-                what="the recipients hear that no further action is asked",
-            )
+            recipients_hear_of_it(story, hosts)
             where.told(conninfo, gone)
             assert {"intake.claims", "notifier.takedowns"} <= tables_with(conninfo, kept), "the others' is still there"
         with EmbeddedPostgres(data / "postgres") as server:

@@ -16,7 +16,7 @@ from services.matcher.sightings.columns import Columns, Mask
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Job:
+class CompactionJob:
     """Building one segment of the parts `sources`, as they were when it began. `seconds`: by the clock, what it took."""
 
     sources: tuple[int, ...]

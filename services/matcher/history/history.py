@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.matcher.history.compaction import Job, died_meanwhile
+from services.matcher.history.compaction import CompactionJob, died_meanwhile
 from services.matcher.history.memtable import Memtable, SearchedValue
 from services.matcher.history.segments import Segment
 from services.matcher.index.fingerprint_index import Hit
@@ -91,7 +91,7 @@ class History:
         self._sealed: list[tuple[int, Memtable]] = []
         self._head: tuple[int, Memtable] = (1, Memtable())
         self._next_number = 2
-        self._job: Job | None = None
+        self._job: CompactionJob | None = None
         self._failures: list[OSError] = []
         self._failed = False
         self._retry_at: datetime | None = None
@@ -328,7 +328,7 @@ class History:
         for source in sources:
             parts[source].holds_erased = False  # what is erased from here on is seen when the segment is put in place
         number = self._take_number()
-        self._job = Job(
+        self._job = CompactionJob(
             sources=sources,
             into=number,
             frozen=tuple((parts[source].unchanging(), parts[source].alive.copy()) for source in sources),
@@ -336,7 +336,7 @@ class History:
         )
         self.run(self._job.run)
 
-    def _put_in_place(self, job: Job) -> None:
+    def _put_in_place(self, job: CompactionJob) -> None:
         self._job = None
         parts = dict(self._parts())
         if job.built is None:

@@ -119,19 +119,19 @@ async def acknowledge_demand(
     owner: Owner, work: WorkFactory, body: answers.Acknowledgement | None = None
 ) -> AnswerKept:
     """Say that you have it and are working on it. The clock goes on."""
-    return kept(await answers.receive(work, owner, body or answers.Acknowledgement(), via="api"))
+    return kept(await answers.receive_answer(work, owner, body or answers.Acknowledgement(), via="api"))
 
 
 @routes.post("/host/v1/demands/{demand_id}/removal", summary="Report a removal")
 async def report_removal(owner: Owner, work: WorkFactory, body: answers.Removal) -> AnswerKept:
     """Say that you removed it, and how. We look at once; only our own look ends the demand."""
-    return kept(await answers.receive(work, owner, body, via="api"))
+    return kept(await answers.receive_answer(work, owner, body, via="api"))
 
 
 @routes.post("/host/v1/demands/{demand_id}/response", summary="Object, or say why not")
 async def respond_to_demand(owner: Owner, work: WorkFactory, body: answers.Response) -> AnswerKept:
     """Say why you do not remove it, or what we should know."""
-    return kept(await answers.receive(work, owner, body, via="api"))
+    return kept(await answers.receive_answer(work, owner, body, via="api"))
 
 
 @routes.get("/.well-known/takedown.json", summary="Who we are")

@@ -163,7 +163,7 @@ async def answer_on_page(
         )
     given = answer_of(choice, runtime.clock(), ticket_ref=ticket_ref, suggested=suggested_recipient, text=text)
     try:
-        await host_answers.receive(work, owner, given, via="page")
+        await host_answers.receive_answer(work, owner, given, via="page")
     except Conflict as refused:
         return render(runtime.settings, 409, demand=demand, law=_law(demand), error=refused.detail)
     found = await find(runtime, token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.notifier.application.decisions import apply_decision
-from services.notifier.application.matches import let_waiting_go_on, may_flood, receive
+from services.notifier.application.matches import let_waiting_go_on, may_flood, receive_match
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.domain.events import TermsChanged
 from services.notifier.store import content as store_content
@@ -103,7 +103,7 @@ class Consumer:
         async with self._applier.scope(event.content_id, exclusive=exclusive, takedown_id=event.takedown_id) as scope:
             group = next(name for name, topic in GROUPS.items() if topic is MATCHES)
             if await outbox.mark(scope.tx, SCHEMA.name, group=group, event_id=envelope.id):
-                await receive(scope, envelope.id, event)
+                await receive_match(scope, envelope.id, event)
 
     async def on_decision(self, envelope: Envelope, record: Record) -> None:
         """Apply a decision taken at intake. Our own come back and are known."""

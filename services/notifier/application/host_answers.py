@@ -110,7 +110,7 @@ def kind_of(answer: Answer) -> AnswerKind:
             return AnswerKind.RESPONSE
 
 
-async def receive(
+async def receive_answer(
     applier: UnitOfWorkFactory, owner: takedowns.DemandOwner, answer: Answer, *, via: Literal["api", "page"]
 ) -> Kept:
     """Keep an answer and hand it to the takedown, in one transaction. The same answer again is the same one: nothing happens."""

@@ -33,7 +33,7 @@ WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() -
 """
 
 
-async def receive(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
+async def receive_match(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
     """Find or make the takedown; a match that overtook its content or claim waits. What may flood asks for an exclusive scope."""
     if scope.content.state is ContentState.WITHDRAWN:
         return
@@ -68,7 +68,7 @@ async def let_waiting_go_on(scope: UnitOfWork) -> None:
 
 async def _receive_waiting(scope: UnitOfWork) -> None:
     for event_id, event in await store_content.take_waiting(scope.tx, scope.content_id, at_most=AT_ONCE):
-        await receive(scope, event_id, event)
+        await receive_match(scope, event_id, event)
 
 
 def may_flood(event: MatchFound, policy: Policy) -> bool:

@@ -15,7 +15,7 @@ import structlog
 
 from services.notifier.application.decisions import made_of
 from services.notifier.application.failing_jobs import TOLD_FROM
-from services.notifier.application.matches import may_flood, receive
+from services.notifier.application.matches import may_flood, receive_match
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from services.notifier.domain.events import ContentUpdated, Event, TermsChanged
 from services.notifier.domain.model import TaskKind
@@ -153,7 +153,7 @@ class TellingWorker:
         async with self._applier.scope(match.content_id, exclusive=exclusive, takedown_id=match.takedown_id) as scope:
             taken = await store_content.take_due_match(scope.tx, due.event_id, due.lease_id)
             if taken is not None:
-                await receive(scope, due.event_id, taken)
+                await receive_match(scope, due.event_id, taken)
 
 
 async def _event_of(scope: UnitOfWork, what: str) -> Event | None:

@@ -26,7 +26,7 @@ from shared.media.browser.process import BrowserProgram, BrowserUnavailable
 from shared.media.browser.program import VIEWPORT
 from shared.media.browser.running import RunningBrowser
 from shared.media.browser.traffic import PageTraffic
-from shared.media.browser.visit import PageVisit
+from shared.media.browser.visit import BrowserVisit
 from shared.outbound.guard import AddressGuard, AddressRefused
 from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, ProxyBudget
 from shared.process.metrics import BROWSER_LOOKS
@@ -196,7 +196,7 @@ class Browser:
             try:
                 traffic = PageTraffic(page, limits)
                 await traffic.attach(context)
-                visit = PageVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
+                visit = BrowserVisit(page, session, traffic, limits, time.monotonic() + limits.total_seconds)
                 crashed = asyncio.Event()
                 page.on("crash", lambda _: crashed.set())
                 error = await self._visit(visit, url, referer, crashed, running, account)
@@ -242,7 +242,7 @@ class Browser:
 
     async def _visit(
         self,
-        visit: PageVisit,
+        visit: BrowserVisit,
         url: str,
         referer: str | None,
         crashed: asyncio.Event,
@@ -300,7 +300,7 @@ async def _closed_in_time(context: BrowserContext) -> bool:
 
 
 def _result(
-    visit: PageVisit, traffic: PageTraffic, account: ProxyAccount, error: Exception | None, url: str
+    visit: BrowserVisit, traffic: PageTraffic, account: ProxyAccount, error: Exception | None, url: str
 ) -> BrowserLook:
     """`error`: why the visit ended early. After an answer was drawn, its end is what may be missing, unless the browser broke."""
     last = traffic.hops[-1] if traffic.hops else None

@@ -71,6 +71,56 @@ def find_chromium(setting: str | None = None) -> Path | None:
     return next((Path(found) for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
+_WAY_OUT = (
+    "--proxy-bypass-list=<-loopback>",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # it resolves nothing by itself, prefetches included
+    "--dns-prefetch-disable",
+    "--disable-quic",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+)
+_OF_ITS_OWN_ACCORD = (
+    "--disable-background-networking",
+    "--disable-breakpad",
+    "--disable-client-side-phishing-detection",
+    "--disable-component-extensions-with-background-pages",
+    "--disable-component-update",
+    "--disable-crash-reporter",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-extensions",
+    "--disable-search-engine-choice-screen",
+    "--disable-sync",
+    "--disable-print-preview",
+    "--metrics-recording-only",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-pings",
+    "--no-service-autorun",
+    "--no-startup-window",
+    "--password-store=basic",
+    "--use-mock-keychain",
+    "--deny-permission-prompts",
+    "--disable-notifications",
+    "--disable-speech-api",
+)
+"""Nothing is fetched, reported, asked or kept but what the page asks for."""
+_DRAWN_THE_SAME = (
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-background-timer-throttling",
+    "--disable-checker-imaging",
+    "--disable-gpu",
+    "--disable-ipc-flooding-protection",
+    "--disable-renderer-backgrounding",
+    "--force-color-profile=srgb",
+    "--force-device-scale-factor=1",
+    "--hide-scrollbars",
+    "--mute-audio",
+)
+"""The same each time, and at once."""
+
+
 def arguments(
     *, profile: Path, proxy_url: str, sandbox: bool, script_memory_mb: int, trusted_keys: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
@@ -83,52 +133,15 @@ def arguments(
         *(() if sandbox else ("--no-sandbox",)),
         # The way out
         f"--proxy-server={proxy_url}",
-        "--proxy-bypass-list=<-loopback>",
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # it resolves nothing by itself, prefetches included
-        "--dns-prefetch-disable",
-        "--disable-quic",
-        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-        "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+        *_WAY_OUT,
         # Nothing of its own accord
-        "--disable-background-networking",
-        "--disable-breakpad",
-        "--disable-client-side-phishing-detection",
-        "--disable-component-extensions-with-background-pages",
-        "--disable-component-update",
-        "--disable-crash-reporter",
-        "--disable-default-apps",
-        "--disable-domain-reliability",
-        "--disable-extensions",
-        "--disable-search-engine-choice-screen",
-        "--disable-sync",
-        "--disable-print-preview",
-        "--metrics-recording-only",
-        "--no-default-browser-check",
-        "--no-first-run",
-        "--no-pings",
-        "--no-service-autorun",
-        "--no-startup-window",
-        "--password-store=basic",
-        "--use-mock-keychain",
-        "--deny-permission-prompts",
-        "--disable-notifications",
-        "--disable-speech-api",
+        *_OF_ITS_OWN_ACCORD,
         f"--disable-features={','.join(_SWITCHED_OFF)}",
         f"--disable-blink-features={','.join(_SWITCHED_OFF_IN_PAGES)}",
         "--disable-site-isolation-trials",
         # Drawn the same each time, and at once
         f"--window-size={width},{height}",
-        "--autoplay-policy=no-user-gesture-required",
-        "--disable-backgrounding-occluded-windows",
-        "--disable-background-timer-throttling",
-        "--disable-checker-imaging",
-        "--disable-gpu",
-        "--disable-ipc-flooding-protection",
-        "--disable-renderer-backgrounding",
-        "--force-color-profile=srgb",
-        "--force-device-scale-factor=1",
-        "--hide-scrollbars",
-        "--mute-audio",
+        *_DRAWN_THE_SAME,
         # Bounded
         f"--js-flags=--max-old-space-size={script_memory_mb}",
         "--renderer-process-limit=4",

@@ -33,7 +33,7 @@ _CALL_SECONDS = 6.0
 """Of one picture: a page that holds its renderer longer is not waited for."""
 
 
-class PageVisit:
+class BrowserVisit:
     """What is found on the way is here, also when the way ends early."""
 
     def __init__(

@@ -34,7 +34,7 @@ def is_avif(body: bytes) -> bool:
     return body[4:8] == b"ftyp" and body[8:12] in (b"avif", b"avis", b"mif1", b"msf1")
 
 
-def mended(body: bytes) -> Mended:
+def mended_boxes(body: bytes) -> Mended:
     """A file whose last box is cut short, with zeros in place of what is missing."""
     missing = 0
     for start, size in _boxes(body):

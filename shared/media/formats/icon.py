@@ -18,7 +18,7 @@ def is_icon(body: bytes) -> bool:
     return body[:4] in (b"\0\0\1\0", b"\0\0\2\0") and bool(_places(body))
 
 
-def pictures(body: bytes) -> Iterator[tuple[int, bytes]]:
+def icon_pictures(body: bytes) -> Iterator[tuple[int, bytes]]:
     """(pixels it declares, itself as a file of its own) of each, the largest first: a viewer chooses by the size it wants."""
     found = sorted(((_pixels(body, offset), offset, size) for offset, size in _places(body)), reverse=True)
     for pixels, offset, size in found:

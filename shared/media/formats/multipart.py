@@ -18,7 +18,7 @@ def is_multipart(body: bytes) -> bool:
     return found is not None and _PICTURE.search(found[2]) is not None
 
 
-def pictures(body: bytes) -> Iterator[bytes]:
+def multipart_pictures(body: bytes) -> Iterator[bytes]:
     """The parts of such a body in their order, at most one more than `MOST_PARTS`."""
     found = _FIRST.match(body)
     if found is None:

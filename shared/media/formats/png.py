@@ -24,7 +24,7 @@ def is_png(body: bytes) -> bool:
     return body.startswith(SIGNATURE)
 
 
-def mended(body: bytes, *, animation: bool = True) -> Mended:
+def mended_png(body: bytes, *, animation: bool = True) -> Mended:
     """The PNG with the chunks that make pixels alone, their checksums right. `animation` False: without its further frames."""
     kept = [SIGNATURE]
     whole, changed, colour = True, False, -1

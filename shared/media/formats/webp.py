@@ -25,7 +25,7 @@ def is_webp(body: bytes) -> bool:
     return body[:4] == b"RIFF" and body[8:12] == b"WEBP"
 
 
-def mended(body: bytes, *, animation: bool = True) -> Mended:
+def mended_webp(body: bytes, *, animation: bool = True) -> Mended:
     """The file with lengths that are true. `animation` False: its first still picture alone, without profile and metadata."""
     chunks = []
     whole = True

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES_A_FOLDER = 16
+LINES_A_FILE = 400
+LINES_A_FUNCTION = 60
 BROAD_EXCEPTS_A_THOUSAND_LINES = 0.5
 COLUMN = 22
 ROOMS = {
@@ -46,6 +48,43 @@ def test_no_folder_holds_more_files_than_one_looks_over() -> None:
         if not path.endswith("__init__.py"):
             folders[path.rpartition("/")[0]] += 1
     assert {folder: count for folder, count in folders.items() if count > FILES_A_FOLDER} == {}
+
+
+def test_no_file_is_longer_than_a_reader_holds_in_mind() -> None:
+    lengths = {path: len((ROOT / path).read_text().splitlines()) for path in python_files()}
+    assert {path: lines for path, lines in lengths.items() if lines > LINES_A_FILE} == {}
+
+
+def test_every_function_fits_a_screen() -> None:
+    long = {
+        f"{path}:{node.lineno} {node.name}": lines
+        for path in python_files()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LINES_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    where: dict[str, set[str]] = defaultdict(set)
+    for path in product_files():
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef):
+                where[node.name].add(path)
+    assert {name: sorted(paths) for name, paths in where.items() if len(paths) > 1} == {}
+
+
+def test_in_a_room_a_public_function_name_means_one_thing() -> None:
+    where: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for path in product_files():
+        room = path.rpartition("/")[0]
+        for node in parsed(path).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                where[room, node.name].add(path)
+    each_has_one = {"add_to"}  # a file of commands adds them to the command line by this name
+    alike = {key: sorted(paths) for key, paths in where.items() if len(paths) > 1 and key[1] not in each_has_one}
+    assert alike == {}
 
 
 def test_what_catches_everything_is_rare() -> None:
