@@ -45,9 +45,9 @@ BROWSER_TURN_SECONDS = 45.0
 
 DATABASE_PATIENCE_SECONDS = 30.0
 """A service that starts beside its database waits so long for it."""
-NAMES = ("intake", "matcher", "notifier")
+NAMES = ("intake", "matcher", "notifier", "console")
 """Every service, in the order they are started."""
-PORTS = {"serve": 8400, "intake": 8401, "matcher": 8402, "notifier": 8403}
+PORTS = {"serve": 8400, "intake": 8401, "matcher": 8402, "notifier": 8403, "console": 8404}
 
 SERVICES = Path(__file__).resolve().parents[1]
 ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / "access")
@@ -58,7 +58,7 @@ class _ServiceModule(Protocol):
 
 
 def create_services(runtime: Runtime, names: Sequence[str] = NAMES) -> list[Service]:
-    """The named services; all but the matcher are given an `OutboundRuntime`.
+    """The named services; intake and the notifier are given an `OutboundRuntime`.
 
     Each is imported when it is asked for: one service's process does not load the others.
     """
@@ -74,6 +74,9 @@ def schemas_of(settings: Settings) -> list[Schema]:
     ]
     return [ACCESS, *([EVENTLOG] if settings.log == "postgres" else []), *owned]
 
+
+LOOK_OR_SEND = frozenset({"intake", "notifier"})
+"""Services that look at targets or post demands."""
 
 # The database
 

@@ -232,12 +232,12 @@ async def serve(settings: Settings) -> None:
 
 
 async def serve_one(name: str, settings: Settings) -> None:
-    """`takedown intake|matcher|notifier`: one service. Raises NotPrepared until migrations and topics are there."""
+    """`takedown intake|matcher|notifier|console`: one service. Raises NotPrepared until migrations and topics are there."""
     without_database = name == "matcher" and settings.log == "kafka" and settings.database is None
     conninfo = None if without_database else assembly.conninfo_for_service(settings)
     async with signals_as_event() as stop, AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=False))
-        if name != "matcher":
+        if name in assembly.LOOK_OR_SEND:
             runtime = await stack.enter_async_context(assembly.open_outbound(runtime, checks=name == "notifier"))
         await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         held = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)

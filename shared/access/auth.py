@@ -13,13 +13,19 @@ from shared.db.pool import Database, Tx
 from shared.http.parameters import known_parameters_alone
 from shared.http.problems import Forbidden, Unauthenticated
 
+_VALID = """
+revoked_at IS NULL AND (kind = 'api' OR (expires_at > clock_timestamp() AND idle_at > clock_timestamp()))
+"""
+"""Of a row of `access.keys`: whether it still opens anything. A session ends by itself."""
+
 
 async def authenticate(database: Database, secret: str) -> Principal | None:
-    """The principal of a key that is not revoked; looked up on every request, so that a revocation is at once."""
+    """The principal of a key that is not revoked, or of a session that has not ended; looked up on every request, so that a
+    revocation is at once."""
     if not secret.startswith(KEY_PREFIX):
         return None
     row = await database.read_one(
-        "SELECT key_id, person_id, organisation_id, role FROM access.keys WHERE key_hash = %s AND revoked_at IS NULL",
+        f"SELECT key_id, person_id, organisation_id, role FROM access.keys WHERE key_hash = %s AND {_VALID}",
         (token_hash(secret),),
     )
     if row is None:
@@ -34,16 +40,14 @@ async def authenticate(database: Database, secret: str) -> Principal | None:
 
 async def still_valid(database: Database, principal: Principal) -> bool:
     """Whether the key of a request that goes on for long is not revoked."""
-    query = "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL"
+    query = f"SELECT 1 FROM access.keys WHERE key_id = %s AND {_VALID}"
     return await database.read_one(query, (principal.key_id,)) is not None
 
 
 async def hold_key(tx: Tx, principal: Principal) -> None:
     """The key stays valid until the commit: a revocation waits for what it does here, and then finds it. To be called before other
     locks are taken. Raises Unauthenticated for a key revoked since the request came."""
-    held = await tx.execute(
-        "SELECT 1 FROM access.keys WHERE key_id = %s AND revoked_at IS NULL FOR SHARE", (principal.key_id,)
-    )
+    held = await tx.execute(f"SELECT 1 FROM access.keys WHERE key_id = %s AND {_VALID} FOR SHARE", (principal.key_id,))
     if await held.fetchone() is None:
         raise Unauthenticated("This key has been revoked. Ask your operations staff for a new one.")
 

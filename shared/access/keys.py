@@ -72,6 +72,10 @@ async def create_key(tx: Tx, *, person_id: str, organisation_id: str, role: Role
     parse_opaque_id(person_id)
     parse_opaque_id(organisation_id)
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
+    await tx.execute(
+        "INSERT INTO access.people (organisation_id, person_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (organisation_id, person_id),
+    )
     cursor = tx.cursor(row_factory=class_row(Key))
     await cursor.execute(
         "INSERT INTO access.keys (key_id, key_hash, person_id, organisation_id, role, label)"
@@ -85,11 +89,11 @@ async def create_key(tx: Tx, *, person_id: str, organisation_id: str, role: Role
 
 
 async def list_keys(tx: Tx) -> list[Key]:
-    """All keys, oldest first."""
+    """All keys that were made for people and programs, oldest first; sessions are not among them."""
     cursor = tx.cursor(row_factory=class_row(Key))
     await cursor.execute(
         "SELECT key_id, person_id, organisation_id, role, label, created_at, revoked_at"
-        " FROM access.keys ORDER BY created_at, key_id"
+        " FROM access.keys WHERE kind = 'api' ORDER BY created_at, key_id"
     )
     return await cursor.fetchall()
 

@@ -1,10 +1,10 @@
-"""A client of our own HTTP API, for the command line and the demo. Not for the internet: it has no address guard."""
+"""A client of our own HTTP API, for the command line, the console and the demo. Not for the internet: it has no address guard."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import httpx
@@ -12,11 +12,16 @@ import stamina
 
 from shared.errors import Permanent, Transient
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
 TIMEOUT_SECONDS = 30.0
 KEPT_SECONDS = 2.0
 """An idle connection is dropped before the server drops it (uvicorn: after 5 s), which would meet a request on its way."""
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _ATTEMPTS = 3
+_IN_PROCESS = "http://127.0.0.1"
+"""What a call without a connection names as its host."""
 
 
 class ApiUnreachable(Transient):
@@ -41,7 +46,14 @@ class ApiClient:
     line made of the problem's title, detail and pointers (RFC 9457).
     """
 
-    def __init__(self, base_url: str, key: str | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         headers = {"authorization": f"Bearer {key}"} if key else {}
         # No proxy of the environment: the services are on this machine or inside.
@@ -50,8 +62,14 @@ class ApiClient:
             headers=headers,
             timeout=timeout_seconds,
             trust_env=False,
+            transport=transport,
             limits=httpx.Limits(keepalive_expiry=KEPT_SECONDS),
         )
+
+    @classmethod
+    def in_process(cls, app: ASGIApp, key: str) -> Self:
+        """Of the API that this process serves itself: each call goes through the whole app, without a connection."""
+        return cls(_IN_PROCESS, key, transport=httpx.ASGITransport(app=app))
 
     async def __aenter__(self) -> Self:
         return self

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     """32 bytes as hex or base64; None: `root.key` in `data_dir` (created by `serve`, mode 0600)."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """0: any that is free. None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier."""
+    """0: any that is free. None: 8400 for `serve`, 8401 intake, 8402 matcher, 8403 notifier, 8404 console."""
     public_url: BaseUrl | None = None
     """Base of capability links (`/host/d/{token}`); None: outbound stays off."""
     trusted_hosts: tuple[str, ...] = ()

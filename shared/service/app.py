@@ -77,6 +77,7 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     """The HTTP face of `services`."""
     app = App(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
+    app.state.services = frozenset(service.name for service in services)
     app.state.provided = {
         Runtime: runtime,
         type(runtime): runtime,

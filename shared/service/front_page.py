@@ -15,6 +15,7 @@ SERVICES = {
     "intake": "takes claims, sightings and reports",
     "matcher": "compares what is seen with the register",
     "notifier": "checks targets, sends demands and takes the answers of hosts",
+    "console": "has the pages for the people who work here",
 }
 
 
@@ -68,9 +69,8 @@ code {{ overflow-wrap: anywhere; }}
 <p>Use the link in the message: it opens the page where you can read the demand and answer it. Questions: {contact}.
 Complaints: {complaints}.</p>
 <h2>You work here</h2>
-<p>Operations staff use the command line on this machine: <code>takedown watch</code> shows what is going on, and
-<code>takedown --help</code> lists the rest. Helpline staff work in their own case system, which calls the API. There is no page
-to sign in to yet.</p>
+<p>Helpline staff work at <a href="/desk">the desk</a>, with a link to sign in that operations staff make. Operations staff use the
+command line on this machine: <code>takedown watch</code> shows what is going on, and <code>takedown --help</code> lists the rest.</p>
 <h2>You are connecting a program</h2>
 <p>The API is described in <a href="/openapi.json">openapi.json</a>. Every call needs a key, which operations staff make.
 <a href="/health/ready">/health/ready</a> says whether everything works.</p>

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 keys = typer.Typer(help="Create, list and revoke the keys of people and programs.", no_args_is_help=True)
 
 
-def _opaque_id(text: str) -> str:
+def opaque_id(text: str) -> str:
+    """The id of a person or an organisation, of an option. Raises BadParameter."""
     from shared.access.keys import parse_opaque_id
 
     try:
@@ -50,11 +51,11 @@ def create(
     person: Annotated[
         str,
         typer.Option(
-            help="An id for the person who will use it, such as p-1; never a name or an address.", callback=_opaque_id
+            help="An id for the person who will use it, such as p-1; never a name or an address.", callback=opaque_id
         ),
     ],
     organisation: Annotated[
-        str, typer.Option(help="An id for that person's organisation, such as our-helpline.", callback=_opaque_id)
+        str, typer.Option(help="An id for that person's organisation, such as our-helpline.", callback=opaque_id)
     ],
     label: Annotated[str, typer.Option(help="A note for yourself: what the key is for.")] = "",
     as_json: AsJson = False,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.standalone.cli import access, cases, hosts, log, negative_list
+from services.standalone.cli import access, cases, hosts, log, negative_list, people
 from services.standalone.cli import run as commands_run
 from services.standalone.terminal.output import complain, say
 from shared.errors import BadSettings, NotInstalled, NotPrepared, TakedownError
@@ -53,6 +53,7 @@ commands_run.add_to(app)
 cases.add_to(app)
 hosts.add_to(app)
 access.add_to(app)
+people.add_to(app)
 negative_list.add_to(app)
 log.add_to(app)
 

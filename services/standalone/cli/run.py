@@ -1,4 +1,4 @@
-"""`serve`, `intake`, `matcher`, `notifier`, `demo`, `watch`, `openapi`: what runs for long, and the API's description."""
+"""`serve`, `intake`, `matcher`, `notifier`, `console`, `demo`, `watch`, `openapi`: what runs for long, and the API's description."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(intake)
     app.command()(matcher)
     app.command()(notifier)
+    app.command()(console)
     app.command()(demo)
     app.command()(watch)
     app.command()(openapi)
@@ -48,6 +49,11 @@ def matcher() -> None:
 def notifier() -> None:
     """Run only the notifier: it checks targets, sends demands and takes the answers of hosts."""
     _serve_one("notifier")
+
+
+def console() -> None:
+    """Run only the console: pages for the people who work here, over the other services' APIs."""
+    _serve_one("console")
 
 
 def _serve_one(name: str) -> None:

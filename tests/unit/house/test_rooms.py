@@ -22,6 +22,7 @@ ROOMS = {
     "services/intake": "intake: rooms in layers",
     "services/matcher": "matcher: rooms in layers",
     "services/notifier": "notifier: rooms in layers",
+    "services/console": "console: rooms in layers",
 }
 
 
