@@ -237,9 +237,9 @@ async def serve_one(name: str, settings: Settings) -> None:
     conninfo = None if without_database else assembly.conninfo_for_service(settings)
     async with signals_as_event() as stop, AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(assembly.open_runtime(settings, conninfo, create_root_key=False))
+        await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         if name in assembly.LOOK_OR_SEND:
             runtime = await stack.enter_async_context(assembly.open_outbound(runtime, checks=name == "notifier"))
-        await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         held = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)
         services = assembly.create_services(runtime, [name])
         await stack.enter_async_context(running(runtime, services, held=held, with_database=not without_database))

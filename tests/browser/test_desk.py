@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, Page, Request, async_playwright
+from playwright.async_api import Browser, FilePayload, Page, Request, async_playwright
 
 from shared.media.pdq import pdq_hash
 from tests.e2e.processes import Fleet, free_port
@@ -116,8 +116,8 @@ async def declare(page: Page, site: int) -> None:
     await page.get_by_role("link", name="New case").first.click()
     await page.get_by_label("18 or older").check()
     await page.get_by_role("button", name="Continue").click()
-    files = [{"name": "holiday secret.png", "mimeType": "image/png", "buffer": png(7)}]
-    await page.get_by_label("Choose pictures").set_input_files(files)
+    file = FilePayload(name="holiday secret.png", mimeType="image/png", buffer=png(7))
+    await page.get_by_label("Choose pictures").set_input_files([file])
     await page.get_by_text("1 of 1 ready.").wait_for()
     await page.get_by_role("textbox", name="Case reference", exact=True).last.fill("EH-000123")
     await page.get_by_label("For themselves").check()
