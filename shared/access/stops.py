@@ -27,6 +27,12 @@ ON CONFLICT (content_id, stopped_by) DO UPDATE SET reason = excluded.reason WHER
 """
 
 
+_HAND_OVER = """
+DELETE FROM access.stops s WHERE content_id = %s AND stopped_by = %s AND EXISTS (
+    SELECT 1 FROM access.stops o WHERE o.content_id = s.content_id AND o.stopped_by = %s)
+"""
+
+
 def is_stopped(content_id: str) -> str:
     """An SQL condition: the content of this column is stopped."""
     return f"EXISTS (SELECT 1 FROM access.stops stop WHERE stop.content_id = {content_id})"
@@ -42,6 +48,11 @@ async def put(tx: Tx, content_id: UUID, *, by: str, reason: str) -> None:
 async def lift(tx: Tx, content_id: UUID, *, by: str) -> None:
     """End this service's stop, if there is one; another's stays."""
     await tx.execute("DELETE FROM access.stops WHERE content_id = %s AND stopped_by = %s", (content_id, by))
+
+
+async def hand_over(tx: Tx, content_id: UUID, *, by: str, to: str) -> None:
+    """End this service's stop where the other's holds: in between nothing is let go."""
+    await tx.execute(_HAND_OVER, (content_id, by, to))
 
 
 async def reasons_of(tx: Tx, content_id: UUID) -> frozenset[str]:

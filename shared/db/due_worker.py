@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ OF_THE_WORKER = (Transient, psycopg.OperationalError)
 """What a statement of the worker's own may meet: no job is to blame for it, so it is tried again. (In a job the second is its failure.)"""
 LOOK_AGAIN_SECONDS = 0.4
 """While work is under way, whether it is still wanted is read again this often."""
+UNREAD_SECONDS = 3.0
+"""What has been under way for so long without that it could be read whether it is still wanted is broken off: what stops it may have
+been written where we cannot read it."""
 INTERRUPTED_AGAIN = timedelta(seconds=3)
 """What was interrupted because something of ours was away is due again soon: its lease would last for minutes."""
 FAILED_AGAIN = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
@@ -54,6 +58,12 @@ class _UnderWay(Generic[Job]):
     job: Job
     task: asyncio.Future[Any]
     stopped_for: str | None = None
+    unread: bool = False
+    """Broken off because nobody could read whether it is still wanted."""
+
+
+class Unread(Transient):
+    """Whether this work is still wanted cannot be read."""
 
 
 class DueWorker(Generic[Job]):
@@ -65,7 +75,8 @@ class DueWorker(Generic[Job]):
     their number in a row. A Transient is no failure of the job: it is due again soon.
 
     `longest_seconds`: how long a set takes at the most by its own limits. `unwanted` gives those of the jobs under way that are
-    not wanted any more, each with a word why (see `while_wanted`); it is asked when `stopped_channel` wakes, and every while.
+    not wanted any more, each with a word why (see `while_wanted`); it is asked when one of `stopped_channels` wakes, and every while. Where
+    that cannot be read for long, what is under way is broken off as if something of ours were away.
     """
 
     def __init__(
@@ -83,7 +94,7 @@ class DueWorker(Generic[Job]):
         per_place: int | None = None,
         set_of: int = 1,
         unwanted: Callable[[Tx, Collection[Job]], Awaitable[Mapping[Job, str]]] | None = None,
-        stopped_channel: str | None = None,
+        stopped_channels: Sequence[str] = (),
         failed: Callable[[Job, int], Awaitable[None]] | None = None,
         failed_again: Sequence[timedelta] = FAILED_AGAIN,
     ) -> None:
@@ -100,7 +111,7 @@ class DueWorker(Generic[Job]):
         self._do = do
         self._set_of = set_of
         self._unwanted = unwanted
-        self._stopped_channels = () if stopped_channel is None else (stopped_channel,)
+        self._stopped_channels = tuple(stopped_channels)
         self._failed = failed
         self._failed_again = failed_again
         self._busy: Counter[str] = Counter()
@@ -128,7 +139,7 @@ class DueWorker(Generic[Job]):
 
     async def while_wanted(self, job: Job, work: Coroutine[Any, Any, Given]) -> Given:
         """Do `work` and give its result; it is cancelled once `job` is not wanted any more. Raises NoLongerWanted then, when what
-        was under way has ended.
+        was under way has ended; Unread where that could not be read for long.
 
         It counts as under way before it has begun: whatever stops the job is either read by `work` itself or finds it here.
         """
@@ -143,11 +154,15 @@ class DueWorker(Generic[Job]):
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,))
-        if one.stopped_for is not None and (task.cancelled() or task.exception() is not None):
-            raise NoLongerWanted(one.stopped_for)
+        if task.cancelled() or task.exception() is not None:
+            if one.stopped_for is not None:
+                raise NoLongerWanted(one.stopped_for)
+            if one.unread:
+                raise Unread
         return task.result()
 
     async def _watch(self) -> None:
+        read_at = time.monotonic()
         with self._wakeups.subscribe(*self._stopped_channels) as stopped:
             while True:
                 await self._some_under_way.wait()
@@ -155,11 +170,15 @@ class DueWorker(Generic[Job]):
                 under_way = list(self._under_way)  # what begins later is asked about the next time
                 if not under_way:
                     self._some_under_way.clear()
+                    read_at = time.monotonic()
                     continue
-                with contextlib.suppress(
-                    Transient
-                ):  # asked again soon; what such work led to is judged once more anyway
-                    await self._stop_unwanted(under_way)
+                try:
+                    async with asyncio.timeout(UNREAD_SECONDS):
+                        await self._stop_unwanted(under_way)
+                    read_at = time.monotonic()
+                except (Transient, TimeoutError):  # asked again soon
+                    if time.monotonic() - read_at >= UNREAD_SECONDS:
+                        _break_off(self._under_way)
 
     async def _stop_unwanted(self, under_way: Sequence[_UnderWay[Job]]) -> None:
         if self._unwanted is None:
@@ -287,6 +306,12 @@ class DueWorker(Generic[Job]):
             failures = await self._table.fail(tx, row, failure, self._failed_again)
         if self._failed is not None and failures is not None:
             await self._failed(row.job, failures)
+
+
+def _break_off(under_way: Collection[_UnderWay[Any]]) -> None:
+    for one in under_way:
+        one.unread = True
+        one.task.cancel()
 
 
 def _is_being_cancelled() -> bool:

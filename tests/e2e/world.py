@@ -12,6 +12,7 @@ import io
 import json
 import random
 import threading
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ class Received:
 class Hosts:
     """All hosts of a world, in a thread of their own. They take a picture down when a demand for it is accepted.
 
-    While `misbehave` is set, some answers are 503, some connections are cut and some hang.
+    While `misbehave` is set, some answers are 503, some connections are cut and some hang; while `busy`, no message is taken.
     """
 
     def __init__(self, world: World, *, seed: int = 3) -> None:
@@ -166,6 +167,9 @@ class Hosts:
         self.received = Received()
         self.misbehave = False
         self.removes = True
+        self.busy = False
+        self.asked: list[tuple[float, str]] = []
+        """Each request about a URL, messages and fetches: `time.monotonic()` and the URL."""
         self._rng = random.Random(seed)
         self._by_url = {item.url: world.pictures[item.content] for item in world.placed}
         self._gone: set[str] = set()
@@ -229,10 +233,11 @@ class Hosts:
         return web.Response(status=504)
 
     async def _get(self, request: web.Request) -> web.Response:
+        url = f"http://{request.host.partition(':')[0]}{request.path}"
+        self.asked.append((time.monotonic(), url))
         moody = await self._moody(request)
         if moody is not None:
             return moody
-        url = f"http://{request.host.partition(':')[0]}{request.path}"
         if url in self._gone:
             return web.Response(status=410 if zlib.crc32(url.encode()) % 2 else 404)
         body = self._by_url.get(url)
@@ -254,6 +259,9 @@ class Hosts:
             url = item.get("url") or ""
             self.received.ids[message["type"], recipient, url].add(request.headers["webhook-id"])
             self.received.first_at.setdefault(url, self._loop.time())
+            self.asked.append((time.monotonic(), url))
+        if self.busy:
+            return web.Response(status=503)
         moody = await self._moody(request)
         if moody is not None:
             return moody

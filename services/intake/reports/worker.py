@@ -81,7 +81,7 @@ class ReportWorker:
             longest_seconds=TOTAL_SECONDS,
             do=self._follow_all,
             unwanted=self._unwanted,
-            stopped_channel=stops.CHANNEL,
+            stopped_channels=(stops.CHANNEL,),
             failed=self._failed,
             failed_again=[runtime.policy.scaled(wait) for wait in RETRY_AFTER],
         )
@@ -95,13 +95,11 @@ class ReportWorker:
             await self._follow(report)
 
     async def _follow(self, report: Taken) -> None:
-        refusal = await self._refusal(report)
-        if refusal is not None:
-            await self._finish(report, ReportLook(state="refused", why=refusal))
-        elif not report.fetch:
-            await self._finish(report, ReportLook(state=None))
-        else:
+        if report.fetch:
             await self._look(report)
+            return
+        refusal = await self._refusal(report)
+        await self._finish(report, ReportLook(state=None if refusal is None else "refused", why=refusal))
 
     async def _look(self, report: Taken) -> None:
         try:
@@ -129,11 +127,16 @@ class ReportWorker:
 
     async def _look_while_wanted(self, report: Taken) -> ReportLook:
         """Broken off, with its fetches, once it is not wanted any more."""
-        looking = self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
         try:
-            return await self._worker.while_wanted(report, looking)
+            return await self._worker.while_wanted(report, self._read_and_look(report))
         except NoLongerWanted as stopped:
             return ReportLook(state="refused", why=stopped.detail)
+
+    async def _read_and_look(self, report: Taken) -> ReportLook:
+        refusal = await self._refusal(report)
+        if refusal is not None:
+            return ReportLook(state="refused", why=refusal)
+        return await self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
 
     async def _unwanted(self, tx: Tx, looking: Collection[Taken]) -> Mapping[Taken, str]:
         """What forbids a look, by report; a look takes up to a minute."""

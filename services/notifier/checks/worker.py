@@ -20,6 +20,7 @@ from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.model import Outcome, Takedown, TakedownState
 from services.notifier.domain.schedule import is_browser_watch
 from services.notifier.store import content, takedowns
+from shared.access import stops
 from shared.access.stops import is_stopped
 from shared.contracts.content import RegisteredFingerprint
 from shared.db.due_rows import DueTable
@@ -132,7 +133,7 @@ class CheckWorker:
             longest_seconds=self._checker.longest_seconds,
             do=self._check_all,
             unwanted=self._unwanted,
-            stopped_channel=takedowns.STOPPED_CHANNEL,
+            stopped_channels=(takedowns.STOPPED_CHANNEL, stops.CHANNEL),
             failed=self._failed,
         )
 

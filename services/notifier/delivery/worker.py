@@ -63,7 +63,8 @@ LEFT JOIN notifier.attempts a ON a.message_id = d.message_id AND a.outcome IS NU
 WHERE d.message_id = %s AND d.lease_id = %s AND d.state = 'due' FOR UPDATE OF d
 """
 
-# The same for attempts under way: by the takedown's and the message's state, which whatever stops it has written.
+# The same for attempts that are about to leave or under way: by the takedown's and the message's state, which whatever stops it has
+# written.
 _GO_ON = f"""
 SELECT d.message_id FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
 WHERE d.message_id = ANY(%s) AND d.state = 'due' AND t.state <> 'suspended'
@@ -159,7 +160,7 @@ class MessageWorker:
             do=self._deliver_all,
             unwanted=self._unwanted,
             failed=self._failed,
-            stopped_channel=stops.CHANNEL,
+            stopped_channels=(stops.CHANNEL,),
         )
 
     async def run(self) -> None:
@@ -224,13 +225,18 @@ class MessageWorker:
 
     async def _send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
         """None: it was broken off, since it may not be sent any more; whether it had left already is not known."""
-        sending = send_rendered(
-            self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
-        )
         try:
-            return await self.due.while_wanted(due, sending)
+            return await self.due.while_wanted(due, self._read_and_send(due, attempt))
         except NoLongerWanted:
             return None
+
+    async def _read_and_send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
+        """What stops it is read once more now that it counts as under way: later it is found here, and broken off."""
+        if await self._database.read_one(_GO_ON, ([due.message_id],)) is None:
+            return None
+        return await send_rendered(
+            self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
+        )
 
     async def _begin(self, scope: UnitOfWork, due: DueMessage) -> Attempt | None:
         """The attempt's row, or why there is none: put back, settled, or refused."""

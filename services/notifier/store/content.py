@@ -20,6 +20,8 @@ from shared.db.pool import Tx
 LIVE_CLAIMS = (ClaimState.CONFIRMED.value, ClaimState.WITHDRAWING.value)
 """States in which a claim's terms hold."""
 POSSIBLE_MINOR = "possible_minor"
+INTAKE = "intake"
+"""Whose stops say what `content` does."""
 FETCHING = f"{SCHEMA.name}.fetching"
 """Whose stop it is that no fetch and no look begins, while `content` or what was decided here says so."""
 WITHDRAWING = "withdrawing"
@@ -150,9 +152,11 @@ async def apply_content(tx: Tx, event: ContentChanged) -> KnownContent:
     )
     row = await content_row(cursor)
     assert row is not None, "it is locked"
-    told = event.state is ContentState.WITHDRAWN or event.suspended_for not in (None, WITHDRAWING)
-    if told and row.suspended_here_for is None:  # intake has a stop of its own for it
+    if event.state is ContentState.WITHDRAWN:
         await stops.lift(tx, event.content_id, by=SCHEMA.name)
+    elif event.suspended_for not in (None, WITHDRAWING) and row.suspended_here_for is None:
+        # Intake has a stop of its own for it; or not, if it has lifted that one and has not heard of ours: ours stays then.
+        await stops.hand_over(tx, event.content_id, by=SCHEMA.name, to=INTAKE)
     await _keep_fetching_stop(tx, event.content_id)
     return row
 
@@ -177,6 +181,8 @@ async def suspend_here(tx: Tx, content_id: UUID, reason: str | None, *, by_intak
     )
     if reason is None:
         await stops.lift(tx, content_id, by=SCHEMA.name)
+        return
+    if by_intake:  # it has a stop of its own
         return
     cursor = await tx.execute("SELECT state FROM notifier.content WHERE content_id = %s", (content_id,))
     row = await cursor.fetchone()

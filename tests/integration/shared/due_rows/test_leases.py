@@ -95,7 +95,7 @@ async def test_what_is_not_wanted_any_more_is_cancelled_and_nothing_else(
             stopped = {row["number"]: row["stopped_for"] for row in await cursor.fetchall()}
             return {one: stopped[one.number] for one in errands if one.number in stopped}
 
-        worker = desk.start(desk.worker(do, unwanted=unwanted, stopped_channel=channel))
+        worker = desk.start(desk.worker(do, unwanted=unwanted, stopped_channels=(channel,)))
         await desk.add(4)
         await desk.until(lambda: under_way == {1, 2, 3, 4})
         async with desk.database.transaction() as tx:
