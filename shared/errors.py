@@ -6,9 +6,14 @@ Failure is data (see kopf's `_core/actions/execution.py` for the manner): `Perma
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TakedownError(Exception):
     """Something went wrong."""
+
+    of_the_settings: ClassVar[bool] = False
+    """Whether somebody has to change how this was set up before another start can be any better."""
 
     def __init__(self, detail: str = "") -> None:
         self.detail = detail
@@ -42,10 +47,16 @@ class Poison(Permanent):
 class BadSettings(Permanent):
     """The settings cannot be used."""
 
+    of_the_settings = True
+
 
 class NotInstalled(Permanent):
     """This needs a part of Takedown that is not installed."""
 
+    of_the_settings = True
+
 
 class NotPrepared(Permanent):
     """The database or the event log is not set up for this version. Run `takedown migrate`, then `takedown topics ensure`."""
+
+    of_the_settings = True

@@ -34,6 +34,7 @@ from shared.process.settings import Settings
 from shared.service.runtime import OutboundRuntime, Runtime, Service
 
 if TYPE_CHECKING:
+    from shared.log.kafka.access import KafkaAccess
     from shared.media.browser.browser import Browser
     from shared.media.browser.process import BrowserProgram
     from shared.outbound.guard import AddressGuard
@@ -189,7 +190,41 @@ def open_log(settings: Settings, database: Database, wakeups: Wakeups) -> EventL
         )
     from shared.log.kafka.log import KafkaLog  # loaded only where the log is Kafka
 
-    return KafkaLog(settings.kafka_bootstrap_servers)
+    access = kafka_access(settings)
+    for danger in access.open_to:
+        log.warning(f"kafka.{danger}")
+    return KafkaLog(access)
+
+
+def kafka_access(settings: Settings) -> KafkaAccess:
+    """How the settings say that Kafka is reached. Raises BadSettings."""
+    from shared.log.kafka.access import Credentials, KafkaAccess, read_tls
+
+    assert settings.kafka_bootstrap_servers is not None, "asked for by `open_log`"
+    files = (settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file)
+    if not settings.kafka_tls and any(files):
+        raise BadSettings(
+            "TAKEDOWN_KAFKA_TLS is not set, so the files of TLS would not be used: set it to true, or unset them."
+        )
+    named = (settings.kafka_username, settings.kafka_password)
+    if settings.kafka_sasl is None and any(named):
+        raise BadSettings(
+            "TAKEDOWN_KAFKA_SASL is not set, so the user name and password would not be used: set it to SCRAM-SHA-512,"
+            " SCRAM-SHA-256 or PLAIN, or unset them."
+        )
+    if settings.kafka_sasl is not None and not all(named):
+        raise BadSettings("TAKEDOWN_KAFKA_SASL needs TAKEDOWN_KAFKA_USERNAME and TAKEDOWN_KAFKA_PASSWORD.")
+    ca_file, cert_file, key_file = files
+    return KafkaAccess(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        tls=read_tls(ca_file=ca_file, cert_file=cert_file, key_file=key_file) if settings.kafka_tls else None,
+        certificate=cert_file is not None,
+        credentials=None
+        if settings.kafka_sasl is None
+        else Credentials(
+            mechanism=settings.kafka_sasl, username=str(settings.kafka_username), password=str(settings.kafka_password)
+        ),
+    )
 
 
 async def prepare_postgres_log(database: Database, wakeups: Wakeups) -> PostgresLog:

@@ -32,6 +32,12 @@ class LogUnavailable(Transient):
     """The event log cannot be reached."""
 
 
+class LogRefusesUs(LogUnavailable):
+    """The event log is there and does not let us in. It is tried again, since whoever runs it may mend that; a start says it and ends."""
+
+    of_the_settings = True
+
+
 class UnknownTopic(Permanent):
     """The topic does not exist on this log."""
 

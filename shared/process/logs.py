@@ -14,7 +14,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 OUTAGE_EVERY_SECONDS = 60.0
-_OUTAGES = ("LogUnavailable", "DatabaseUnavailable")
+_OUTAGES = ("LogUnavailable", "LogRefusesUs", "DatabaseUnavailable")
 """Errors that say what is away, which everybody who needs it meets again and again."""
 _CLIENTS = frozenset(("aiokafka", "psycopg"))
 """Libraries that say for each connection and each try what our own line says once."""

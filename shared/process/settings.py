@@ -65,6 +65,18 @@ class Settings(BaseSettings):
     log: Literal["postgres", "kafka"] = "postgres"
     kafka_bootstrap_servers: str | None = None
     """host:port[,host:port]; needed where `log` is `kafka`."""
+    kafka_tls: bool = False
+    """Whether the brokers are spoken to by TLS."""
+    kafka_ca_file: Path | None = None
+    """PEM file of who signs the brokers' certificates; None: whom the system trusts."""
+    kafka_cert_file: Path | None = None
+    """PEM file of our own certificate, where the brokers ask for one; None: none is shown."""
+    kafka_key_file: Path | None = None
+    """PEM file of its key, without a password; None: it stands in `kafka_cert_file`."""
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How `kafka_username` and `kafka_password` are shown to the brokers; None: they are not asked for."""
+    kafka_username: str | None = None
+    kafka_password: str | None = None
     root_key: str | None = None
     """32 bytes as hex or base64; None: `root.key` in `data_dir` (created by `serve`, mode 0600)."""
     host: str = "127.0.0.1"

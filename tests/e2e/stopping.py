@@ -28,7 +28,7 @@ open_check_every = 3
 undelivered_escalates_after = 21600
 """
 """A message goes again at once, and looks come with it."""
-MORE = 8
+MORE = 5
 """So many attempts and looks of the content that nobody stops show that time went on."""
 UNDER_WAY_SECONDS = 1.0
 """What had begun before an answer may reach a host so much later, on a busy machine."""

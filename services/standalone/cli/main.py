@@ -13,7 +13,7 @@ import typer
 from services.standalone.cli import access, cases, hosts, log, negative_list, people
 from services.standalone.cli import run as commands_run
 from services.standalone.terminal.output import complain, say
-from shared.errors import BadSettings, NotInstalled, NotPrepared, TakedownError
+from shared.errors import TakedownError
 
 FAILED = 1
 BAD_USAGE = 2
@@ -67,12 +67,9 @@ def run(arguments: Sequence[str]) -> int:
         if text:  # a group without a command has shown its help instead
             complain(f"{text.rstrip('.')}. Run `{_path_of(error)} --help` to see how it is used.")
         return error.exit_code
-    except (BadSettings, NotInstalled, NotPrepared) as error:
-        complain(str(error))
-        return BAD_USAGE
     except TakedownError as error:
         complain(str(error))
-        return FAILED
+        return BAD_USAGE if error.of_the_settings else FAILED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:

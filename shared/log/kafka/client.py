@@ -32,8 +32,10 @@ from aiokafka.protocol.types import (
 
 from shared.contracts.topics import Topic
 from shared.errors import TakedownError
+from shared.log.kafka.access import KafkaAccess
 from shared.log.port import (
     CommitRefused,
+    LogRefusesUs,
     LogUnavailable,
     OffsetOutOfRange,
     PublisherFenced,
@@ -72,8 +74,29 @@ def port_errors() -> Iterator[None]:
         raise UnknownTopic from error
     except (errors.CommitFailedError, errors.IllegalStateError) as error:
         raise CommitRefused(type(error).__name__) from error
+    except (
+        errors.TopicAuthorizationFailedError,
+        errors.GroupAuthorizationFailedError,
+        errors.ClusterAuthorizationFailedError,
+        errors.TransactionalIdAuthorizationFailed,
+    ) as error:
+        raise not_allowed(error) from error
     except (errors.KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailable(type(error).__name__) from error
+
+
+def not_allowed(error: errors.KafkaError) -> LogRefusesUs:
+    """The access list lets us in, but not do this."""
+    return LogRefusesUs(
+        f"Its access list does not allow this ({type(error).__name__}): docs/operations.md says which rights each service needs."
+    )
+
+
+def _failed(error_code: int) -> LogUnavailable:
+    error = errors.for_code(error_code)
+    if error in (errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError):
+        return not_allowed(error())
+    return LogUnavailable(error.__name__)
 
 
 def kafka_partition(partition: TopicPartition) -> aiokafka.TopicPartition:
@@ -114,8 +137,8 @@ class TopicState:
 class KafkaAdmin:
     """Asks and changes topics; connects when first used."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, access: KafkaAccess | str) -> None:
+        self._access = KafkaAccess.of(access)
         self._client: AIOKafkaAdminClient | None = None
         self._lock = asyncio.Lock()
 
@@ -131,7 +154,7 @@ class KafkaAdmin:
             if error_code == _UNKNOWN_TOPIC:
                 continue
             if error_code != _NO_ERROR:
-                raise LogUnavailable(errors.for_code(error_code).__name__)
+                raise _failed(error_code)
             found[name] = TopicState(cluster_id=response.cluster_id, topic_id=topic_id, partitions=len(partitions))
         return found
 
@@ -144,7 +167,7 @@ class KafkaAdmin:
             response = await client.create_topics(wanted)
         for _, error_code, *_ in response.topic_errors:
             if error_code not in (_NO_ERROR, _TOPIC_ALREADY_EXISTS):
-                raise LogUnavailable(errors.for_code(error_code).__name__)
+                raise _failed(error_code)
 
     async def settings_of(self, names: Collection[str]) -> dict[str, dict[str, str]]:
         """Settings made on the topics themselves, not those they take from the broker. Raises LogUnavailable."""
@@ -180,7 +203,7 @@ class KafkaAdmin:
         for response in responses:
             for error_code, *_ in response.resources:
                 if error_code != _NO_ERROR:
-                    raise LogUnavailable(errors.for_code(error_code).__name__)
+                    raise _failed(error_code)
 
     async def committed(
         self, group: str, partitions: Collection[TopicPartition]
@@ -216,13 +239,14 @@ class KafkaAdmin:
     async def _started(self) -> AIOKafkaAdminClient:
         async with self._lock:
             if self._client is None:
-                client = AIOKafkaAdminClient(
-                    bootstrap_servers=self._bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS
-                )
+                client = AIOKafkaAdminClient(**self._access.client_settings, request_timeout_ms=REQUEST_TIMEOUT_MS)
                 try:
                     await client.start()
-                except BaseException:
+                except BaseException as error:
                     await client.close()
+                    refused = await self._access.why_refused() if isinstance(error, errors.KafkaError) else None
+                    if refused is not None:
+                        raise refused from error
                     raise
                 self._client = client
             return self._client

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer
 
 from shared.contracts.topics import Topic
 from shared.errors import BadSettings
+from shared.log.kafka.access import KafkaAccess
 from shared.log.kafka.client import REQUEST_TIMEOUT_MS, KafkaAdmin, TopicState, kafka_partition, port_errors
 from shared.log.kafka.publisher import open_publisher
 from shared.log.kafka.readers import KafkaGroupReader, KafkaReader, consumer, group_consumer, stop
@@ -22,12 +23,13 @@ SESSION_TIMEOUT = timedelta(seconds=10)
 
 
 class KafkaLog:
-    """`bootstrap_servers`: host:port[,host:port]. Connects when first used; `close` it when done."""
+    """`access`: how the brokers are reached; host:port[,host:port] alone is in the clear. Connects when first used; `close` it when
+    done."""
 
-    def __init__(self, bootstrap_servers: str, *, session_timeout: timedelta = SESSION_TIMEOUT) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, access: KafkaAccess | str, *, session_timeout: timedelta = SESSION_TIMEOUT) -> None:
+        self._access = KafkaAccess.of(access)
         self._session_timeout = session_timeout
-        self._admin = KafkaAdmin(bootstrap_servers)
+        self._admin = KafkaAdmin(self._access)
         self._offsets: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
         self._partitions: dict[str, int] = {}
@@ -122,17 +124,17 @@ class KafkaLog:
             raise UnknownTopic(f"{partition.topic}/{partition.partition}")
         async with self._lock:
             if self._offsets is None:
-                self._offsets = await _started(consumer(self._bootstrap_servers))
+                self._offsets = await _started(consumer(self._access))
             return self._offsets
 
     # Publishing and reading
 
     def publisher(self, *, transactional_id: str | None = None) -> AbstractAsyncContextManager[Publisher]:
-        return open_publisher(self._bootstrap_servers, self._known_partitions, self._takes_no_key, transactional_id)
+        return open_publisher(self._access, self._known_partitions, self._takes_no_key, transactional_id)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
-        reader = await _started(consumer(self._bootstrap_servers))
+        reader = await _started(consumer(self._access))
         try:
             yield KafkaReader(reader, self._known_partitions)
         finally:
@@ -143,9 +145,7 @@ class KafkaLog:
         for topic in topics:
             await self._state(topic)  # aiokafka would wait for an unknown one
         reader = await _started(
-            group_consumer(
-                self._bootstrap_servers, group=group, member_id=member_id, session_timeout=self._session_timeout
-            )
+            group_consumer(self._access, group=group, member_id=member_id, session_timeout=self._session_timeout)
         )
         member = KafkaGroupReader(reader, self._admin, group=group, member_id=member_id)
         try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiokafka import AIOKafkaProducer
 
+from shared.log.kafka.access import KafkaAccess
 from shared.log.kafka.client import REQUEST_TIMEOUT_MS, port_errors
 from shared.log.partitioner import partition_of
 from shared.log.port import (
@@ -41,12 +42,12 @@ class KafkaPublisher:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        access: KafkaAccess,
         partitions_of: PartitionsOf,
         takes_no_key: TakesNoKey,
         transactional_id: str | None,
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._access = access
         self._partitions_of = partitions_of
         self._takes_no_key = takes_no_key
         self._transactional_id = transactional_id
@@ -57,7 +58,7 @@ class KafkaPublisher:
     async def start(self) -> None:
         """Raises LogUnavailable."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._access.client_settings,
             enable_idempotence=True,
             acks="all",
             linger_ms=_LINGER_MS,
@@ -173,9 +174,9 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 
 @asynccontextmanager
 async def open_publisher(
-    bootstrap_servers: str, partitions_of: PartitionsOf, takes_no_key: TakesNoKey, transactional_id: str | None
+    access: KafkaAccess, partitions_of: PartitionsOf, takes_no_key: TakesNoKey, transactional_id: str | None
 ) -> AsyncIterator[KafkaPublisher]:
-    publisher = KafkaPublisher(bootstrap_servers, partitions_of, takes_no_key, transactional_id)
+    publisher = KafkaPublisher(access, partitions_of, takes_no_key, transactional_id)
     await publisher.start()
     try:
         yield publisher

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 
+from shared.log.kafka.access import KafkaAccess
 from shared.log.kafka.client import (
     REQUEST_TIMEOUT_MS,
     KafkaAdmin,
@@ -43,10 +44,10 @@ _STOP_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def consumer(bootstrap_servers: str, **settings: object) -> AIOKafkaConsumer:
+def consumer(access: KafkaAccess, **settings: object) -> AIOKafkaConsumer:
     """A consumer that decides nothing by itself: no automatic commit, no automatic reset."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **access.client_settings,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
@@ -262,16 +263,14 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._reader.resume(*(kafka_partition(partition) for partition in partitions if partition in self._positions))
 
 
-def group_consumer(
-    bootstrap_servers: str, *, group: str, member_id: str, session_timeout: timedelta
-) -> AIOKafkaConsumer:
+def group_consumer(access: KafkaAccess, *, group: str, member_id: str, session_timeout: timedelta) -> AIOKafkaConsumer:
     """Static membership (KIP-345): a process that comes back within the session gets its partitions without a rebalance.
 
     Round robin, not aiokafka's sticky assignor: that one keeps its state in the class, shared by all groups of the process.
     """
     session_ms = session_timeout // timedelta(milliseconds=1)
     return consumer(
-        bootstrap_servers,
+        access,
         group_id=group,
         group_instance_id=member_id,
         session_timeout_ms=session_ms,
