@@ -47,7 +47,7 @@ class RecordTooLarge(Permanent):
 
 
 class RecordRefused(Permanent):
-    """The log does not take this record: one without a key on a compacted topic."""
+    """The log does not take this record: one without a key on a compacted topic, or a value that cannot be stored."""
 
 
 class CommitRefused(Permanent):

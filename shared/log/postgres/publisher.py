@@ -131,6 +131,13 @@ class PostgresPublisher:
                     epoch,
                 ),
             )
+        except RecordRefused as error:
+            if len(calls) == 1:
+                _fail(calls, error)
+                return
+            for call in calls:  # the others' records are not to blame
+                await self._append_together([call])
+            return
         except TakedownError as error:
             _fail(calls, error)
             return

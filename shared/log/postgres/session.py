@@ -13,13 +13,15 @@ from psycopg import errors
 
 from shared.db.pool import Database, DatabaseUnavailable, Row, Tx
 from shared.errors import NotPrepared, TakedownError
-from shared.log.port import CommitRefused, LogUnavailable, PublisherFenced, TopicPartition, UnknownTopic
+from shared.log.port import CommitRefused, LogUnavailable, PublisherFenced, RecordRefused, TopicPartition, UnknownTopic
 
 
 class StaleTopic(UnknownTopic):
     """The topic is not there any more as it was looked up; look it up again."""
 
 
+_OF_A_VALUE = ("22", "54")
+"""SQLSTATE classes: a value that cannot be stored, or that is over a limit of the program. Trying again changes nothing."""
 _BY_STATE: Mapping[str, type[TakedownError]] = {"TK001": PublisherFenced, "TK002": StaleTopic, "TK003": CommitRefused}
 
 
@@ -68,9 +70,12 @@ class MemberSession:
 
 def _named(error: psycopg.Error) -> TakedownError:
     """The port's error for PostgreSQL's. The server's text stays out of the message: it may quote values."""
-    known = _BY_STATE.get(error.sqlstate or "")
+    state = error.sqlstate or ""
+    known = _BY_STATE.get(state)
     if known is not None:
         return known()
+    if state.startswith(_OF_A_VALUE):  # no outage, though psycopg calls some of them operational
+        return RecordRefused(f"{type(error).__name__} {state}")
     if isinstance(error, errors.ForeignKeyViolation):
         return StaleTopic()
     if isinstance(error, errors.UndefinedTable | errors.UndefinedFunction | errors.InvalidSchemaName):

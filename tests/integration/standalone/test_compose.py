@@ -66,6 +66,19 @@ def test_every_setting_is_one_we_know(services: dict[str, Any]) -> None:
     assert given <= known
 
 
+OF_THE_IMAGE = {"data_dir"}
+OF_COMMANDS = {"intake_url", "notifier_url", "key"}
+
+
+@pytest.mark.parametrize("name", [*assembly.NAMES, "prepare"])
+def test_every_setting_reaches_every_container(services: dict[str, Any], name: str) -> None:
+    """Without a value of its own compose hands on what is set where it runs, and nothing where nothing is."""
+    given = {setting for setting in services[name]["environment"] if setting.startswith(PREFIX)}
+    elsewhere = OF_THE_IMAGE | ({"port"} if name == "prepare" else OF_COMMANDS)
+    wanted = {PREFIX + field.upper() for field in set(Settings.model_fields) - elsewhere}
+    assert given == wanted
+
+
 def test_what_is_reachable_is_reachable_from_this_machine_alone(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert ports
