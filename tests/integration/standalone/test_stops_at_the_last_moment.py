@@ -79,7 +79,7 @@ async def test_a_word_of_a_possible_minor_stops_the_looks_of_reports_before_inta
         why = "SELECT why FROM intake.reports WHERE state = 'refused' AND report_id = %s"
 
         async def refused() -> bool:
-            return await stage.world.value(why, report_id) == "possible_minor"
+            return bool(await stage.world.value(why, report_id) == "possible_minor")
 
         await stage.world.until(refused, what="the report refused")
         assert "/reported-1.png" not in site.fetched

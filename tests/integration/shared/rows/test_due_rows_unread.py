@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -19,7 +20,7 @@ async def test_what_nobody_can_judge_for_long_is_broken_off_and_due_again(
 ) -> None:
     monkeypatch.setattr(due_worker, "UNREAD_SECONDS", 0.5)
     monkeypatch.setattr(due_worker, "LOOK_AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(due_worker, "INTERRUPTED_AGAIN", due_worker.timedelta(0))
+    monkeypatch.setattr(due_worker, "INTERRUPTED_AGAIN", timedelta(0))
     monkeypatch.setattr(due_worker, "RETRY_SECONDS", 0.05)
     async with open_desk(fresh_database) as desk:
         begun: list[int] = []
