@@ -11,7 +11,7 @@ import pytest
 from shared.db import due_worker
 from shared.db.due_worker import Unread
 from shared.db.pool import DatabaseUnavailable, Tx
-from tests.integration.shared.test_due_rows import Errand, open_desk
+from tests.integration.shared.due_rows.errands import Errand, open_desk
 
 
 @pytest.mark.parametrize("hangs", [False, True])
