@@ -148,6 +148,15 @@ def registrable_domain(host: str) -> str:
     return ".".join(host.split(".")[-2:])
 
 
+def is_public_suffix(host: str) -> bool:
+    """Whether anybody may register under this name (`com`, `co.uk`), so that it is nobody's own. By the same list."""
+    host = host.lower().rstrip(".")
+    if _is_address(host):
+        return False
+    parts = _suffixes()(host)
+    return bool(parts.suffix) and not parts.domain
+
+
 def defanged(url: str) -> str:
     """The URL for a mail or a page where it must not become a link: `hxxps://…`. A text without http(s) stays as it is."""
     return re.sub(r"^http", "hxxp", url, count=1, flags=re.IGNORECASE)

@@ -19,6 +19,8 @@ from shared.field_errors import field_errors
 from shared.ids import timestamp
 
 Headers = Sequence[tuple[str, bytes]]
+TOMBSTONE_TYPE = "takedown.tombstone.v1"
+"""Of a record without a value; no reader of ours needs it."""
 
 # What no column takes is refused as a record is parsed: `text` has no place for NUL, `bigint` and `int` have their ends, and a moment
 # outside the calendar is written by PostgreSQL and never read again. An index takes a key of 2,700 bytes at most, so that what is
@@ -99,16 +101,28 @@ def headers_of(
     event: type[Event], *, event_id: UUID, source: str, time: datetime, traceparent: str | None = None
 ) -> tuple[tuple[str, bytes], ...]:
     """The `ce_*` headers of an event in binary mode."""
-    attributes = {
+    attributes = _attributes(event.TYPE, event_id, source, time) | {"content-type": "application/json"}
+    if traceparent is not None:
+        attributes["ce_traceparent"] = traceparent
+    return _encoded(attributes)
+
+
+def headers_of_tombstone(*, event_id: UUID, source: str, time: datetime) -> tuple[tuple[str, bytes], ...]:
+    """Those of a record without a value, which compaction takes for a deletion: an event without data to any reader of CloudEvents."""
+    return _encoded(_attributes(TOMBSTONE_TYPE, event_id, source, time))
+
+
+def _attributes(event_type: str, event_id: UUID, source: str, time: datetime) -> dict[str, str]:
+    return {
         "ce_specversion": "1.0",
         "ce_id": str(event_id),
         "ce_source": f"urn:takedown:{source}",
-        "ce_type": event.TYPE,
+        "ce_type": event_type,
         "ce_time": timestamp(time),
-        "content-type": "application/json",
     }
-    if traceparent is not None:
-        attributes["ce_traceparent"] = traceparent
+
+
+def _encoded(attributes: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, value.encode()) for name, value in attributes.items())
 
 

@@ -125,6 +125,10 @@ class Fetcher:
     ) -> None:
         await self.aclose()
 
+    def refusal_of_post(self, target: WebUrl) -> str | None:
+        """Why nothing is ever posted to this URL, as far as its text tells, in a sentence without its address; None: nothing does."""
+        return self._guard.refusal_of(target.host, target.port, plain=target.scheme != "https")
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()

@@ -192,8 +192,8 @@ class SystemResolver:
         except socket.gaierror as error:
             gone = error.errno == socket.EAI_NONAME
             raise DnsFailure("no such domain." if gone else "no answer.", no_such_domain=gone) from None
-        except UnicodeError:  # a label over 63 characters: no name server has it
-            raise DnsFailure("no such domain.", no_such_domain=True) from None
+        except UnicodeError:  # a label over 63 characters, of which no name server was asked
+            raise DnsFailure("no answer.") from None
         except OSError:  # ours: too many open files, say
             raise DnsFailure("no answer.") from None
         return found
@@ -272,6 +272,26 @@ class AddressGuard:
         if not is_usual_port(port):
             raise PortRefused(f"{port}.")
         return endpoint
+
+    def refusal_of(self, host: str, port: int, *, plain: bool) -> str | None:
+        """Why this host and port are never dialled, as far as their text tells: a name may still resolve to what is refused. `plain`:
+        without TLS, which only the allow-list has."""
+        bare = _bare(host)
+        if bare in self._static:
+            return None
+        try:
+            literal = self.check(str(parse_ip(host)), port)
+        except AddressRefused as error:
+            return f"Nothing is sent to this address: {error.detail}"
+        except ValueError:
+            literal = None
+        if literal is None and (bare == "localhost" or bare.endswith(".localhost")):
+            return "Nothing is sent to this machine itself."
+        if literal is None and not is_usual_port(port):
+            return "Nothing is sent to this port."
+        if plain and (literal is None or literal not in self._allow):
+            return "A webhook needs an https address."
+        return None
 
     async def resolve(self, host: str, port: int) -> tuple[GuardedEndpoint, ...]:
         """What may be dialled for a host (name or address literal), best first.

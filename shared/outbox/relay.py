@@ -13,13 +13,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import psycopg
 import structlog
 from psycopg import errors
 
-from shared.contracts.event import Event, data_of, headers_of
+from shared.contracts.event import Event, data_of, headers_of, headers_of_tombstone
 from shared.contracts.registry import MODELS_BY_TOPIC
 from shared.contracts.topics import BY_NAME
 from shared.db.pool import Database, Row, Tx
@@ -161,7 +162,13 @@ class Relay:
                     count = await self._log.partitions_of(topic)
                     await publishers[self._transactional_ids.get(topic)].publish(
                         [
-                            OutgoingRecord(topic=topic, key=HEARTBEAT_KEY, value=None, partition=number)
+                            OutgoingRecord(
+                                topic=topic,
+                                key=HEARTBEAT_KEY,
+                                value=None,
+                                partition=number,
+                                headers=self._beat_headers(),
+                            )
                             for number in range(count)
                         ]
                     )
@@ -169,6 +176,9 @@ class Relay:
                     # The publishing beside us meets it too, and says more.
                     log.warning("relay.heartbeat_missed", topic=topic, error=type(error).__name__)
             await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    def _beat_headers(self) -> tuple[tuple[str, bytes], ...]:
+        return headers_of_tombstone(event_id=uuid4(), source=self._source, time=datetime.now(UTC))
 
     async def _publish_for_ever(
         self, connection: Tx, publishers: Mapping[str | None, Publisher], subscription: Subscription
@@ -299,7 +309,8 @@ class Relay:
         async with connection.transaction() if savepoint else nullcontext():
             event = await renderer(connection, row["key"])
         if event is None:
-            return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None)
+            headers = headers_of_tombstone(event_id=row["outbox_id"], source=self._source, time=row["created_at"])
+            return OutgoingRecord(topic=topic, key=row["key"].encode(), value=None, headers=headers)
         return self._record(topic, row, type(event), data_of(event))
 
     def _record(self, topic: str, row: Row, model: type[Event], data: bytes) -> OutgoingRecord:

@@ -245,3 +245,4 @@ async def test_compacted_partitions_get_a_heartbeat_where_the_log_needs_it(desk:
             await reader.assign({place(CLAIMS, number): end})
             (beat,) = await reader.read(timeout_seconds=10)
         assert (beat.key, beat.value) == (HEARTBEAT_KEY, None)
+        assert {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"} == {name for name, _ in beat.headers}

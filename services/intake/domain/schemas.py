@@ -25,7 +25,7 @@ from shared.contracts.claims import DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.contracts.event import Moment
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
-from shared.urls import BadUrl, UrlKey, canonical, parse_url
+from shared.urls import BadUrl, UrlKey, canonical, is_public_suffix, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
 
@@ -44,6 +44,8 @@ def parse_domain(text: str) -> str:
         raise ValueError(_NO_DOMAIN) from None
     if parsed.host_is_address or "." not in parsed.host or parsed.href != f"https://{parsed.host}/":
         raise ValueError(_NO_DOMAIN)
+    if is_public_suffix(parsed.host):
+        raise ValueError("Anybody may register under this name. Name the domain itself, such as example.org.")
     return parsed.host
 
 
@@ -293,8 +295,8 @@ class SightingRequest(Request):
     source: Word
     fingerprints: Annotated[
         tuple[SeenFingerprintGiven, ...],
-        BeforeValidator(_few),
         Field(max_length=MAX_SEEN_FINGERPRINTS),
+        BeforeValidator(_few),
         AfterValidator(_some),
     ]
 

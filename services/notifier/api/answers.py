@@ -348,10 +348,12 @@ class HostTested(Answer):
 class HoldView(Answer):
     """Whether a domain is on hold: nothing is sent to whoever answers for it."""
 
-    model_config = example({"domain": "host.example", "held": True})
+    model_config = example({"domain": "host.example", "held": True, "known": True})
 
     domain: str
     held: bool
+    known: bool | None = None
+    """Of a hold: whether an organisation of the directory or a takedown is at it."""
 
 
 class OutboundChanged(Answer):

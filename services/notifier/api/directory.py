@@ -23,7 +23,7 @@ from shared.access.keyring import OtherRootKey
 from shared.http.problems import Conflict, Invalid, NotFound, Problem
 from shared.service.dependencies import ServiceRuntime, provided
 from shared.service.runtime import OutboundRuntime
-from shared.urls import BadUrl, canonical
+from shared.urls import BadUrl, canonical, is_public_suffix
 
 
 class BadFile(Problem):
@@ -61,7 +61,9 @@ example-host,host.example,https://host.example/takedown,whsec_…
         }
     },
 )
-async def import_hosts(principal: Operations, runtime: ServiceRuntime, request: Request) -> answers.HostsImported:
+async def import_hosts(
+    principal: Operations, runtime: OutboundServiceRuntime, request: Request
+) -> answers.HostsImported:
     """Take in a directory file (CSV, UTF-8): all of it, or, where it has an error, nothing. Organisations it does not name stay."""
     try:
         text = (await request.body()).decode("utf-8")
@@ -69,7 +71,7 @@ async def import_hosts(principal: Operations, runtime: ServiceRuntime, request: 
         raise Invalid("The file is not UTF-8. Save it as UTF-8 and send it again.") from None
     try:
         async with runtime.database.transaction() as tx:
-            imported = await store.import_csv(tx, runtime.keys, text)
+            imported = await store.import_csv(tx, runtime.keys, text, refused=runtime.webhooks.refusal_of_post)
             await audit.record(
                 tx,
                 principal,
@@ -129,12 +131,18 @@ async def test_host(principal: Operations, runtime: OutboundServiceRuntime, orga
 
 @routes.post("/hosts/{domain}/hold", summary="Put a domain on hold")
 async def hold_domain(principal: Operations, runtime: ServiceRuntime, domain: str) -> answers.HoldView:
-    """Send nothing to whoever answers for this domain, until it is released. Checks go on."""
+    """Send nothing to whoever answers for this domain, until it is released. Checks go on. `known` false: no organisation of the
+    directory and no takedown is at it, so it may be misspelt; it is on hold all the same."""
     name = _domain(domain)
+    if is_public_suffix(name):
+        raise Invalid(
+            "Anybody may register under this name. Name the domain itself, such as example.org.", parameter="domain"
+        )
     async with runtime.database.transaction() as tx:
         await outbound_switch.hold(tx, name, by=principal.person_id)
+        known = await outbound_switch.is_known(tx, name)
         await audit.record(tx, principal, action="host.held", object_kind="domain", object_id=name)
-    return answers.HoldView(domain=name, held=True)
+    return answers.HoldView(domain=name, held=True, known=known)
 
 
 @routes.post("/hosts/{domain}/release", summary="Release a domain")

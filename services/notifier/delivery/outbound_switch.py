@@ -32,6 +32,18 @@ async def hold(tx: Tx, domain: str, *, by: str) -> None:
     )
 
 
+_KNOWN = """
+SELECT EXISTS (SELECT 1 FROM notifier.host_domains WHERE domain = %(name)s OR right(domain, length(%(name)s) + 1) = '.' || %(name)s)
+    OR EXISTS (SELECT 1 FROM notifier.takedowns WHERE host = %(name)s OR right(host, length(%(name)s) + 1) = '.' || %(name)s) AS known
+"""
+
+
+async def is_known(tx: Tx, domain: str) -> bool:
+    """Whether an organisation of the directory, or a takedown, is at this domain or under it."""
+    row = await (await tx.execute(_KNOWN, {"name": domain})).fetchone()
+    return row is not None and bool(row["known"])
+
+
 async def release(tx: Tx, domain: str) -> bool:
     """Messages to this domain go on. False: it was not on hold."""
     cursor = await tx.execute("DELETE FROM notifier.holds WHERE domain = %s RETURNING domain", (domain,))

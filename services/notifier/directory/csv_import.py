@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from services.notifier.domain.model import Rung
 from services.notifier.regimes import REGIMES
 from shared.countries import COUNTRIES
 from shared.errors import Permanent
-from shared.urls import BadUrl, canonical
+from shared.urls import BadUrl, WebUrl, canonical, is_public_suffix, parse_url
 
 RUNGS = tuple(Rung)
 POSTURES = tuple(Posture)
@@ -47,6 +48,10 @@ _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 """RFC 5322, 3.4.1: a dot-atom on both sides; what is quoted or in another script is not taken."""
+
+
+RefusedAddress = Callable[[WebUrl], str | None]
+"""Why nothing is sent to this URL, in a sentence that names no address; None: as far as its text tells, it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +89,15 @@ class HostRow:
     country: str | None
 
 
-def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRow, ...]:
-    """The rows of a directory file (RFC 4180, UTF-8, with a header). `known`: organisations already in the directory.
+def nowhere_refused(_: WebUrl) -> None:
+    """For `parse_csv`: every address may be dialled."""
+
+
+def parse_csv(
+    text: str, *, known: frozenset[str] = frozenset(), refused: RefusedAddress = nowhere_refused
+) -> tuple[HostRow, ...]:
+    """The rows of a directory file (RFC 4180, UTF-8, with a header). `known`: organisations already in the directory. `refused`:
+    why a webhook's address may not be dialled.
 
     Raises BadDirectory with every error found, by line and column.
     """
@@ -100,6 +112,11 @@ def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRo
         if name not in header
     ]
     errors += [LineError(line=1, column=str(name), text=_NO_COLUMN) for name in header if name not in COLUMNS]
+    errors += [
+        LineError(line=1, column=str(name), text="This column is there twice. Keep one of them.")
+        for name, times in Counter(header).items()
+        if times > 1
+    ]
     if errors:
         raise BadDirectory(errors)
     rows: list[HostRow] = []
@@ -112,7 +129,7 @@ def parse_csv(text: str, *, known: frozenset[str] = frozenset()) -> tuple[HostRo
                     )
                 )
                 break
-            row = _parse_row(reader.line_num, record, errors)
+            row = _parse_row(reader.line_num, record, errors, refused)
             if row is not None:
                 rows.append(row)
     except csv.Error:
@@ -132,7 +149,9 @@ def render_csv(rows: Iterable[Mapping[str, str]]) -> str:
     return text.getvalue()
 
 
-def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineError]) -> HostRow | None:
+def _parse_row(
+    line: int, record: Mapping[str | None, Any], errors: list[LineError], refused: RefusedAddress
+) -> HostRow | None:
     before = len(errors)
 
     def bad(column: str, text: str) -> None:
@@ -149,10 +168,7 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
             "organisation",
             "This must be a key of 1 to 63 characters: a-z, 0-9, dot, hyphen and underscore, such as example-host.",
         )
-    domains = tuple(dict.fromkeys(_domain(word) for word in cell("domains").split()))
-    for domain in domains:
-        if not _DOMAIN.fullmatch(domain):
-            bad("domains", "These must be domain names separated by spaces, such as img.example cdn.example.")
+    domains = _domains(cell("domains"), bad)
     rung = cell("rung") or "site_operator"
     posture = cell("posture") or "unknown"
     bound_by = tuple(cell("bound_by").split())
@@ -172,7 +188,7 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
             )
     if country is not None and country not in COUNTRIES:
         bad("country", "This must be a country code of two letters (ISO 3166-1), such as GB.")
-    webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad)
+    webhook_url, secrets = _webhook(cell("webhook_url"), tuple(cell("webhook_secrets").split()), bad, refused)
     email = cell("email") or None
     if email is not None and not _EMAIL.fullmatch(email):
         bad("email", "This is not an e-mail address such as abuse@host.example.")
@@ -194,13 +210,27 @@ def _parse_row(line: int, record: Mapping[str | None, Any], errors: list[LineErr
     )
 
 
-def _webhook(url: str, secrets: tuple[str, ...], bad: Any) -> tuple[str | None, tuple[str, ...]]:
+def _domains(words: str, bad: Callable[[str, str], None]) -> tuple[str, ...]:
+    domains = tuple(dict.fromkeys(_domain(word) for word in words.split()))
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            bad("domains", "These must be domain names separated by spaces, such as img.example cdn.example.")
+        elif is_public_suffix(domain):
+            bad("domains", f"Anybody may register under {domain}. Name the domain itself, such as img.example.")
+    return domains
+
+
+def _webhook(
+    url: str, secrets: tuple[str, ...], bad: Any, refused: RefusedAddress
+) -> tuple[str | None, tuple[str, ...]]:
     if not url:
         if secrets:
             bad("webhook_secrets", "There is a secret but no webhook_url. Add the address, or remove the secret.")
         return None, ()
     try:
-        canonical(url)
+        why = refused(parse_url(url))
+        if why is not None:
+            bad("webhook_url", why)
     except BadUrl as error:
         bad("webhook_url", error.title)
     if not secrets:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from services.notifier.directory.csv_import import parse_csv
+from services.notifier.directory.csv_import import RefusedAddress, nowhere_refused, parse_csv
 from services.notifier.domain.ladder import Organisation, Posture
 from services.notifier.regimes import REGIMES
 from services.notifier.store.takedowns import DIRECTORY_CHANNEL
@@ -135,10 +135,12 @@ SELECT webhook_url, webhook_secrets, email FROM notifier.hosts WHERE organisatio
 _SECRETS = "SELECT organisation, webhook_secrets FROM notifier.hosts WHERE cardinality(webhook_secrets) > 0"
 
 
-async def import_csv(tx: Tx, keys: KeyRing, text: str) -> Imported:
-    """Bring the directory to what the file says, for the organisations it names. Raises BadDirectory."""
+async def import_csv(tx: Tx, keys: KeyRing, text: str, *, refused: RefusedAddress = nowhere_refused) -> Imported:
+    """Bring the directory to what the file says, for the organisations it names. `refused`: of webhooks. Raises BadDirectory."""
     known = await _organisations(tx)
-    rows = await asyncio.to_thread(parse_csv, text, known=known)  # of two megabytes it takes half a second
+    rows = await asyncio.to_thread(
+        parse_csv, text, known=known, refused=refused
+    )  # of two megabytes it takes half a second
     added = changed = 0
     for row in rows:
         sealed = [keys.seal(secret, purpose=row.organisation) for secret in row.webhook_secrets]

@@ -13,6 +13,7 @@ from services.standalone.terminal.output import (
     cell,
     in_words,
     notifier,
+    remark,
     run,
     say,
     say_json,
@@ -120,12 +121,14 @@ def release(domain: Annotated[str, typer.Argument(help="A domain that is on hold
 
 
 def _hold(domain: str, what: Literal["hold", "release"]) -> None:
-    async def send() -> None:
+    async def send() -> Any:
         async with notifier(settings_of_client()) as api:
-            await api.post(f"/v1/hosts/{domain}/{what}")
+            return await api.post(f"/v1/hosts/{domain}/{what}")
 
-    run(send())
+    answer = run(send())
     say(f"{domain} is {'on hold' if what == 'hold' else 'released'}.")
+    if answer.get("known") is False:
+        remark("No organisation of the directory and no takedown is at this domain. If it is misspelt, release it.")
 
 
 def outbound(

@@ -283,7 +283,11 @@ async def test_the_switch_and_the_holds(fresh_database: str) -> None:
         await world.know_hosts()
         assert (await operations.get("/v1/outbound"))[1] == {"on": False, "holds": []}
         assert (await helpline.post("/v1/outbound", {"on": True}))[0] == 403
-        assert (await operations.post("/v1/hosts/Site.TEST/hold"))[1] == {"domain": "site.test", "held": True}
+        assert (await operations.post("/v1/hosts/Site.TEST/hold"))[1] == {
+            "domain": "site.test",
+            "held": True,
+            "known": True,
+        }
         assert (await operations.post("/v1/outbound", {"on": True})) == (200, {"on": True})
         content_id = await world.confirmed(picture(1))
         takedown = await world.match(content_id, site.show("/x.png", picture(1)))
