@@ -67,14 +67,15 @@ def test_every_setting_is_one_we_know(services: dict[str, Any]) -> None:
 
 
 OF_THE_IMAGE = {"data_dir"}
-OF_COMMANDS = {"intake_url", "notifier_url", "key"}
+NOT_OF = {"prepare": {"port"}, "console": {"key"}}
+OF_CLIENTS = {"intake_url", "notifier_url", "key"}
 
 
 @pytest.mark.parametrize("name", [*assembly.NAMES, "prepare"])
 def test_every_setting_reaches_every_container(services: dict[str, Any], name: str) -> None:
     """Without a value of its own compose hands on what is set where it runs, and nothing where nothing is."""
     given = {setting for setting in services[name]["environment"] if setting.startswith(PREFIX)}
-    elsewhere = OF_THE_IMAGE | ({"port"} if name == "prepare" else OF_COMMANDS)
+    elsewhere = OF_THE_IMAGE | NOT_OF.get(name, OF_CLIENTS)
     wanted = {PREFIX + field.upper() for field in set(Settings.model_fields) - elsewhere}
     assert given == wanted
 
