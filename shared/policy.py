@@ -43,6 +43,12 @@ class Policy(BaseModel):
     watch_at: tuple[timedelta, ...] = (HOUR, 6 * HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
     watch_every: timedelta = 30 * DAY
 
+    # What people saw
+    person_look_valid_for: timedelta = DAY
+    """How long a demand may rest on what one person saw and another released; it says when that was. Our own looks an hour."""
+    person_gone_apart: timedelta = DAY
+    """Two looks of people who see it gone are at least so far apart."""
+
     # Demands
     delivery_retry_base: timedelta = timedelta(seconds=5)
     delivery_retry_cap: timedelta = 30 * MINUTE
@@ -53,6 +59,8 @@ class Policy(BaseModel):
     answers_per_demand: int = 100
     """Different answers that are taken to one demand. The same one again is counted, and is no further one."""
     dispute_due: timedelta = DAY
+    rejection_undone_alone: timedelta = 15 * MINUTE
+    """How long whoever rejected may take that back alone; so long "sent in error" waits, unless a second person rejects too."""
     connections_per_host: int = 4
 
     # Outbound limits

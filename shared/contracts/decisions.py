@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contracts.event import Event, Moment, Name, Text
+from shared.contracts.event import Event, Hex, Moment, Name, Text
 
 
 class DecisionKind(StrEnum):
@@ -22,6 +22,10 @@ class DecisionKind(StrEnum):
     STOP_FETCHING = "stop_fetching"
     """Of a content: nothing of it is fetched or shown any more. What was asked for goes on."""
     RESUME_FETCHING = "resume_fetching"
+    UNREJECT = "unreject"
+    """A rejection was wrong: what it ended is looked at again, in a new round."""
+    LOOKED = "looked"
+    """A person has looked at the target: `looked` says what was seen."""
     HOLD = "hold"
     """Of a content: no demand that was not issued yet goes out, at any host, until somebody releases it."""
 
@@ -42,6 +46,13 @@ class DecisionTaken(Event):
     reason: Text
     recipient: Name | None = None
     """For `reroute`: the directory's key of the organisation to ask instead."""
+    fingerprint_refs: tuple[Hex, ...] = ()
+    """For `reject` and `unreject`: what the picture that is (or after all is not) another one agreed by, as matches and looks tell it. Both
+    name the content beside the takedown."""
+    looked: Literal["present", "gone"] | None = None
+    """For `looked`: what the person saw at `seen_at`, and how it was looked at (a word)."""
+    seen_at: Moment | None = None
+    how: Name | None = None
     decided_at: Moment
 
 

@@ -13,7 +13,9 @@ from shared.http.answers import Answer, Moment, example
 from shared.http.paging import ListAnswer
 
 AlgorithmName = Literal["pdq", "md5", "sha1", "sha256"]
-ReportState = Literal["queued", "fetched", "matched", "no_match", "no_media", "unreachable", "refused", "failed"]
+ReportState = Literal[
+    "queued", "fetched", "matched", "rejected", "no_match", "no_media", "unreachable", "refused", "failed"
+]
 
 _DECLARED = {
     "claim_id": "0b8d1f0e-52a3-4b56-8f0a-6f6a3f5f9a01",
@@ -225,7 +227,11 @@ class ReportSummary(Answer):
 
     report_id: UUID
     state: Annotated[
-        ReportState, Field(description="`matched`: there is a takedown of content you have a live claim on.")
+        ReportState,
+        Field(
+            description="`matched`: there is a takedown of content you have a live claim on. `rejected`: a person said that it is another"
+            " picture."
+        ),
     ]
     why: Annotated[
         str | None,

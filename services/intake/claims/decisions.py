@@ -8,7 +8,7 @@ from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
 from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
 from services.intake.domain.claims import Hold
-from services.intake.store import content
+from services.intake.store import content, rejections
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 APPLIED = frozenset(
     (DecisionKind.SUSPEND, DecisionKind.RESUME, DecisionKind.STOP_FETCHING, DecisionKind.RESUME_FETCHING)
 )
+OF_PICTURES = frozenset((DecisionKind.REJECT, DecisionKind.UNREJECT))
 HOST_PREFIX = "host:"
 """How a decision names a recipient in a person's place."""
 
@@ -38,10 +39,14 @@ class DecisionsHandler:
 
     async def apply_once(self, event: DecisionTaken) -> None:
         """Apply a decision that stops or resumes a content or its fetching; any other, and one already handled, changes nothing."""
-        if event.content_id is None or event.kind not in APPLIED:
+        if event.content_id is None or event.kind not in APPLIED | OF_PICTURES:
             return
         async with self._database.transaction() as tx:
-            if await outbox.mark(tx, SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
+            if not await outbox.mark(tx, SCHEMA_NAME, group=DECISIONS_GROUP, event_id=str(event.decision_id)):
+                return
+            if event.kind in OF_PICTURES:
+                await _picture_decided(tx, event)
+            else:
                 await self._apply(tx, event)
 
     async def _apply(self, tx: Tx, event: DecisionTaken) -> None:
@@ -74,3 +79,13 @@ class DecisionsHandler:
         await registered_content.settle_content(tx, before)
         who = decider(event.person_id, event.organisation_id)
         await audit.record(tx, who, action=action, object_kind="content", object_id=event.content_id)
+
+
+async def _picture_decided(tx: Tx, event: DecisionTaken) -> None:
+    """What a report led to is another picture, or after all it is not."""
+    assert event.content_id is not None
+    what = [*event.fingerprint_refs, *((str(event.takedown_id),) if event.takedown_id is not None else ())]
+    if event.kind is DecisionKind.REJECT:
+        await rejections.keep_rejection(tx, event.content_id, what)
+    else:
+        await rejections.undo_rejection(tx, event.content_id, what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.intake.store import advisory_locks, erasures, matched_urls, reports
+from services.intake.store import advisory_locks, erasures, matched_urls, rejections, reports
 from shared.contracts.topics import MATCHES
 from shared.db.pool import Tx
 
@@ -29,3 +29,4 @@ async def order_erasure(tx: Tx, content_id: UUID) -> None:
     await tx.execute(_UNSENT_MATCHES, {"topic": MATCHES.name, "content_id": content_id})
     await erasures.order_urls_and_matches(tx, content_id)
     await matched_urls.forget_urls(tx, content_id)
+    await rejections.forget_rejections(tx, content_id)

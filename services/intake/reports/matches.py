@@ -46,7 +46,11 @@ class MatchesHandler:
                 await remember_urls(tx, found.content_id, _keys_of(found))
                 if found.report_id is not None:
                     guards = NEVER_ACTED_ON.intersection(found.guards)
-                    await add_takedown(tx, found.report_id, found.takedown_id, found.content_id, guards=guards)
+                    await add_takedown(
+                        *(tx, found.report_id, found.takedown_id, found.content_id),
+                        guards=guards,
+                        fingerprint_ref=found.fingerprint_ref,
+                    )
             if found.report_id is not None:
                 if found.sighting_id is not None:
                     await sighting_answered(tx, found.report_id, found.sighting_id)

@@ -8,14 +8,22 @@ from uuid import UUID
 from shared.db.pool import Tx
 
 _INSERT = """
-INSERT INTO intake.report_takedowns AS known (report_id, takedown_id, content_id, guards)
-SELECT report_id, %s, %s, %s FROM intake.reports WHERE report_id = %s
-ON CONFLICT (report_id, takedown_id) DO UPDATE SET guards = '{}' WHERE excluded.guards = '{}'
+INSERT INTO intake.report_takedowns AS known (report_id, takedown_id, content_id, guards, fingerprint_ref)
+SELECT report_id, %s, %s, %s, %s FROM intake.reports WHERE report_id = %s
+ON CONFLICT (report_id, takedown_id) DO UPDATE SET guards = '{}', fingerprint_ref = excluded.fingerprint_ref
+WHERE excluded.guards = '{}'
 """
 
 
 async def add_takedown(
-    tx: Tx, report_id: UUID, takedown_id: UUID, content_id: UUID, *, guards: Collection[str] = ()
+    tx: Tx,
+    report_id: UUID,
+    takedown_id: UUID,
+    content_id: UUID,
+    *,
+    guards: Collection[str] = (),
+    fingerprint_ref: str | None = None,
 ) -> None:
-    """The report led to this takedown; with `guards`, to a match of which none comes. Nothing happens for a report that is erased."""
-    await tx.execute(_INSERT, (takedown_id, content_id, sorted(guards), report_id))
+    """The report led to this takedown, by what agreed; with `guards`, to a match of which none comes. Nothing happens for a
+    report that is erased."""
+    await tx.execute(_INSERT, (takedown_id, content_id, sorted(guards), fingerprint_ref, report_id))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.intake.store.matched_urls import NEEDED_BY_ANOTHER
+from services.intake.store.rejections import IS_REJECTED
 from services.intake.store.report_sightings import URLS_OF_GONE
 from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
@@ -123,19 +124,23 @@ async def insert_report(tx: Tx, **values: object) -> None:
 
 
 # An organisation is told of takedowns of content it has a live claim on, and of no other: `shown_state` too is computed from
-# those alone, so `no_match` says that it agrees with no content of theirs, or (`guards`) not so that anything is done.
-_SHOWN = """
+# those alone, so `no_match` says that it agrees with no content of theirs, or (`guards`) not so that anything is done; and `rejected`
+# that a person said that it is another picture.
+_SHOWN = f"""
 SELECT * FROM (
     SELECT r.*, a.alias, own.takedown_ids, own.guards,
         CASE WHEN r.state NOT IN ('fetched', 'matched', 'no_match') THEN r.state
              WHEN cardinality(own.takedown_ids) > 0 THEN 'matched'
+             WHEN own.rejected THEN 'rejected'
              WHEN r.state = 'fetched' OR EXISTS (SELECT 1 FROM intake.report_sightings s
                                                  WHERE s.report_id = r.report_id AND NOT s.settled) THEN 'fetched'
              ELSE 'no_match' END AS shown_state
     FROM intake.reports r
     LEFT JOIN intake.content_alias a ON a.content_id = r.content_id AND a.organisation_id = r.organisation_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id) FILTER (WHERE t.guards = '{}'), '{}') AS takedown_ids,
+        SELECT coalesce(array_agg(t.takedown_id ORDER BY t.takedown_id)
+                            FILTER (WHERE t.guards = '{{}}' AND NOT {IS_REJECTED}), '{{}}') AS takedown_ids,
+            bool_or(t.guards = '{{}}' AND {IS_REJECTED}) AS rejected,
             string_agg(array_to_string(t.guards, ','), ',') AS guards
         FROM intake.report_takedowns t
         WHERE t.report_id = r.report_id AND EXISTS (

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from services.notifier.api import answers, queries, refused_decisions
 from services.notifier.application.decisions import CONTENT_DECISIONS, apply_decision, belongs
-from services.notifier.application.unit_of_work import UnitOfWorkFactory, publish_decision
+from services.notifier.application.unit_of_work import UnitOfWorkFactory, queue_decision
 from services.notifier.directory.store import list_hosts
 from services.notifier.domain.model import TakedownState, TaskKind
-from services.notifier.store import aliases, takedowns, tasks
+from services.notifier.store import aliases, decisions, takedowns, tasks
 from services.notifier.store.content import LIVE_CLAIMS
 from shared.access import audit
 from shared.access.auth import AnyReader, Operations
@@ -24,6 +24,7 @@ from shared.db.pool import Tx
 from shared.http.paging import Page, page_of
 from shared.http.problems import Conflict, Invalid, KeyReused, NotFound
 from shared.ids import deterministic_id
+from shared.policy import Policy
 from shared.service.dependencies import ServiceRuntime, provided
 
 
@@ -55,6 +56,22 @@ class DecisionAsked(BaseModel):
     recipient: Annotated[str, StringConstraints(max_length=63)] | None = None
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
+
+class LookAsked(BaseModel):
+    """What a person saw at the target, when, and how it was looked at. No URL and no name is kept."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"seen": "present", "seen_at": "2026-03-02T10:00:00Z", "how": "signed_in"}]},
+    )
+
+    seen: Literal["present", "gone"]
+    seen_at: AwareDatetime
+    how: Literal["browser", "signed_in", "other_country", "app", "other"] = "browser"
+
+
+_CLOCKS_APART = timedelta(minutes=2)
 
 routes = APIRouter(prefix="/v1", tags=["operations"])
 
@@ -128,6 +145,8 @@ async def take_decision(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> answers.DecisionKept:
     """Decide what a machine may not: about a task, a takedown or a demand, or (suspend, resume) about a whole content."""
+    if asked.kind is DecisionKind.LOOKED:
+        raise Invalid("Send what you saw to POST /v1/takedowns/{takedown_id}/looks.", pointer="#/kind")
     async with work.runtime.database.transaction() as tx:
         content_id, takedown_id = await _about(tx, asked)
         await _check_recipient(tx, asked)
@@ -148,15 +167,55 @@ async def take_decision(
     return answers.DecisionKept(decision_id=decided.decision_id, kind=decided.kind)
 
 
+@routes.post("/takedowns/{takedown_id}/looks", status_code=201, summary="Say what you saw")
+async def add_look(
+    principal: Operations,
+    work: WorkFactory,
+    takedown_id: UUID,
+    asked: LookAsked,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> answers.DecisionKept:
+    """Look where our checks cannot (a login, another country, an app), and say whether the content is there.
+
+    Seen there, it is asked for once another person decides `release` on the task that this opens; the demand says that a person saw it.
+    Seen gone by two looks at least a day apart, it counts as removed, unless our own last check saw it.
+    """
+    async with work.runtime.database.transaction() as tx:
+        takedown_id = await aliases.takedown_named(tx, takedown_id)
+        content_id = await takedowns.content_of(tx, takedown_id)
+    if content_id is None:
+        raise NotFound("There is no takedown with this id.")
+    decided = DecisionTaken(
+        decision_id=_decision_id(principal, idempotency_key),
+        kind=DecisionKind.LOOKED,
+        takedown_id=takedown_id,
+        person_id=principal.person_id,
+        organisation_id=principal.organisation_id,
+        reason=asked.seen,
+        looked=asked.seen,
+        seen_at=asked.seen_at,
+        how=asked.how,
+        decided_at=datetime.now(UTC),
+    )
+    await _take(work, principal, content_id, decided)
+    return answers.DecisionKept(decision_id=decided.decision_id, kind=decided.kind)
+
+
 async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
     """Keep, publish, apply and audit a decision in one transaction; a refusal leaves nothing behind."""
     async with work.scope(content_id, exclusive=True) as scope:
-        if not await publish_decision(scope.tx, decided):
+        _check_moment(decided, scope.now, scope.runtime.policy)
+        if not await decisions.keep(scope.tx, decided):
             await _must_be_the_same(scope.tx, decided)
             return
         refusal = await apply_decision(scope, decided, by_operations=True)
         if refusal is not None:
             raise Conflict(refused_decisions.sentence_of(refusal), reason=refusal)
+        if scope.refs_decided:
+            found = {"content_id": content_id, "fingerprint_refs": tuple(scope.refs_decided)}
+            await queue_decision(scope.tx, decided.model_copy(update=found))
+        else:
+            await queue_decision(scope.tx, decided)
         about = decided.takedown_id or content_id
         await audit.record(
             scope.tx,
@@ -165,6 +224,16 @@ async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID,
             object_kind="takedown" if decided.takedown_id else "content",
             object_id=about,
         )
+
+
+def _check_moment(decided: DecisionTaken, now: datetime, policy: Policy) -> None:
+    """Raises Invalid for a look of the future, or of so long ago that nothing rests on it any more."""
+    if decided.seen_at is None:
+        return
+    if decided.seen_at > now + _CLOCKS_APART:
+        raise Invalid("This time is in the future.", pointer="#/seen_at")
+    if now - decided.seen_at > policy.scaled(policy.person_look_valid_for):
+        raise Invalid("This is too long ago. Please look again, and say when you did.", pointer="#/seen_at")
 
 
 async def _about(tx: Tx, asked: DecisionAsked) -> tuple[UUID, UUID | None]:
@@ -232,13 +301,16 @@ async def _check_recipient(tx: Tx, asked: DecisionAsked) -> None:
 async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
     """Raises KeyReused where the Idempotency-Key was used for another decision."""
     cursor = await tx.execute(
-        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient FROM notifier.decisions"
+        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient, looked, seen_at, how FROM notifier.decisions"
         " WHERE decision_id = %s",
         (decided.decision_id,),
     )
     row = await cursor.fetchone()
     same = decided.model_dump(
-        include={"kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"}
+        include={
+            *("kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"),
+            *("looked", "seen_at", "how"),
+        }
     )
     if row != same:
         raise KeyReused("Another decision was sent with it. Use a new one.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from services.notifier.application.unit_of_work import TOLD_AT_ONCE, UnitOfWork
 from services.notifier.domain.events import DecisionMade
-from services.notifier.domain.model import TaskKind
+from services.notifier.domain.model import PersonLook, Takedown, TaskKind
 from services.notifier.domain.takedown import decision_refused
-from services.notifier.store import content, tasks, untold
+from services.notifier.store import content, decisions, rejections, tasks, untold
+from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
 LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
@@ -47,6 +49,12 @@ async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operat
         if refusal is None and task is not None and decided.kind is not DecisionKind.HOLD:  # that settles nothing
             await tasks.close_task(scope.tx, task.task_id, decided.kind)
         return refusal
+    if decided.kind is DecisionKind.LOOKED:
+        if scope.content.view.fetching_stopped:
+            return "fetching_stopped"  # it may show a minor: nobody looks
+        if scope.content.view.state is not ContentState.ACTIVE:
+            return "suspended"
+        await decisions.keep_look(scope.tx, decided)
     takedown_ids: tuple[UUID, ...] = ()
     if task is not None:
         takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)
@@ -70,7 +78,27 @@ def made_of(decided: DecisionTaken, task: tasks.Task | None) -> DecisionMade:
         task_kind=None if task is None else task.kind,
         demand_id=decided.demand_id or (task.demand_id if task else None),
         recipient=decided.recipient,
+        look=_look_of(decided),
     )
+
+
+def _look_of(decided: DecisionTaken) -> PersonLook | None:
+    if decided.looked is None or decided.seen_at is None:
+        return None
+    return PersonLook(
+        person_id=decided.person_id,
+        seen_at=decided.seen_at,
+        present=decided.looked == "present",
+        how=decided.how or "unknown",
+    )
+
+
+async def of_takedown(scope: UnitOfWork, takedown: Takedown, made: DecisionMade) -> DecisionMade:
+    """The decision with what the tables know of this takedown: who rejected its picture, if that was at another one."""
+    ref = takedown.match.fingerprint_ref
+    if made.kind is not DecisionKind.UNREJECT or takedown.rejection is not None or ref is None:
+        return made
+    return replace(made, rejection=await rejections.who_rejected(scope.tx, scope.content_id, ref))
 
 
 async def _let_go_on(scope: UnitOfWork, kind: DecisionKind) -> None:
@@ -121,7 +149,8 @@ async def _on_takedowns(
         if takedown is None or takedown.content_id != scope.content_id:
             return "no_such_takedown"
         loaded.append(takedown)
-        refusal = decision_refused(takedown, made)
+        made_of_it = await of_takedown(scope, takedown, made)
+        refusal = decision_refused(takedown, made_of_it, scope.now, scope.runtime.policy)
         if refusal is not None:
             return refusal
     if task is not None and len(takedown_ids) > TOLD_AT_ONCE:
@@ -130,6 +159,6 @@ async def _on_takedowns(
         # A rejection reaches others of the same picture: what was loaded first may be rejected already.
         present = await scope.load(takedown.takedown_id)
         if present is not None:
-            await scope.apply(present, made)
+            await scope.apply(present, await of_takedown(scope, present, made))
     await scope.tell_later(takedown_ids[TOLD_AT_ONCE:], untold.decision(made.decision_id))
     return None

@@ -13,17 +13,18 @@ from uuid import UUID
 
 import structlog
 
-from services.notifier.application.decisions import made_of
+from services.notifier.application.decisions import made_of, of_takedown
 from services.notifier.application.failing_jobs import TOLD_FROM
 from services.notifier.application.matches import may_flood, receive_match
-from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from services.notifier.domain.events import ContentUpdated, Event, TermsChanged
+from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory, publish_decision
+from services.notifier.domain.events import ContentUpdated, DecisionMade, Event, TermsChanged
 from services.notifier.domain.model import TaskKind
 from services.notifier.store import content as store_content
 from services.notifier.store import decisions, takedowns, tasks, untold
 from shared.contracts.matches import MatchFound
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker
+from shared.ids import deterministic_id
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +126,11 @@ class TellingWorker:
         takedown = await scope.load(due.takedown_id)
         event = await _event_of(scope, due.what)
         if takedown is not None and event is not None:
-            await scope.apply(takedown, event, reaching_others=False)
+            if isinstance(event, DecisionMade):
+                event = await of_takedown(scope, takedown, event)
+            await scope.apply(takedown, event)
+        if scope.refs_decided:
+            await _tell_intake(scope, due)
         await tasks.close_open(scope.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
 
     async def _failed(self, due: Untold, failures: int) -> None:
@@ -154,6 +159,21 @@ class TellingWorker:
             taken = await store_content.take_due_match(scope.tx, due.event_id, due.lease_id)
             if taken is not None:
                 await receive_match(scope, due.event_id, taken)
+
+
+async def _tell_intake(scope: UnitOfWork, due: Untold) -> None:
+    """The pictures that a decision on many takedowns was about, as far as they were not known when it was taken."""
+    decided = await decisions.read(scope.tx, UUID(due.what))
+    if decided is not None:
+        part = {
+            "decision_id": deterministic_id((due.what, "of", str(due.takedown_id))),
+            "content_id": due.content_id,
+            "takedown_id": due.takedown_id,
+            "task_id": None,
+            "fingerprint_refs": tuple(scope.refs_decided),
+        }
+        await publish_decision(scope.tx, decided.model_copy(update=part))
+    scope.refs_decided.clear()
 
 
 async def _event_of(scope: UnitOfWork, what: str) -> Event | None:

@@ -24,6 +24,7 @@ from services.notifier.domain.effects import (
     PublishDecision,
     RecordRejection,
     ScheduleCheck,
+    UndoRejection,
 )
 from services.notifier.domain.events import (
     ContentUpdated,
@@ -40,7 +41,7 @@ from services.notifier.domain.ladder import Routes
 from services.notifier.domain.model import Takedown
 from services.notifier.domain.takedown import decide
 from services.notifier.store import content as store_content
-from services.notifier.store import decisions, takedowns, untold
+from services.notifier.store import decisions, rejections, takedowns, untold
 from services.notifier.store import effects as store_effects
 from services.notifier.store.content import KnownContent
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -127,7 +128,9 @@ class UnitOfWork:
         self._applier = applier
         self._exclusive = exclusive
         self._first = locked.takedown
-        self._rejections: set[str] = set()
+        self._reached: set[UUID] = set()
+        self.refs_decided: dict[str, None] = {}
+        """By what a picture agrees that was rejected in this scope, or is so no more: for the event of the decision."""
         self._woken: set[str] = set()
 
     @property
@@ -158,7 +161,7 @@ class UnitOfWork:
             terms=self.terms,
             routes=await self._routes(takedown, event),
             sender=self._applier.sender,
-            rejected=ref is not None and await store_content.is_rejected(self.tx, self.content_id, ref),
+            rejected=ref is not None and await rejections.is_rejected(self.tx, self.content_id, ref),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
             attempt_under_way=isinstance(event, MatchReceived)
             and takedown.target is not None
@@ -177,19 +180,15 @@ class UnitOfWork:
         known = await directory.routes_for(self.tx, hosts=hosts, organisations=organisations)
         return Routes(organisations=tuple(one.organisation_view(mail=self._applier.mail) for one in known))
 
-    async def apply(
-        self, takedown: Takedown, event: Event, *, new: bool = False, reaching_others: bool = True
-    ) -> Takedown:
-        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`). `reaching_others` False:
-        what it means for others was seen to when the event was first heard."""
+    async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
+        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`)."""
         around = await self.surroundings(takedown, event)
         after, effects = decide(takedown, event, self.now, self.runtime.policy, around)
         # Nothing that is written here is read here: it goes out in one go.
         async with self.tx.pipeline():
             await self._write(takedown, after, effects, new=new)
-        if reaching_others:
-            for effect in effects:
-                await self._reach_further(after, event, effect)
+        for effect in effects:
+            await self._reach_further(after, event, effect)
         return after
 
     async def _write(self, before: Takedown, after: Takedown, effects: Sequence[Effect], *, new: bool) -> None:
@@ -224,7 +223,7 @@ class UnitOfWork:
     async def all_or_none(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do `work` as a part of this transaction that can fail by itself. False: it raised, and nothing of it is left. Raises
         Transient, and what ends the connection."""
-        happened, woken, rejections = list(self.happened), set(self._woken), set(self._rejections)
+        happened, woken, reached = list(self.happened), set(self._woken), set(self._reached)
         try:
             async with self.tx.transaction():
                 await work()
@@ -234,7 +233,7 @@ class UnitOfWork:
             if isinstance(error, psycopg.OperationalError) and is_passing(error):
                 raise
             log.error("content.told_one_by_one", content_id=str(self.content_id), error=type(error).__name__)
-            self.happened, self._woken, self._rejections = happened, woken, rejections
+            self.happened, self._woken, self._reached = happened, woken, reached
             return False
         return True
 
@@ -272,8 +271,8 @@ class UnitOfWork:
         match effect:
             case PublishDecision():
                 await self._decide_for_host(takedown, event, effect)
-            case RecordRejection():
-                await self._reject(takedown, event, effect)
+            case RecordRejection() | UndoRejection():
+                await self._picture_decided(takedown, event, effect)
             case _:
                 pass
 
@@ -297,20 +296,39 @@ class UnitOfWork:
             await store_content.stop_fetching_here(self.tx, effect.content_id, stopped=True)
             await self.content_changed(but=takedown.takedown_id)
 
-    async def _reject(self, takedown: Takedown, event: Event, effect: RecordRejection) -> None:
-        if effect.fingerprint_ref in self._rejections or not isinstance(event, DecisionMade):
+    async def _picture_decided(self, takedown: Takedown, event: Event, effect: RecordRejection | UndoRejection) -> None:
+        """A rejection, or its undoing, is of the picture: it reaches every takedown of the content that the picture made."""
+        if takedown.takedown_id in self._reached or not isinstance(event, DecisionMade):
             return
-        self._rejections.add(effect.fingerprint_ref)
-        reached = await store_content.reject(self.tx, effect.content_id, effect.fingerprint_ref)
-        others = [one for one in reached if one != takedown.takedown_id]
-        await self._apply_to(others[:TOLD_AT_ONCE], event)
-        await self.tell_later(others[TOLD_AT_ONCE:], untold.decision(event.decision_id))
+        matched = takedown.match.fingerprint_ref
+        seen = await rejections.refs_seen(self.tx, takedown.takedown_id)
+        refs = tuple(dict.fromkeys((*((matched,) if matched is not None else ()), *seen)))
+        if isinstance(effect, RecordRejection):
+            await rejections.reject(self.tx, self.content_id, takedown.takedown_id, refs, event.person_id)
+        else:
+            refs = await rejections.undo(self.tx, self.content_id, refs)
+        self.refs_decided.update(dict.fromkeys(refs))
+        what = untold.decision(event.decision_id)
+        # Told in its own transaction, it has others to reach that nobody has told yet, and no more.
+        rejected = None if self._exclusive else isinstance(effect, UndoRejection)
+        made = await rejections.made_by(self.tx, self.content_id, refs, untold_of=what, rejected=rejected)
+        self._reached |= {takedown.takedown_id, *made}
+        others = [one for one in made if one != takedown.takedown_id]
+        if self._exclusive:
+            await self._apply_to(others[:TOLD_AT_ONCE], event)
+            others = others[TOLD_AT_ONCE:]
+        await self.tell_later(others, what)
 
 
 async def publish_decision(tx: Tx, decided: DecisionTaken) -> bool:
     """Keep a decision and queue it for `takedown.decisions`. False: it was taken already."""
     if not await decisions.keep(tx, decided):
         return False
+    await queue_decision(tx, decided)
+    return True
+
+
+async def queue_decision(tx: Tx, decided: DecisionTaken) -> None:
+    """Queue a decision that is kept for `takedown.decisions`."""
     key = str(decided.takedown_id or decided.content_id)
     await outbox.put(tx, takedowns.SCHEMA.name, DECISIONS, key=key, event=decided, event_id=decided.decision_id)
-    return True

@@ -26,6 +26,7 @@ from shared.contracts.content import RegisteredFingerprint
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
+from shared.media.fingerprints import fingerprint_ref
 from shared.media.looks.url_look import NotSeen
 from shared.process.metrics import CHECKS
 from shared.urls import address_key
@@ -60,10 +61,11 @@ WHERE d.takedown_id = ANY(%s) AND NOT {_STOPPED}
 
 _RECORD = """
 INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
-    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, browser, elapsed_ms)
+    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, browser, fingerprint_refs, elapsed_ms)
 VALUES (%(check_id)s, %(takedown_id)s, %(reason)s, %(started_at)s, clock_timestamp(), %(outcome)s, %(page_outcome)s,
     %(detail)s, %(vantage)s, %(address)s, %(status)s, %(page_status)s, %(final_url)s, %(content_type)s, %(size_bytes)s,
-    %(algorithm)s, %(distance)s, %(browser)s, (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
+    %(algorithm)s, %(distance)s, %(browser)s, %(fingerprint_refs)s,
+    (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
 """
 
 # What was fetched at an asserted target, until a person adopts it; afterwards it is the reference and stays.
@@ -113,6 +115,7 @@ class CheckWorker:
         self._vantage = runtime.settings.vantage
         self._policy = runtime.policy
         self._fingerprinter = runtime.fingerprinter
+        self._keys = runtime.keys
         self._checker = Checker(
             runtime.fetcher,
             runtime.fingerprinter,
@@ -272,8 +275,16 @@ class CheckWorker:
                 "algorithm": completed.algorithm,
                 "distance": completed.distance,
                 "browser": " ".join(looked.drawn) or None,
+                "fingerprint_refs": None if erased else self._refs(looked),
             },
         )
+
+    def _refs(self, looked: Looked) -> list[str] | None:
+        """What was seen that is the content, or nearly, as a rejection would name it. None: nothing."""
+        found = looked.media if looked.media.settled else looked.page
+        if found is None or not found.settled or not found.fingerprints:
+            return None
+        return sorted({fingerprint_ref(self._keys.fingerprint_ref, one) for one in found.fingerprints})
 
 
 def _reference(looked: Looked, takedown: Takedown) -> list[dict[str, object]]:

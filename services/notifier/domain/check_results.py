@@ -24,6 +24,7 @@ from services.notifier.domain.holds import (
     last_present_stands,
     look_later,
     needs_release,
+    only_people_saw_it,
     seen_lately,
     unhold,
 )
@@ -124,7 +125,11 @@ def _present(draft: TakedownBuilder, event: CheckCompleted) -> None:
     gone, seen = draft.takedown.gone, draft.takedown.last_seen
     observed = event.observed or (None if seen is None else seen.observed)
     surely = check_is_sure(draft, event)
-    draft.change(last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed), gone=None)
+    if seen is not None and seen.by_people and event.observed is None:
+        observed = None  # what people saw is no fact of ours
+    draft.change(
+        last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed), gone=None, gone_by_person_at=None
+    )
     draft.close_task(TaskKind.PROBABLY_PRESENT, "seen")
     match draft.state:
         case TakedownState.DISCOVERED:
@@ -243,6 +248,8 @@ def _mismatch(draft: TakedownBuilder, event: CheckCompleted) -> None:
         _still_held(draft)
     elif _before_first_sight(draft) and draft.takedown.last_seen is None:
         hold(draft, HoldReason.FIRST_CHECK, outcome="mismatch")
+    elif only_people_saw_it(draft) and draft.state in ASKING:
+        _said_nothing(draft, event)  # we never saw what would have been replaced
     else:
         _gone(draft, event, "replaced")
 
@@ -269,7 +276,7 @@ def _gone(draft: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
         case TakedownState.VERIFYING if draft.takedown.gone is not None:
             since = draft.takedown.gone.since or event.started_at
             if event.started_at - since >= wait:
-                removed(draft, reason)
+                _end_if_nobody_sees_it(draft, reason)
             else:
                 draft.change(gone=replace(draft.takedown.gone, since=since, reason=reason))
                 draft.check(since + wait, "confirmation")
@@ -277,6 +284,15 @@ def _gone(draft: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
             draft.change(gone=GoneObservation(since=event.started_at, reason=reason, seen_in=draft.state))
             draft.move(TakedownState.VERIFYING, reason=reason)
             draft.check(draft.now + wait, "confirmation")
+
+
+def _end_if_nobody_sees_it(draft: TakedownBuilder, reason: str) -> None:
+    """Seen gone twice: removed, unless people were the last to see it. Then people have to see it gone, too."""
+    if not only_people_saw_it(draft):
+        removed(draft, reason)
+        return
+    draft.open_task(TaskKind.SEEN_BY_PERSON, "gone_for_us_alone")
+    look_later(draft)
 
 
 def _nearly_seen(draft: TakedownBuilder, event: CheckCompleted, *, known: bool) -> None:
@@ -301,7 +317,7 @@ def _said_nothing(draft: TakedownBuilder, event: CheckCompleted) -> None:
         watch(draft)
     elif _before_first_sight(draft):
         _nothing_at_first(draft, event)
-    elif _site_dead(draft, event):
+    elif _site_dead(draft, event) and not only_people_saw_it(draft):
         removed(draft, "site_dead")
     else:
         _tell_of_silence(draft)

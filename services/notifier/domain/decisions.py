@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from services.notifier.domain.builder import ASKING, ENDED, TakedownBuilder
-from services.notifier.domain.demands import ask_when_seen, escalate, exhausted, leave, next_choice, undeliverable
+from services.notifier.domain.demands import (
+    ask_when_seen,
+    escalate,
+    exhausted,
+    leave,
+    next_choice,
+    set_timers,
+    undeliverable,
+)
 from services.notifier.domain.effects import AdoptReference
-from services.notifier.domain.endings import dismiss, reject, reopen, resume, suspend, tell_again
+from services.notifier.domain.endings import (
+    dismiss,
+    reject,
+    reject_again_refusal,
+    removed,
+    reopen,
+    resume,
+    suspend,
+    tell_again,
+    unreject,
+    unreject_refusal,
+)
 from services.notifier.domain.events import DecisionMade
-from services.notifier.domain.holds import look_again, task_of
+from services.notifier.domain.holds import look_again, look_later, task_of, unhold
 from services.notifier.domain.ladder import Posture, UnknownPosture
 from services.notifier.domain.model import (
     Demand,
     DemandState,
     HoldReason,
+    LastSeen,
+    Observed,
+    Outcome,
     Takedown,
     TakedownState,
     TaskKind,
 )
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
+from shared.policy import Policy
 
 ASKABLE = ASKING | {TakedownState.VERIFYING}
 FOR_A_PERSON_ALONE = frozenset({HoldReason.FLOOD, HoldReason.REJECTED_BEFORE})
 """Holds that no look of ours settles: another look would let a demand out that nobody released."""
 
 
-def refusal_to_decide(takedown: Takedown, decision: DecisionMade) -> str | None:
+def refusal_to_decide(takedown: Takedown, decision: DecisionMade, now: datetime, policy: Policy) -> str | None:
     """Why this decision cannot be taken on this takedown now, as a word; None: it can."""
     state = takedown.state
     if state is TakedownState.WITHDRAWN:
@@ -35,8 +59,16 @@ def refusal_to_decide(takedown: Takedown, decision: DecisionMade) -> str | None:
     match decision.kind:
         case DecisionKind.RELEASE:
             return _release_refusal(takedown, decision)
+        case DecisionKind.REJECT if state in ENDED:
+            return reject_again_refusal(takedown, decision.person_id, now, policy)
         case DecisionKind.REJECT | DecisionKind.DISMISS:
             return "already_ended" if state in ENDED else None
+        case DecisionKind.LOOKED if state in ENDED:
+            return "already_ended"
+        case DecisionKind.LOOKED:
+            return "suspended" if state is TakedownState.SUSPENDED else None
+        case DecisionKind.UNREJECT:
+            return unreject_refusal(takedown, decision, now, policy)
         case DecisionKind.SUSPEND:
             done = state in ENDED or _suspended_by_a_person(takedown)
             return "already_stopped" if done else None
@@ -71,6 +103,10 @@ def _release_refusal(takedown: Takedown, decision: DecisionMade) -> str | None:
         return "unknown_host"  # made again by the next look, as long as the directory does not name it
     if decision.task_kind is TaskKind.POSSIBLE_MINOR:
         return "fetching_stopped"
+    if decision.task_kind is TaskKind.SEEN_BY_PERSON and takedown.seen_by_person is not None:
+        if takedown.state is TakedownState.SUSPENDED:
+            return "suspended"
+        return "own_look" if takedown.seen_by_person.person_id == decision.person_id else None
     if _releases_the_hold(takedown, decision):
         if takedown.held_for is HoldReason.FETCHING_STOPPED:
             return "fetching_stopped"
@@ -90,7 +126,7 @@ def _releases_the_hold(takedown: Takedown, decision: DecisionMade) -> bool:
 
 def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
     """A person decided; a decision that cannot be taken now is noted, and changes nothing else."""
-    refused = refusal_to_decide(draft.takedown, event)
+    refused = refusal_to_decide(draft.takedown, event, draft.now, draft.policy)
     facts = {"decision_id": str(event.decision_id), "decision": event.kind.value}
     if refused is not None:
         draft.note("decision.refused", **facts, reason=refused)
@@ -100,9 +136,13 @@ def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
         case DecisionKind.RELEASE:
             _release(draft, event)
         case DecisionKind.REJECT:
-            reject(draft)
+            reject(draft, event)
+        case DecisionKind.UNREJECT:
+            unreject(draft)
         case DecisionKind.DISMISS:
             dismiss(draft)
+        case DecisionKind.LOOKED:
+            _looked(draft, event)
         case DecisionKind.SUSPEND:
             suspend(draft, "person", "person")
         case DecisionKind.RESUME:
@@ -146,7 +186,9 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
     if kind is None:
         return
     draft.close_task(kind, "released")
-    if kind is TaskKind.UNKNOWN_POSTURE:
+    if kind is TaskKind.SEEN_BY_PERSON:
+        _seen_by_two(draft)
+    elif kind is TaskKind.UNKNOWN_POSTURE:
         _clear_postures(draft)
     elif kind is TaskKind.SUGGESTED_RECIPIENT:
         for waiting in waiting_for_a_suggestion(draft):
@@ -166,6 +208,72 @@ def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
         tell_again(draft)
     elif draft.state in ASKING and (draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())):
         draft.check(draft.now, "released")
+
+
+def _looked(draft: TakedownBuilder, event: DecisionMade) -> None:
+    """A person looked. What one sees there waits for another's release; what one sees gone, for a second look a day later. Neither is
+    stronger than what our own last look saw there."""
+    look = event.look
+    if look is None:
+        return
+    ago = max(0, int((draft.now - look.seen_at).total_seconds()))
+    draft.note("person.looked", outcome="present" if look.present else "gone", how=look.how, seen_seconds_ago=ago)
+    takedown = draft.takedown
+    if look.present:
+        draft.close_task(TaskKind.SEEN_BY_PERSON, "seen_again")
+        draft.change(seen_by_person=look, gone_by_person_at=None)
+        draft.open_task(TaskKind.SEEN_BY_PERSON, look.how)
+    elif takedown.last_check is not None and takedown.last_check.outcome is Outcome.PRESENT:
+        draft.note("person.contradicted", outcome="present")
+    elif takedown.gone_by_person_at is None:
+        draft.change(gone_by_person_at=look.seen_at)
+    elif draft.state in ASKABLE and _day_apart(draft, takedown.gone_by_person_at, look.seen_at):
+        draft.change(seen_by_person=None)
+        removed(draft, "seen_gone")
+
+
+def _day_apart(draft: TakedownBuilder, first: datetime, second: datetime) -> bool:
+    return second - first >= draft.policy.scaled(draft.policy.person_gone_apart)
+
+
+VOUCHED = frozenset({HoldReason.FIRST_CHECK, HoldReason.LOW_ASSURANCE, HoldReason.PROBABLY_PRESENT})
+"""Holds that two people settle who see the content there. What was asserted has a release of its own, by which our looks know it."""
+
+
+def _seen_by_two(draft: TakedownBuilder) -> None:
+    """One person saw it there and another vouches for that: as our own look would have, but that no look of ours ends it alone."""
+    look, takedown = draft.takedown.seen_by_person, draft.takedown
+    if look is None:
+        return
+    draft.change(seen_by_person=None)
+    if takedown.last_seen is None or takedown.last_seen.at < look.seen_at:
+        seen = Observed(at=look.seen_at, seen_by="person")
+        draft.change(last_seen=LastSeen(at=look.seen_at, observed=seen))
+    gone = takedown.gone
+    if draft.state is TakedownState.REMOVED and takedown.demands:
+        draft.next_round()
+        draft.change(removal=None)
+        _ask_from(draft, TakedownState.REAPPEARED)
+    elif draft.state is TakedownState.VERIFYING and gone is not None and gone.seen_in is not TakedownState.DISCOVERED:
+        draft.change(gone=None)
+        draft.move(gone.seen_in, reason="seen_by_people")
+        for demand in draft.current_demands():
+            set_timers(draft, demand)
+    elif draft.state in (TakedownState.DISCOVERED, TakedownState.VERIFYING, TakedownState.REMOVED):
+        _ask_from(draft, TakedownState.OPEN)
+    elif draft.state is TakedownState.HELD and takedown.held_for in VOUCHED:
+        draft.release_hold(takedown.held_for)
+        unhold(draft, "seen_by_people")
+        _ask_from(draft, TakedownState.OPEN)
+    if draft.state in ASKING:
+        ask_when_seen(draft)
+        look_later(draft)
+
+
+def _ask_from(draft: TakedownBuilder, state: TakedownState) -> None:
+    draft.change(first_look=None, gone=None, removal=None)
+    draft.change_climb(wanted=True)
+    draft.move(state, reason="seen_by_people")
 
 
 def waiting_for_a_suggestion(draft: TakedownBuilder) -> tuple[Demand, ...]:

@@ -60,7 +60,8 @@ def _still_wanted(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -> 
     state = draft.state
     match kind:
         case MessageKind.RETRACTED:
-            return demand.state is DemandState.RETRACTED
+            undone = demand.retraction is not None and demand.retraction.undone
+            return demand.state is DemandState.RETRACTED and not undone
         case MessageKind.CLOSED:
             return state not in ENDED and demand.state is DemandState.CLOSED
         case MessageKind.ISSUED | MessageKind.REAPPEARED:

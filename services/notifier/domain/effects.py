@@ -127,10 +127,17 @@ class PublishDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRejection:
-    """(content, `fingerprint_ref`) is rejected for good; every other takedown it made gets the same decision."""
+    """What this takedown was matched by, and what its last look saw, is rejected for its content; every other takedown that this made
+    gets the same decision."""
 
     content_id: UUID
-    fingerprint_ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRejection:
+    """What was rejected with this takedown is so no more; every other takedown that this ended gets the same decision."""
+
+    content_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,5 +160,6 @@ Effect = (
     | EraseTarget
     | PublishDecision
     | RecordRejection
+    | UndoRejection
     | AdoptReference
 )

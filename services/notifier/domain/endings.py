@@ -4,13 +4,22 @@ rejection, dismissal."""
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from services.notifier.domain import contact_rules, schedule
 from services.notifier.domain.builder import ENDED, SETTLED, UNFINISHED, TakedownBuilder
 from services.notifier.domain.demands import set_timers
-from services.notifier.domain.effects import CancelMessages, CancelTimers, EndMessage, EraseTarget, RecordRejection
+from services.notifier.domain.effects import (
+    CancelMessages,
+    CancelTimers,
+    EndMessage,
+    EraseTarget,
+    RecordRejection,
+    UndoRejection,
+)
+from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.holds import hold, look_again, start
 from services.notifier.domain.model import (
     ConfirmedRemoval,
@@ -19,14 +28,17 @@ from services.notifier.domain.model import (
     HoldReason,
     MessageKind,
     Refusal,
+    Rejection,
     Retraction,
     RetractionReason,
     Suspension,
+    Takedown,
     TakedownState,
     TaskKind,
 )
 from shared import ids
 from shared.contracts.claims import WithdrawalReason
+from shared.policy import Policy
 
 IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CONTENT.value})
 
@@ -101,6 +113,7 @@ def withdraw(draft: TakedownBuilder, reason: str | None) -> None:
     draft.change(
         target=None,
         last_seen=None,
+        rejection=None,
         match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
         demands=tuple(_erased(one, matter) for one in takedown.demands),
     )
@@ -112,13 +125,61 @@ def _erased(demand: Demand, matter: contact_rules.Matter) -> Demand:
     return replace(demand, printed=replace(demand.printed, observed=None), do_not_contact=named)
 
 
-def reject(draft: TakedownBuilder) -> None:
-    """The match is wrong: everybody asked hears "sent in error", and this picture makes no takedown of this content again."""
-    _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
-    if draft.takedown.match.fingerprint_ref is not None:
-        draft.emit(
-            RecordRejection(content_id=draft.takedown.content_id, fingerprint_ref=draft.takedown.match.fingerprint_ref)
-        )
+def reject(draft: TakedownBuilder, event: DecisionMade) -> None:
+    """The match is wrong: this picture makes no takedown of this content again, and everybody asked hears "sent in error", unless that is
+    undone: in a while, or once a second person has rejected it too, at once."""
+    if draft.state is TakedownState.REJECTED:
+        _reject_confirmed(draft)
+    else:
+        draft.change(rejection=Rejection(person_id=event.person_id, at=draft.now))
+        _end(draft, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
+        wait = draft.policy.rejection_undone_alone
+        if any(told_at_the_end(draft, one) for one in draft.takedown.demands):
+            draft.open_task(TaskKind.REJECTION, "one_person_rejected", within=wait)
+    draft.emit(RecordRejection(content_id=draft.takedown.content_id))
+
+
+def _reject_confirmed(draft: TakedownBuilder) -> None:
+    rejection = draft.takedown.rejection
+    if rejection is None:
+        return
+    draft.change(rejection=replace(rejection, confirmed=True))
+    draft.close_task(TaskKind.REJECTION, "confirmed")
+    for demand in draft.takedown.demands:
+        if demand.retraction is not None:
+            draft.change_demand(demand.demand_id, retraction=replace(demand.retraction, not_before=None))
+    tell_again(draft)
+
+
+def reject_again_refusal(takedown: Takedown, person_id: str, now: datetime, policy: Policy) -> str | None:
+    """Why a rejection cannot be confirmed by this person (a word), or None."""
+    rejection = takedown.rejection
+    waits = rejection is not None and now < rejection.at + policy.scaled(policy.rejection_undone_alone)
+    if takedown.state is not TakedownState.REJECTED or rejection is None or rejection.confirmed or not waits:
+        return "already_ended"
+    return "own_rejection" if rejection.person_id == person_id else None
+
+
+def unreject_refusal(takedown: Takedown, event: DecisionMade, now: datetime, policy: Policy) -> str | None:
+    """Why this rejection cannot be undone by this person now (a word), or None: alone at first, later it takes another."""
+    rejection = takedown.rejection or event.rejection
+    if takedown.state is not TakedownState.REJECTED:
+        return "not_rejected"
+    if rejection is None or rejection.person_id != event.person_id:
+        return None
+    return "own_rejection" if now >= rejection.at + policy.scaled(policy.rejection_undone_alone) else None
+
+
+def unreject(draft: TakedownBuilder) -> None:
+    """It was the content after all: looked at again in a new round. What was not told yet of the error is not told any more."""
+    draft.close_task(TaskKind.REJECTION, "unrejected")
+    for demand in draft.takedown.demands:
+        if demand.retraction is not None and demand.retraction.words is RetractionReason.SENT_IN_ERROR:
+            draft.emit(EndMessage(message_id=_retraction_id(demand, demand.retraction), reason="unrejected"))
+            draft.change_demand(demand.demand_id, retraction=replace(demand.retraction, undone=True))
+    draft.change(rejection=None)
+    reopen(draft)
+    draft.emit(UndoRejection(content_id=draft.takedown.content_id))
 
 
 def reject_silently(draft: TakedownBuilder) -> None:
@@ -157,7 +218,7 @@ def held_after_rejection(draft: TakedownBuilder) -> None:
     """Another picture at a target whose match was rejected: a person looks first."""
     if draft.takedown.demands:
         draft.next_round()
-    draft.change(retraction=None)
+    draft.change(retraction=None, rejection=None)
     hold(draft, HoldReason.REJECTED_BEFORE)
 
 
@@ -219,21 +280,32 @@ def _retract(draft: TakedownBuilder, words: RetractionReason) -> None:
 
 def take_back(draft: TakedownBuilder, demand: Demand) -> None:
     """Retract one demand with the words of the takedown's end; its recipient is told, if it was asked and may be written to."""
-    words = draft.takedown.retraction or RetractionReason.NO_FURTHER_ACTION
+    words, not_before = draft.takedown.retraction or RetractionReason.NO_FURTHER_ACTION, _told_from(draft)
     draft.move_demand(demand.demand_id, DemandState.RETRACTED)
     known = demand.retraction
     if known is None:
-        draft.change_demand(demand.demand_id, retraction=Retraction(words=words))
+        draft.change_demand(demand.demand_id, retraction=Retraction(words=words, not_before=not_before))
     elif known.words is not words:  # if not sent yet, the words that follow say it all
         draft.emit(EndMessage(message_id=_retraction_id(demand, known), reason="superseded"))
-        draft.change_demand(demand.demand_id, retraction=Retraction(words=words, number=known.number + 1))
+        again = Retraction(words=words, number=known.number + 1, not_before=not_before)
+        draft.change_demand(demand.demand_id, retraction=again)
     taken_back = draft.quieten(demand.demand_id)
     if told_at_the_end(draft, taken_back):
         _send_retraction(draft, taken_back)
 
 
+def _told_from(draft: TakedownBuilder) -> datetime | None:
+    """When those asked may hear of a rejection that one person made; None: at once."""
+    rejection = draft.takedown.rejection
+    if draft.state is not TakedownState.REJECTED or rejection is None or rejection.confirmed:
+        return None
+    return rejection.at + draft.policy.scaled(draft.policy.rejection_undone_alone)
+
+
 def _send_retraction(draft: TakedownBuilder, demand: Demand) -> None:
-    draft.send(demand, MessageKind.RETRACTED, demand.retraction.number if demand.retraction is not None else 0)
+    known = demand.retraction
+    due = None if known is None or known.not_before is None else max(draft.now, known.not_before)
+    draft.send(demand, MessageKind.RETRACTED, 0 if known is None else known.number, due)
 
 
 def _retraction_id(demand: Demand, retraction: Retraction) -> UUID:
@@ -242,7 +314,8 @@ def _retraction_id(demand: Demand, retraction: Retraction) -> UUID:
 
 def told_at_the_end(draft: TakedownBuilder, demand: Demand) -> bool:
     """Whether this recipient hears of the retraction: it was asked, and it is not one that must hear nothing."""
-    return demand.may_be_known and may_be_written_to(draft, demand)
+    undone = demand.retraction is not None and demand.retraction.undone
+    return demand.may_be_known and not undone and may_be_written_to(draft, demand)
 
 
 def tell_again(draft: TakedownBuilder) -> None:

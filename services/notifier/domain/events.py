@@ -13,7 +13,16 @@ from typing import Literal
 from uuid import UUID
 
 from services.notifier.domain.ladder import Routes
-from services.notifier.domain.model import MatchFacts, MessageKind, Observed, Outcome, Target, TaskKind
+from services.notifier.domain.model import (
+    MatchFacts,
+    MessageKind,
+    Observed,
+    Outcome,
+    PersonLook,
+    Rejection,
+    Target,
+    TaskKind,
+)
 from services.notifier.domain.model import Refusal as Refusal
 from shared.contracts.content import Algorithm, Assurance, ContentState
 from shared.contracts.decisions import DecisionKind
@@ -232,7 +241,8 @@ class TimerFired:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionMade:
     """A person decided. `task_kind` is the task it resolves, `recipient` the directory key of a `reroute`, `demand_id` that of
-    a `bounced`."""
+    a `bounced`. `rejection`: for `unreject`, who rejected the same picture, where the takedown itself was never decided on.
+    `look`: of a `looked`."""
 
     decision_id: UUID
     kind: DecisionKind
@@ -240,6 +250,8 @@ class DecisionMade:
     task_kind: TaskKind | None = None
     demand_id: UUID | None = None
     recipient: str | None = None
+    rejection: Rejection | None = None
+    look: PersonLook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,14 +157,18 @@ SILENT = frozenset({Outcome.BLOCKED, Outcome.INCONCLUSIVE})
 
 
 def seen_lately(draft: TakedownBuilder) -> bool:
-    """Rule 1: whether our own last look saw the content at the target, lately enough for a demand to rest on it.
+    """Rule 1: whether our own last look (or a person, as another one vouches) saw the content at the target, lately enough for a demand to
+    rest on it.
 
     Not if it was before a resumption, or before a host's word that it is removed; and not while it needs a person's release.
     """
     takedown = draft.takedown
     if needs_release(draft):
         return False
-    if takedown.last_seen is None or takedown.last_check is None or takedown.last_check.outcome is not Outcome.PRESENT:
+    if takedown.last_seen is None:
+        return False
+    by_people = takedown.last_seen.by_people
+    if not by_people and (takedown.last_check is None or takedown.last_check.outcome is not Outcome.PRESENT):
         return False
     seen = takedown.last_seen.at
     if takedown.resumed_at is not None and seen < takedown.resumed_at:
@@ -173,7 +177,16 @@ def seen_lately(draft: TakedownBuilder) -> bool:
     if any(one is not None and one.at is not None and one.at > seen for one in reports):
         return False
     # A look from the future: the clock was set back since.
-    return timedelta(0) <= draft.now - seen <= schedule.observation_valid_for(draft.policy)
+    valid_for = schedule.observation_valid_for(draft.policy)
+    if by_people:
+        valid_for = draft.policy.scaled(draft.policy.person_look_valid_for)
+    return timedelta(0) <= draft.now - seen <= valid_for
+
+
+def only_people_saw_it(draft: TakedownBuilder) -> bool:
+    """Whether people see, or were the last to see, what our looks do not: then no look of ours ends it alone."""
+    seen = draft.takedown.last_seen
+    return draft.takedown.task(TaskKind.SEEN_BY_PERSON) is not None or (seen is not None and seen.by_people)
 
 
 def last_present_stands(draft: TakedownBuilder, demand: Demand | None = None) -> bool:

@@ -123,6 +123,10 @@ class Retraction:
 
     words: RetractionReason
     number: int = 0
+    not_before: datetime | None = None
+    """Until then a person may take back what it would say."""
+    undone: bool = False
+    """The rejection it would tell of was no error: it is not sent any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +204,17 @@ class LastCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSeen:
-    """When our own check last saw the content, whether rule 4 lets a demand rest on it, and the facts that a demand quotes."""
+    """When our own check last saw the content (or two people vouch for it), whether rule 4 lets a demand rest on it, and the facts that a
+    demand quotes."""
 
     at: datetime
     surely: bool = True
     observed: Observed | None = None
+
+    @property
+    def by_people(self) -> bool:
+        """People saw it, and no look of ours since."""
+        return self.observed is not None and self.observed.seen_by == "person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +239,8 @@ class GoneObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmedRemoval:
-    """Exists while `removed`. `reason`: `gone`, `replaced`, `not_found`, `site_dead`; `watches` counts the looks after it."""
+    """Exists while `removed`. `reason`: `gone`, `replaced`, `not_found`, `site_dead`, `seen_gone` (by people);
+    `watches` counts the looks after it."""
 
     at: datetime
     reason: str
@@ -242,6 +253,25 @@ class Suspension:
 
     by: tuple[Literal["content", "person"], ...]
     resume_to: TakedownState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLook:
+    """What a person saw at the target: the content, or that it is gone. `how` is a word."""
+
+    person_id: str
+    seen_at: datetime
+    present: bool
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Who rejected, and when; `confirmed`: a second person did, too."""
+
+    person_id: str
+    at: datetime
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,10 +327,16 @@ class Takedown:
     held_for: HoldReason | None = None
     releases: Releases = Releases()
     suspension: Suspension | None = None
+    seen_by_person: PersonLook | None = None
+    """A person saw it there; it waits for another's release."""
+    gone_by_person_at: datetime | None = None
+    """When a person saw it gone, since when nobody and no look of ours has seen it: the first of two."""
     resumed_at: datetime | None = None
     """The end of the last suspension: a look begun before it does not count."""
     retraction: RetractionReason | None = None
     """With which words it ended; exists in the states that end it."""
+    rejection: Rejection | None = None
+    """Exists while `rejected`, if a person said so of this takedown or of the same picture at another one."""
 
     @property
     def lasting_state(self) -> TakedownState:

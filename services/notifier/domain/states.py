@@ -91,6 +91,10 @@ class TaskKind(StrEnum):
     """Our checks failed again and again, in a way nobody foresaw."""
     MESSAGE_FAILS = "message_fails"
     """The same of attempts at a message."""
+    SEEN_BY_PERSON = "seen_by_person"
+    """A person sees it where our looks did not: another's release lets a demand rest on it. No look of ours closes it."""
+    REJECTION = "rejection"
+    """One person rejected a match of which hosts know: they are told that it was an error, unless somebody sees that it is none."""
     TELLING_FAILS = "telling_fails"
     """It cannot be told, for such a reason, what its content, its claims or a person's decision mean for it."""
 
@@ -207,6 +211,7 @@ TAKEDOWN: Mapping[T, Mapping[T, str]] = {
         T.DISMISSED: "a person",
     },
     T.REJECTED: {
+        T.DISCOVERED: "the rejection is undone: looked at again, in a new round",
         T.HELD: "a match of another picture at the same target",
         T.WITHDRAWN: "withdrawal",
     },

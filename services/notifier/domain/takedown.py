@@ -110,9 +110,9 @@ def may_send(
     return deliveries.refusal_to_send(TakedownBuilder(takedown, now, policy, around), takedown.demand(demand_id), kind)
 
 
-def decision_refused(takedown: Takedown, decision: DecisionMade) -> str | None:
+def decision_refused(takedown: Takedown, decision: DecisionMade, now: datetime, policy: Policy) -> str | None:
     """Why this decision cannot be taken on this takedown now (a word for the API's answer), or None."""
-    return decisions.refusal_to_decide(takedown, decision)
+    return decisions.refusal_to_decide(takedown, decision, now, policy)
 
 
 def _stop_if_content_stopped(draft: TakedownBuilder) -> None:

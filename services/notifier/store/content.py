@@ -1,5 +1,4 @@
-"""What the notifier knows of content and claims: one row per content for ever, the claims' terms, matches that came too early,
-what a person rejected."""
+"""What the notifier knows of content and claims: one row per content for ever, the claims' terms, matches that came too early."""
 
 from __future__ import annotations
 
@@ -294,25 +293,3 @@ async def take_due_match(tx: Tx, event_id: str, lease_id: UUID) -> MatchFound | 
     )
     row = await cursor.fetchone()
     return None if row is None else MatchFound.model_validate_json(bytes(row["data"]))
-
-
-async def is_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> bool:
-    """True when a person rejected what this fingerprint agrees to, at whatever URL."""
-    cursor = await tx.execute(
-        "SELECT 1 FROM notifier.rejections WHERE content_id = %s AND fingerprint_ref = %s",
-        (content_id, fingerprint_ref),
-    )
-    return await cursor.fetchone() is not None
-
-
-async def reject(tx: Tx, content_id: UUID, fingerprint_ref: str) -> tuple[UUID, ...]:
-    """Keep a pair as rejected; gives the takedowns it made. The content is locked exclusively."""
-    await tx.execute(
-        "INSERT INTO notifier.rejections (content_id, fingerprint_ref) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        (content_id, fingerprint_ref),
-    )
-    cursor = await tx.execute(
-        "SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s AND fingerprint_ref = %s ORDER BY takedown_id",
-        (content_id, fingerprint_ref),
-    )
-    return tuple(row["takedown_id"] for row in await cursor.fetchall())

@@ -12,7 +12,8 @@ async def keep(tx: Tx, decided: DecisionTaken) -> bool:
     """The row by which a decision that comes back over the log is known. False: it is known."""
     cursor = await tx.execute(
         "INSERT INTO notifier.decisions (decision_id, kind, content_id, takedown_id, demand_id, task_id, person_id,"
-        " organisation_id, reason, recipient, decided_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " organisation_id, reason, recipient, looked, seen_at, how, decided_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING RETURNING decision_id",
         (
             decided.decision_id,
@@ -25,6 +26,9 @@ async def keep(tx: Tx, decided: DecisionTaken) -> bool:
             decided.organisation_id,
             decided.reason,
             decided.recipient,
+            decided.looked,
+            decided.seen_at,
+            decided.how,
             decided.decided_at,
         ),
     )
@@ -35,8 +39,17 @@ async def read(tx: Tx, decision_id: UUID) -> DecisionTaken | None:
     """A decision as it was kept."""
     cursor = await tx.execute(
         "SELECT decision_id, kind, content_id, takedown_id, demand_id, task_id, person_id, organisation_id, reason, recipient,"
-        " decided_at FROM notifier.decisions WHERE decision_id = %s",
+        " looked, seen_at, how, decided_at FROM notifier.decisions WHERE decision_id = %s",
         (decision_id,),
     )
     row = await cursor.fetchone()
     return None if row is None else DecisionTaken.model_validate(row)
+
+
+async def keep_look(tx: Tx, decided: DecisionTaken) -> None:
+    """A person's look stands among our own, with the vantage `person`."""
+    await tx.execute(
+        "INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, detail, vantage, elapsed_ms)"
+        " VALUES (%s, %s, 'person', %s, clock_timestamp(), %s, %s, 'person', 0)",
+        (decided.decision_id, decided.takedown_id, decided.seen_at, decided.looked, decided.how),
+    )

@@ -227,7 +227,8 @@ async def erase(tx: Tx, takedown_id: UUID) -> None:
 
 
 _ERASE: Sequence[str] = (
-    "UPDATE notifier.checks SET final_url = NULL, address = NULL, content_type = NULL, size_bytes = NULL"
+    "UPDATE notifier.checks SET final_url = NULL, address = NULL, content_type = NULL, size_bytes = NULL,"
+    " fingerprint_refs = NULL"
     " WHERE takedown_id = %s",
     "UPDATE notifier.attempts SET address = NULL WHERE takedown_id = %s",
     "UPDATE notifier.answers SET details = NULL WHERE takedown_id = %s",

@@ -28,6 +28,7 @@ tasks = typer.Typer(help="See and resolve what is waiting for a person.", no_arg
 Decision = Literal[
     "release",
     "reject",
+    "unreject",
     "reroute",
     "recheck",
     "escalate",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.standalone.cli import access, cases, hosts, log, negative_list, people
+from services.standalone.cli import access, cases, hosts, log, negative_list, people, takedowns
 from services.standalone.cli import run as commands_run
 from services.standalone.terminal.output import complain, say
 from shared.errors import TakedownError
@@ -51,6 +51,7 @@ def program(
 
 commands_run.add_to(app)
 cases.add_to(app)
+takedowns.add_to(app)
 hosts.add_to(app)
 access.add_to(app)
 people.add_to(app)

@@ -18,6 +18,8 @@ WAITING: Mapping[str, str] = {
     "ladder_exhausted": "everybody was asked, and it is still there",
     "check_fails": "our checks fail for a reason that the operator has to find",
     "message_fails": "a message cannot be prepared or recorded, for a reason that the operator has to find",
+    "seen_by_person": "a person has seen it there; another has to say that this counts",
+    "rejection": "one person rejected it; hosts are about to hear that it was an error",
     "telling_fails": "it cannot be told of a change, for a reason that the operator has to find",
     "suggested_recipient": "a host names somebody else to ask",
     "silent": "our checks have got no usable answer for days",

@@ -23,7 +23,7 @@ def data_dir(tmp_path: Path) -> dict[str, str]:
 
 COMMANDS = (
     *("serve", "intake", "matcher", "notifier", "demo", "watch", "case", "content", "tasks", "outbound", "keys"),
-    *("hosts", "topics", "migrate", "dead-letters", "openapi", "negative-list"),
+    *("hosts", "topics", "migrate", "dead-letters", "openapi", "negative-list", "takedowns"),
 )
 
 

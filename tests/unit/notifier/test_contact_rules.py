@@ -13,7 +13,7 @@ from services.notifier.domain.ladder import Organisation, Posture, Routes
 from services.notifier.domain.model import MessageKind, Outcome
 from services.notifier.domain.takedown import may_send
 from shared.contracts.decisions import DecisionKind
-from tests.unit.notifier.takedown_story import HOSTER, ROUTES, SITE, TARGET, Story, of_kind, surroundings
+from tests.unit.notifier.takedown_story import HOSTER, HOUR, ROUTES, SITE, TARGET, Story, of_kind, surroundings
 
 PAGED = replace(TARGET, page_url="https://perp.site.test/p", page_host="perp.site.test")
 
@@ -127,6 +127,7 @@ def test_rule_5_a_first_demand_waits_for_the_claims_and_then_goes() -> None:
 def test_rule_7_a_retraction_waits_for_the_claims_and_then_goes(decision: DecisionKind) -> None:
     story = Story.delivered()
     story.decides(decision)
+    story.later(HOUR)  # one person's rejection is told a while later
     story.around = replace(story.around, terms=None)
     assert story.attempt() == []
     story.around = replace(story.around, terms=Terms())

@@ -9,6 +9,7 @@ from types import ModuleType
 from services.notifier.api.refused_decisions import SENTENCES
 from services.notifier.application import decisions as applied
 from services.notifier.domain import decisions as decided
+from services.notifier.domain import endings
 from shared.contracts.decisions import DecisionKind
 
 
@@ -31,7 +32,7 @@ def reasons_in(module: ModuleType) -> set[str]:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    assert reasons_in(decided) | reasons_in(applied) == SENTENCES.keys()
+    assert reasons_in(decided) | reasons_in(endings) | reasons_in(applied) == SENTENCES.keys()
 
 
 def test_a_sentence_names_no_decision_that_there_is_not() -> None:

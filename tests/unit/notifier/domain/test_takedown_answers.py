@@ -18,6 +18,7 @@ from services.notifier.domain.ladder import Posture, Routes
 from services.notifier.domain.model import DemandState, MessageKind, Outcome, TakedownState, TaskKind
 from services.notifier.domain.takedown import decision_refused
 from shared.contracts.decisions import DecisionKind
+from shared.policy import Policy
 from tests.unit.notifier.takedown_story import (
     DAY,
     HOSTER,
@@ -204,7 +205,7 @@ def test_decisions_that_cannot_be_taken_say_why() -> None:
 )
 def test_what_can_be_decided_on_an_open_takedown(kind: DecisionKind, why: str | None) -> None:
     decision = DecisionMade(decision_id=uuid4(), kind=kind, person_id="person-2")
-    assert decision_refused(Story.opened().takedown, decision) == why
+    assert decision_refused(Story.opened().takedown, decision, START, Policy()) == why
 
 
 def test_a_hold_is_not_released_while_suspended() -> None:

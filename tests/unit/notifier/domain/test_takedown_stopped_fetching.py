@@ -19,6 +19,7 @@ from services.notifier.domain.model import DemandState, HoldReason, MessageKind,
 from services.notifier.domain.takedown import decision_refused
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
+from shared.policy import Policy
 from tests.unit.notifier.takedown_story import DAY, HOUR, MATCH, MINUTE, START, Story, of_kind, surroundings
 
 MINOR = ResponseReason.POSSIBLE_MINOR
@@ -186,4 +187,4 @@ def test_a_person_suspends_and_everything_stops() -> None:
 def test_the_word_for_it_is_one_that_the_api_knows() -> None:
     story = Story.matched(around=surroundings(content=STOPPED))
     made = DecisionMade(decision_id=story.takedown.takedown_id, kind=DecisionKind.RELEASE, person_id="p")
-    assert decision_refused(story.takedown, made) == "fetching_stopped"
+    assert decision_refused(story.takedown, made, story.now, Policy()) == "fetching_stopped"

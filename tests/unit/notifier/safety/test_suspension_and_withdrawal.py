@@ -33,6 +33,7 @@ from services.notifier.domain.takedown import may_send
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind
 from tests.unit.notifier.takedown_story import (
+    HOUR,
     MATCH,
     MINUTE,
     TARGET,
@@ -88,6 +89,7 @@ def test_rule_7_every_message_waits_while_suspended_and_none_is_lost() -> None:
 def test_rule_7_a_retraction_waits_while_the_content_is_suspended() -> None:
     story = Story.delivered()
     story.decides(DecisionKind.REJECT)
+    story.later(HOUR)  # one person's rejection is told a while later
     story.content(state=ContentState.SUSPENDED)
     assert story.attempt() == []
     story.content(state=ContentState.ACTIVE)
@@ -157,7 +159,7 @@ def test_rule_7_a_rejected_match_is_retracted_and_remembered() -> None:
     story = Story.delivered()
     effects = story.decides(DecisionKind.REJECT)
     assert story.state() is TakedownState.REJECTED
-    assert [one.fingerprint_ref for one in of_kind(effects, RecordRejection)] == ["ab" * 32]
+    assert [one.content_id for one in of_kind(effects, RecordRejection)] == [story.takedown.content_id]
     assert [one.kind for one in of_kind(effects, SendMessage)] == [MessageKind.RETRACTED]
     assert story.takedown.retraction is RetractionReason.SENT_IN_ERROR
 
@@ -197,16 +199,20 @@ def test_rule_7_who_was_told_of_a_dismissal_hears_of_an_error_found_later() -> N
 def test_rule_7_a_retraction_not_sent_yet_outlives_another_match_and_a_second_end() -> None:
     story = Story.delivered()
     story.decides(DecisionKind.REJECT)
+    story.later(HOUR)  # one person's rejection is told a while later
     story.tell(MatchReceived(match=replace(MATCH, fingerprint_ref="cd" * 32), target=TARGET))
     assert story.state() is TakedownState.HELD
     story.decides(DecisionKind.DISMISS)
     assert story.attempt() == [MessageKind.RETRACTED]
-    assert story.demand.retraction == Retraction(words=RetractionReason.SENT_IN_ERROR), "the words of its own end"
+    retraction = story.demand.retraction
+    assert retraction is not None
+    assert (retraction.words, retraction.number) == (RetractionReason.SENT_IN_ERROR, 0), "the words of its own end"
 
 
 def test_rule_7_a_retraction_of_an_earlier_round_waits_for_the_resumption_and_is_sent() -> None:
     story = Story.delivered()
     story.decides(DecisionKind.REJECT)
+    story.later(HOUR)  # one person's rejection is told a while later
     story.tell(MatchReceived(match=replace(MATCH, fingerprint_ref="cd" * 32), target=TARGET))
     story.content(state=ContentState.SUSPENDED, suspended_for="person")
     assert story.attempt() == []
@@ -241,6 +247,7 @@ def test_rule_7_a_first_message_whose_arrival_is_not_known_is_taken_back(outcome
 def test_rule_7_a_retraction_that_nothing_can_carry_is_a_persons(refusal: Refusal) -> None:
     story = Story.delivered()
     story.decides(DecisionKind.REJECT)
+    story.later(HOUR)  # one person's rejection is told a while later
     story.refuse(story.due()[0], refusal)
     assert "undeliverable" in story.open_tasks()
 
