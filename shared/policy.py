@@ -56,6 +56,8 @@ class Policy(BaseModel):
     voluntary_response: timedelta = 72 * HOUR
     reminder_fractions: tuple[float, ...] = (0.5, 0.9)
     preserve_days: int = 90
+    first_demands_per_host_hour: int = 1000
+    """First demands for one content at one host in an hour, before a person has looked at one of the rest."""
     answers_per_demand: int = 100
     """Different answers that are taken to one demand. The same one again is counted, and is no further one."""
     dispute_due: timedelta = DAY

@@ -27,6 +27,7 @@ from services.notifier.domain.effects import (
     UndoRejection,
 )
 from services.notifier.domain.events import (
+    CheckCompleted,
     ContentUpdated,
     DecisionContext,
     DecisionMade,
@@ -38,10 +39,10 @@ from services.notifier.domain.events import (
     TermsChanged,
 )
 from services.notifier.domain.ladder import Routes
-from services.notifier.domain.model import Takedown
+from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.domain.takedown import decide
 from services.notifier.store import content as store_content
-from services.notifier.store import decisions, rejections, takedowns, untold
+from services.notifier.store import decisions, demand_limit, rejections, takedowns, untold
 from services.notifier.store import effects as store_effects
 from services.notifier.store.content import KnownContent
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -51,6 +52,7 @@ from shared.db.pool import Tx, is_passing
 from shared.errors import Transient
 from shared.ids import deterministic_id
 from shared.outbox import outbox
+from shared.policy import HOUR
 from shared.service.runtime import OutboundRuntime
 
 log = structlog.get_logger(__name__)
@@ -162,11 +164,27 @@ class UnitOfWork:
             routes=await self._routes(takedown, event),
             sender=self._applier.sender,
             rejected=ref is not None and await rejections.is_rejected(self.tx, self.content_id, ref),
+            demand_limit_reached=await self._demand_limit_reached(takedown, event),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
             attempt_under_way=isinstance(event, MatchReceived)
             and takedown.target is not None
             and takedown.target.url != event.target.url
             and await store_effects.attempt_is_under_way(self.tx, takedown.takedown_id),
+        )
+
+    async def _demand_limit_reached(self, takedown: Takedown, event: Event | None) -> bool:
+        """Asked only where a first demand may follow."""
+        first = isinstance(event, CheckCompleted) and not takedown.demands and takedown.target is not None
+        seen = isinstance(event, CheckCompleted) and Outcome.PRESENT in (event.outcome, event.page_outcome)
+        if not first or not seen or takedown.target is None:
+            return False
+        policy = self.runtime.policy
+        return await demand_limit.is_reached(
+            self.tx,
+            self.content_id,
+            takedown.target.host,
+            most=policy.first_demands_per_host_hour,
+            within=policy.scaled(HOUR),
         )
 
     async def _routes(self, takedown: Takedown, event: Event | None) -> Routes:

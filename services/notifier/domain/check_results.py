@@ -159,6 +159,8 @@ def _first_seen(draft: TakedownBuilder, event: CheckCompleted) -> None:
         hold(draft, HoldReason.LOW_ASSURANCE, distance=-1 if event.distance is None else event.distance)
     elif draft.around.content.new_demands_held:
         hold(draft, HoldReason.DISPUTE)
+    elif draft.around.demand_limit_reached and HoldReason.DEMAND_LIMIT not in released:
+        hold(draft, HoldReason.DEMAND_LIMIT)
     else:
         if draft.state is TakedownState.HELD:
             unhold(draft, "seen")

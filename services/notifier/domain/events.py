@@ -74,7 +74,8 @@ class Requester:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionContext:
     """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
-    match) was rejected by a person. `jitter` is a fresh random fraction in [0, 1). `attempt_under_way`: a message about the takedown may
+    match) was rejected by a person. `demand_limit_reached`: so many first demands went to this host for this content within an hour, and no
+    person has looked. `jitter` is a fresh random fraction in [0, 1). `attempt_under_way`: a message about the takedown may
     have left of which nobody knows yet; asked for a match alone."""
 
     content: ContentView
@@ -82,6 +83,7 @@ class DecisionContext:
     routes: Routes
     sender: Requester
     rejected: bool = False
+    demand_limit_reached: bool = False
     jitter: float = 0.5
     attempt_under_way: bool = False
 

@@ -30,8 +30,9 @@ _TASKS = {
     HoldReason.FLOOD: TaskKind.FLOOD,
     HoldReason.PROBABLY_PRESENT: TaskKind.PROBABLY_PRESENT,
     HoldReason.FETCHING_STOPPED: TaskKind.POSSIBLE_MINOR,
+    HoldReason.DEMAND_LIMIT: TaskKind.DEMAND_LIMIT,
 }
-_OF_CONTENT = frozenset({TaskKind.FLOOD, TaskKind.POSSIBLE_MINOR})
+_OF_CONTENT = frozenset({TaskKind.FLOOD, TaskKind.POSSIBLE_MINOR, TaskKind.DEMAND_LIMIT})
 """The task of each hold. A dispute has its own already, where the host's answer came in."""
 
 

@@ -80,6 +80,8 @@ class TaskKind(StrEnum):
     DISPUTE = "dispute"
     POSSIBLE_MINOR = "possible_minor"
     FLOOD = "flood"
+    DEMAND_LIMIT = "demand_limit"
+    """So many demands for this content went to one host within an hour that a person looks before more do: one task for all."""
     UNDELIVERABLE = "undeliverable"
     LADDER_EXHAUSTED = "ladder_exhausted"
     SUGGESTED_RECIPIENT = "suggested_recipient"
@@ -110,6 +112,7 @@ class HoldReason(StrEnum):
     REJECTED_BEFORE = "rejected_before"
     PROBABLY_PRESENT = "probably_present"
     FETCHING_STOPPED = "fetching_stopped"
+    DEMAND_LIMIT = "demand_limit"
 
 
 class Refusal(StrEnum):
@@ -146,7 +149,8 @@ D = DemandState
 
 TAKEDOWN: Mapping[T, Mapping[T, str]] = {
     T.DISCOVERED: {
-        T.HELD: "a person is needed first (assurance, mismatch, nearly the content, 24 h without a look, flood, fetching stopped)",
+        T.HELD: "a person is needed first (assurance, mismatch, nearly the content, 24 h without a look, flood, very many demands,"
+        " fetching stopped)",
         T.OPEN: "our check saw it",
         T.VERIFYING: "our check did not find it, once",
         T.REJECTED: "a person, or a rejection of the same picture",

@@ -14,6 +14,7 @@ WAITING: Mapping[str, str] = {
     "dispute": "a host disputes a demand",
     "possible_minor": "a host says that the person may be under 18",
     "flood": "unusually many hosts matched at once",
+    "demand_limit": "unusually many demands went to one host within an hour",
     "undeliverable": "a message could not be delivered",
     "ladder_exhausted": "everybody was asked, and it is still there",
     "check_fails": "our checks fail for a reason that the operator has to find",

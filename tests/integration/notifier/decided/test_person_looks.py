@@ -47,6 +47,5 @@ async def test_a_person_sees_what_a_login_hides_from_us(fresh_database: str) -> 
         await world.until(lambda: site.kinds() == ["demand.issued"], what="the demand")
         assert site.received[0].item["observed"]["seen_by"] == "person"
 
-        stop = {"content_id": content_id, "kind": "stop_fetching"}
-        assert (await world.decide(**stop))[0] == 201
+        assert (await world.decide(content_id=content_id, kind="stop_fetching"))[0] == 201
         assert await look(world, takedown) == (409, "fetching_stopped")
