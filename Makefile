@@ -8,7 +8,7 @@ ARGS   ?=
 # Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
 TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-orientations kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-look bench-orientations kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench-stream: install ## The whole matcher through Kafka: sightings per second o
 
 bench-pdq: install ## Fingerprinting a 1080p JPEG beside pdqhash
 	$(BIN)/python -m bench.fingerprinting $(ARGS)
+
+bench-look: install ## What looks see of what a person sees, without and with a browser (ARGS=--help)
+	$(BIN)/python -m bench.looks $(ARGS)
 
 bench-orientations: install ## What PDQ finds of turned and edited copies
 	$(BIN)/python -m bench.orientations $(ARGS)

@@ -36,24 +36,36 @@ class LookSite:
         checker: Checker,
         register: Sequence[RegisteredFingerprint],
         fingerprinter: Fingerprinter,
+        browser: Browser | None,
     ) -> None:
         self.host = host
-        self._fingerprinter = fingerprinter
+        self.fingerprinter = fingerprinter
+        self._browser = browser
         self._checker = checker
         self._register = register
 
     async def refs_of(self, body: bytes) -> frozenset[str]:
         """What a rejection of this picture names."""
-        media = await self._fingerprinter.fingerprint(body)
+        media = await self.fingerprinter.fingerprint(body)
         return frozenset(fingerprint_ref(KEY, one) for one in media.fingerprints() if one.orientation == "identity")
 
-    async def look(self, shape: Shape, *, may_draw: bool = True, rejected: frozenset[str] = frozenset()) -> Looked:
+    @property
+    def browser(self) -> Browser:
+        assert self._browser is not None, "the site was opened without one"
+        return self._browser
+
+    def show(self, shape: Shape) -> None:
+        """The host answers so from now on."""
         host = self.host
         host.requests.clear()
         host.otherwise = shape.otherwise
         host.answers = {**shape.others, shape.path.partition("?")[0]: shape.media}
         if shape.page is not None:
             host.answers["/page"] = shape.page
+
+    async def look(self, shape: Shape, *, may_draw: bool = True, rejected: frozenset[str] = frozenset()) -> Looked:
+        self.show(shape)
+        host = self.host
         url = host.url(shape.path)
         wanted = Wanted(
             takedown_id=uuid4(),
@@ -94,7 +106,7 @@ async def open_look_site(
                 )
             )
         checker = Checker(fetcher, fingerprinter, policy, system_clock, fingerprint_key=KEY, browser=drawing)
-        yield LookSite(host, checker, register, fingerprinter)
+        yield LookSite(host, checker, register, fingerprinter, drawing)
 
 
 def outcome_of(looked: Looked) -> Outcome:

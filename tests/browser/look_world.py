@@ -62,6 +62,7 @@ class Internet:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     browser: Browser = field(init=False)
+    guard: AddressGuard = field(init=False)
 
     def put(self, path: str, answer: Answer, *, host: str = "site.test") -> str:
         self.answers[host, path] = answer
@@ -127,6 +128,7 @@ async def open_internet(
         allow_static_hosts=True,
         resolver=resolver,
     )
+    internet.guard = guard
     spki = certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
