@@ -31,6 +31,12 @@ SCENARIOS = (
         "lying-crawler",
         "withdrawn",
         "seen-before",
+        "shown-with-410",
+        "lazy-page",
+        "login-wall",
+        "firewall",
+        "script-removed",
+        "script-moved",
     ),
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -113,10 +119,10 @@ def test_on_a_terminal_it_stays_up_until_interrupted(temporary: Path) -> None:
         terminal.close()
 
 
-def test_on_kafka_without_a_terminal_it_ends_by_itself(temporary: Path) -> None:
+def test_on_kafka_without_a_terminal_or_a_browser_it_ends_by_itself(temporary: Path) -> None:
     done = subprocess.run(
         [TAKEDOWN, "demo", "--log", "kafka"],
-        env=environment(TMPDIR=str(temporary)),
+        env=environment(TMPDIR=str(temporary), TAKEDOWN_BROWSER="off"),
         capture_output=True,
         text=True,
         timeout=350,
@@ -125,3 +131,4 @@ def test_on_kafka_without_a_terminal_it_ends_by_itself(temporary: Path) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     check_table(done.stdout)
     assert "Event log: kafka" in done.stdout
+    assert "No browser looks" in done.stdout

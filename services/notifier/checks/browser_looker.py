@@ -35,8 +35,7 @@ class BrowserLooker:
         look saw there.
         """
         look = await self.browser.look(url, referer=referer, share=1.0 if urgent else 1.0 - FOR_CONFIRMATIONS)
-        never_worked = look.outcome is BrowserOutcome.UNAVAILABLE and not self.browser.has_worked
-        if never_worked or (look.outcome is BrowserOutcome.BUSY and not urgent):
+        if not self.browser.usable or (look.outcome is BrowserOutcome.BUSY and not urgent):
             return None
         pictures, unread = await self._pictures(look, judge, known)
         observed = Observed(at=self.clock(), final_url=look.final_url or None, status=look.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -77,8 +78,16 @@ def demo(
         require("kafka-local")
     from services.standalone.demo.run import run_demo
 
-    code = run(run_demo(log=log, stay=sys.stdout.isatty() and not exit_, log_file=log_file))
+    code = run(
+        run_demo(log=log, stay=sys.stdout.isatty() and not exit_, log_file=log_file, browser=_browser_settings())
+    )
     raise typer.Exit(code)
+
+
+def _browser_settings() -> dict[str, str]:
+    """The only settings of the environment that the demo heeds."""
+    names = {"browser": "TAKEDOWN_BROWSER", "browser_sandbox": "TAKEDOWN_BROWSER_SANDBOX"}
+    return {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
 
 
 def watch(

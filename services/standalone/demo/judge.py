@@ -65,18 +65,25 @@ class RegisterState:
         return found
 
 
-def wrong(course: Course, provider: Provider, task_kinds: Mapping[str, Sequence[str]]) -> list[str]:
-    """What is not (or not yet) as expected, each in a few words. `task_kinds`: kinds of open tasks by takedown id."""
+def wrong(
+    course: Course, provider: Provider, task_kinds: Mapping[str, Sequence[str]], *, browser: bool = True
+) -> list[str]:
+    """What is not (or not yet) as expected, each in a few words. `task_kinds`: kinds of open tasks by takedown id. `browser`: one
+    looks, too."""
     scenario = course.scenario
     found = []
     for target in scenario.targets:
+        end = target.end_of(browser=browser)
+        tasks = task_kinds.get(str((course.states.get(scenario.site.url(target.path)) or {}).get("takedown_id")), ())
         takedown = course.states.get(scenario.site.url(target.path))
         if takedown is None:
             found.append(f"{target.path}: no takedown")
-        elif not _is(takedown, target.end):
+        elif not _is(takedown, end):
             found.append(f"{target.path}: {_seen(takedown)}")
-        elif target.end.state == "held" and scenario.held not in task_kinds.get(takedown["takedown_id"], ()):
+        elif end.state == "held" and scenario.held not in tasks:
             found.append(f"{target.path}: held without a task {scenario.held}")
+        elif end.task is not None and end.task not in tasks:
+            found.append(f"{target.path}: without a task {end.task}")
         elif takedown["state"] == "withdrawn" and takedown.get("url"):
             found.append(f"{target.path}: its URL is not erased")
         elif takedown["demands"] and not scenario.site_hears and not scenario.provider_hears:
@@ -84,10 +91,11 @@ def wrong(course: Course, provider: Provider, task_kinds: Mapping[str, Sequence[
     if scenario.check_detail is not None and course.check_details != {scenario.check_detail}:
         found.append(f"checks said {', '.join(sorted(course.check_details)) or 'nothing'}")
     heard = {one.type for one in scenario.site.received}
-    missing = scenario.site_hears - heard
+    hears = scenario.hears(browser=browser)
+    missing = hears - heard
     if missing:
         found.append(f"the site never got {_words(missing)}")
-    unwanted = (heard & SEEN_TYPES) - scenario.site_hears - scenario.site_may_hear
+    unwanted = (heard & SEEN_TYPES) - hears - scenario.site_may_hear
     if unwanted:
         found.append(f"the site got {_words(unwanted)}")
     return found + _wrong_at_provider(scenario, provider)

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,12 +33,14 @@ from shared.log.kafka.local import LocalKafka, start_kafka
 from shared.policy import DAY, Policy
 from shared.process import logs
 from shared.process.settings import Settings
+from shared.service.runtime import OutboundRuntime
 
 POLICY = Policy(
     clock_scale=1 / 10_800,  # a day takes eight seconds
     undelivered_escalates_after=6 * DAY,  # its hosts fail for seconds, and seconds are not scaled
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
+    check_inconclusive_retry=DAY,  # a browser's look takes a second or two, whatever a day takes
 )
 REVIEWED_BY = "nobody, this is the demo"
 LIMIT_SECONDS = 85.0
@@ -46,6 +48,8 @@ SETTLED_SECONDS = 2.0
 """After all is as expected the demo looks on for so long: nothing may come that must not."""
 LOOK_SECONDS = 0.4
 WARNINGS_SHOWN = 20
+WITH_BROWSER = "Where a plain fetch says nothing, Chromium looks, too (TAKEDOWN_BROWSER=off goes without)."
+WITHOUT_BROWSER = "No browser looks: it is off, or there is none. More ends with a person."
 WIDE = 150
 """Columns from which the table has room for every story."""
 
@@ -59,8 +63,14 @@ class Stage:
     mail: DemoMailServer
 
 
-async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: Path | None = None) -> int:
-    """Run it; 0 when every scenario ended as expected. `stay`: afterwards it stays up until interrupted.
+async def run_demo(
+    *,
+    log: Literal["postgres", "kafka"],
+    stay: bool,
+    log_file: Path | None = None,
+    browser: Mapping[str, str] | None = None,
+) -> int:
+    """Run it; 0 when every scenario ended as expected. `stay`: afterwards it stays up until interrupted. `browser`: its settings.
 
     Log lines go to `log_file`, by default into the temporary folder; the last warnings are shown when something was wrong.
     """
@@ -75,12 +85,14 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: P
         stage = await stack.enter_async_context(_stage(cast))
         held = serve.listen("127.0.0.1", 0)
         base_url = f"http://127.0.0.1:{held.getsockname()[1]}"
-        settings = settings_of_demo(folder, base_url, stage, kafka)
+        settings = settings_of_demo(folder, base_url, stage, kafka, browser or {})
         _introduce(console, settings, log)
         console.print("Starting PostgreSQL and the services …")
         runtime = await stack.enter_async_context(serve.standalone(settings, held))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
-        code = await _play(console, stage, client, base_url, stop)
+        looks = runtime.browser is not None
+        console.print(WITH_BROWSER if looks else WITHOUT_BROWSER)
+        code = await _play(console, stage, client, base_url, stop, partial(_browser_looks, runtime))
         if code:
             _show_warnings(console, lines)
         if stay and not stop.is_set():
@@ -89,8 +101,14 @@ async def run_demo(*, log: Literal["postgres", "kafka"], stay: bool, log_file: P
     return code
 
 
-def settings_of_demo(folder: Path, base_url: str, stage: Stage, kafka: LocalKafka | None) -> Settings:
-    """Nothing of the environment enters: the same settings on every machine."""
+def _browser_looks(runtime: OutboundRuntime) -> bool:
+    return runtime.browser is not None and runtime.browser.usable
+
+
+def settings_of_demo(
+    folder: Path, base_url: str, stage: Stage, kafka: LocalKafka | None, browser: Mapping[str, str]
+) -> Settings:
+    """Nothing of the environment enters but the browser's settings: the same on every machine."""
     values: dict[str, Any] = {
         name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()
     }
@@ -111,7 +129,7 @@ def settings_of_demo(folder: Path, base_url: str, stage: Stage, kafka: LocalKafk
         "allow_static_hosts": True,
         "vantage": "demo",
         "policy": POLICY,
-    }
+    } | dict(browser)
     return Settings.model_construct(None, **values)
 
 
@@ -167,7 +185,14 @@ def _days(wait: timedelta) -> str:
 # The play
 
 
-async def _play(console: Console, stage: Stage, client: Clients, base_url: str, stop: asyncio.Event) -> int:
+async def _play(
+    console: Console,
+    stage: Stage,
+    client: Clients,
+    base_url: str,
+    stop: asyncio.Event,
+    browser_looks: Callable[[], bool],
+) -> int:
     while not await client.operations.is_ready():  # noqa: ASYNC110 - over HTTP, as anybody asks
         await asyncio.sleep(0.05)
     watch = table.Stopwatch()
@@ -177,7 +202,7 @@ async def _play(console: Console, stage: Stage, client: Clients, base_url: str, 
         if isinstance(site, MailboxOnly):
             site.open_and_answer = answers.open_and_answer
     courses = {scenario.name: Course(scenario=scenario, started_at=0) for scenario in stage.cast.scenarios}
-    observer = _Observer(client, stage, list(courses.values()), watch)
+    observer = _Observer(client, stage, list(courses.values()), watch, browser_looks)
     screen = table.Screen(console)
     with screen.live():
         async with asyncio.TaskGroup() as group:
@@ -185,7 +210,7 @@ async def _play(console: Console, stage: Stage, client: Clients, base_url: str, 
             await observer.watch(screen, stop)
             acting.cancel()
     wrong = await observer.look()
-    console.print(table.final_table(courses.values(), wrong, stories=console.width >= WIDE))
+    console.print(table.final_table(courses.values(), wrong, stories=console.width >= WIDE, browser=browser_looks()))
     faults = _faults_of_the_whole(stage, answers)
     for fault in faults:
         console.print(f"✗ {fault}", style="red")
@@ -266,7 +291,15 @@ def _faults_of_the_whole(stage: Stage, answers: HostAnswers) -> list[str]:
 class _Observer:
     """Reads the public API again and again, and judges."""
 
-    def __init__(self, client: Clients, stage: Stage, courses: Sequence[Course], watch: table.Stopwatch) -> None:
+    def __init__(
+        self,
+        client: Clients,
+        stage: Stage,
+        courses: Sequence[Course],
+        watch: table.Stopwatch,
+        browser_looks: Callable[[], bool],
+    ) -> None:
+        self._browser_looks = browser_looks
         self._client = client
         self._stage = stage
         self._courses = courses
@@ -301,7 +334,7 @@ class _Observer:
         for course in self._courses:
             course.states = {url: one for url, one in by_url.items() if course.scenario.site.domain in url}
             course.check_details = await self._check_details(course)
-            found = judge.wrong(course, self._stage.cast.provider, kinds)
+            found = judge.wrong(course, self._stage.cast.provider, kinds, browser=self._browser_looks())
             wrong[course.scenario.name] = found
             if found:
                 course.as_expected_at = None

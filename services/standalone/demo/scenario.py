@@ -24,15 +24,20 @@ class FoundTakedown(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a target must end. `reason` is of a removal; None: any, or none."""
+    """How a target must end. `reason` is of a removal; None: any, or none. `task`: the kind of one that must be open for it."""
 
     state: str
     reason: str | None = None
     round: int = 1
+    task: str | None = None
 
     def __str__(self) -> str:
         reason = f" ({self.reason.replace('_', ' ')})" if self.reason else ""
-        return f"{self.state}{reason}" + (f", round {self.round}" if self.round > 1 else "")
+        return (
+            f"{self.state}{reason}"
+            + (f", round {self.round}" if self.round > 1 else "")
+            + (f" (task: {self.task.replace('_', ' ')})" if self.task else "")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,11 @@ class DemoTarget:
     found: FoundTakedown = FoundTakedown.SIGHTED
     page: str | None = None
     """The path of the page it is on."""
+    without_browser: End | None = None
+    """How it must end where no browser looks; None: likewise."""
+
+    def end_of(self, *, browser: bool) -> End:
+        return self.end if browser or self.without_browser is None else self.without_browser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,8 @@ class Scenario:
     original: Picture
     targets: tuple[DemoTarget, ...]
     site_hears: frozenset[str] = frozenset({"demand.issued"})
+    site_hears_without_browser: frozenset[str] | None = None
+    """None: the same."""
     site_may_hear: frozenset[str] = frozenset({"demand.reminded", "demand.closed"})
     provider_hears: frozenset[str] = frozenset()
     withdraw: bool = False
@@ -68,9 +80,13 @@ class Scenario:
     hashes: dict[str, Hashes] = field(default_factory=dict)
     """Of what a crawler sees (or says it sees), by path; the original's under ''."""
 
-    @property
-    def expected(self) -> str:
+    def hears(self, *, browser: bool) -> frozenset[str]:
+        """What must have arrived at the site."""
+        without = self.site_hears_without_browser
+        return self.site_hears if browser or without is None else without
+
+    def expected(self, *, browser: bool) -> str:
         """For the table."""
-        ends = dict.fromkeys(str(target.end) for target in self.targets)
+        ends = dict.fromkeys(str(target.end_of(browser=browser)) for target in self.targets)
         asked = [name for name, hears in (("site", self.site_hears), ("provider", self.provider_hears)) if hears]
         return "; ".join(ends) + (f"; asked: {', '.join(asked)}" if asked else "; nobody asked")

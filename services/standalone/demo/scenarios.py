@@ -6,20 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from services.notifier.directory.csv_import import render_csv
-from services.standalone.demo import sites
+from services.standalone.demo import scenarios_looks, sites
 from services.standalone.demo.mailbox import MailboxOnly
 from services.standalone.demo.pictures import (
     FORMATS,
     Hashes,
-    Pixels,
     draw,
     encode,
     hashes_of,
     mirrored,
-    resized,
 )
 from services.standalone.demo.scenario import DemoTarget, End, FoundTakedown, Scenario
 from services.standalone.demo.sites import Provider, Site
+from services.standalone.demo.targets import REMOVED, copies, one, with_pictures
 
 UNRELATED = 300
 """Pictures that nobody asked about, sighted like the others."""
@@ -88,37 +87,13 @@ def directory_csv(all_sites: Iterable[Site]) -> str:
     )
 
 
-# What each is made of
-
-
-def _copies(pixels: Pixels, end: End) -> tuple[DemoTarget, ...]:
-    """The same picture as it travels: re-encoded, smaller, in another format."""
-    return (
-        DemoTarget(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=60), end=end),
-        DemoTarget(path="/m/2.webp", copy=encode(resized(pixels, 0.6), "WEBP", quality=75), end=end),
-        DemoTarget(path="/m/3.png", copy=encode(resized(pixels, 0.8), "PNG"), end=end),
-    )
-
-
-def _one(pixels: Pixels, end: End, *, found: FoundTakedown = FoundTakedown.SIGHTED) -> tuple[DemoTarget, ...]:
-    return (DemoTarget(path="/m/1.jpg", copy=encode(pixels, "JPEG", quality=70), end=end, found=found),)
-
-
-def _with(site: Site, targets: tuple[DemoTarget, ...]) -> Site:
-    site.pictures.update({target.path: target.copy for target in targets if target.copy is not None})
-    return site
-
-
-REMOVED = End(state="removed", reason="gone")
-
-
 def _cooperative(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _copies(pixels, REMOVED)
+    targets = copies(pixels, REMOVED)
     return Scenario(
         name="cooperative",
         story="removes at once; three copies: re-encoded, resized, other formats",
-        site=_with(Site(name="cooperative", bound_by="uk_osa_20a"), targets),
+        site=with_pictures(Site(name="cooperative", bound_by="uk_osa_20a"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -130,7 +105,7 @@ def _mirror(seed: int) -> Scenario:
     return Scenario(
         name="mirrored",
         story="shows a mirrored copy",
-        site=_with(Site(name="mirrored"), (target,)),
+        site=with_pictures(Site(name="mirrored"), (target,)),
         original=encode(pixels, "PNG"),
         targets=(target,),
     )
@@ -138,11 +113,11 @@ def _mirror(seed: int) -> Scenario:
 
 def _slow(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="slow",
         story="acknowledges, removes later",
-        site=_with(sites.Slow(name="slow", bound_by="uk_osa_20a"), targets),
+        site=with_pictures(sites.Slow(name="slow", bound_by="uk_osa_20a"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -150,11 +125,11 @@ def _slow(seed: int) -> Scenario:
 
 def _silent(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="silent",
         story="takes every message, does nothing; the next rung removes",
-        site=_with(sites.Silent(name="silent"), targets),
+        site=with_pictures(sites.Silent(name="silent"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         site_hears=frozenset({"demand.issued", "demand.reminded"}),
@@ -164,11 +139,11 @@ def _silent(seed: int) -> Scenario:
 
 def _flaky(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="flaky",
         story="503, no answer, 500, a slow drip; then works",
-        site=_with(sites.Flaky(name="flaky"), targets),
+        site=with_pictures(sites.Flaky(name="flaky"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -176,11 +151,11 @@ def _flaky(seed: int) -> Scenario:
 
 def _liar(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="liar",
         story="says removed, still there; the next rung removes",
-        site=_with(sites.Liar(name="liar"), targets),
+        site=with_pictures(sites.Liar(name="liar"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         site_hears=frozenset({"demand.issued", "demand.still_present"}),
@@ -190,11 +165,11 @@ def _liar(seed: int) -> Scenario:
 
 def _soft_not_found(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="soft-404",
         story="answers 200 with a page that says not found",
-        site=_with(sites.SoftNotFound(name="soft-404"), targets),
+        site=with_pictures(sites.SoftNotFound(name="soft-404"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -202,11 +177,11 @@ def _soft_not_found(seed: int) -> Scenario:
 
 def _swapper(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, End(state="removed", reason="replaced"))
+    targets = one(pixels, End(state="removed", reason="replaced"))
     return Scenario(
         name="swap",
         story="puts another picture at the address",
-        site=_with(sites.Swapper(name="swap", other=encode(draw(seed + 500), "JPEG")), targets),
+        site=with_pictures(sites.Swapper(name="swap", other=encode(draw(seed + 500), "JPEG")), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -214,11 +189,11 @@ def _swapper(seed: int) -> Scenario:
 
 def _uploads_again(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, End(state="removed", reason="gone", round=2))
+    targets = one(pixels, End(state="removed", reason="gone", round=2))
     return Scenario(
         name="uploads-again",
         story="removes; it is uploaded again; a new round removes it",
-        site=_with(sites.UploadsAgain(name="uploads-again"), targets),
+        site=with_pictures(sites.UploadsAgain(name="uploads-again"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         site_hears=frozenset({"demand.issued", "demand.reappeared"}),
@@ -245,11 +220,11 @@ def _redirects_inward(seed: int) -> Scenario:
 
 def _endpoint_gone(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="answers-410",
         story="answers 410 to demands; the next rung removes",
-        site=_with(sites.EndpointGone(name="answers-410"), targets),
+        site=with_pictures(sites.EndpointGone(name="answers-410"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         provider_hears=frozenset({"demand.issued"}),
@@ -265,7 +240,7 @@ def _page(seed: int) -> Scenario:
         found=FoundTakedown.REPORTED,
         page="/post/1",
     )
-    site = _with(Site(name="page"), (target,))
+    site = with_pictures(Site(name="page"), (target,))
     site.pictures["/pictures/logo.png"] = encode(draw(seed + 500, width=160, height=120), "PNG")
     site.pages["/post/1"] = (
         "<html><head><title>post</title></head><body>"
@@ -282,11 +257,11 @@ def _page(seed: int) -> Scenario:
 
 def _mailbox(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="mailbox-only",
         story="has a mailbox and a browser; answers on the capability page",
-        site=_with(MailboxOnly(name="mailbox-only", email="abuse@mailbox-only.test"), targets),
+        site=with_pictures(MailboxOnly(name="mailbox-only", email="abuse@mailbox-only.test"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -294,11 +269,11 @@ def _mailbox(seed: int) -> Scenario:
 
 def _hostile(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED)
+    targets = one(pixels, REMOVED)
     return Scenario(
         name="hostile",
         story="the operator may be the perpetrator: skipped, the next rung is asked",
-        site=_with(sites.Silent(name="hostile", posture="hostile"), targets),
+        site=with_pictures(sites.Silent(name="hostile", posture="hostile"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         site_hears=frozenset(),
@@ -328,11 +303,11 @@ def _lying_crawler(seed: int) -> Scenario:
 
 def _withdrawn(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, End(state="withdrawn"))
+    targets = one(pixels, End(state="withdrawn"))
     return Scenario(
         name="withdrawn",
         story="the claim is withdrawn half-way: suspended, then erased",
-        site=_with(sites.Dawdler(name="withdrawn"), targets),
+        site=with_pictures(sites.Dawdler(name="withdrawn"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
         site_hears=frozenset({"demand.issued", "demand.retracted"}),
@@ -342,11 +317,11 @@ def _withdrawn(seed: int) -> Scenario:
 
 def _seen_before(seed: int) -> Scenario:
     pixels = draw(seed)
-    targets = _one(pixels, REMOVED, found=FoundTakedown.BEFORE)
+    targets = one(pixels, REMOVED, found=FoundTakedown.BEFORE)
     return Scenario(
         name="seen-before",
         story="seen before its content was confirmed",
-        site=_with(Site(name="seen-before", gone_status=404), targets),
+        site=with_pictures(Site(name="seen-before", gone_status=404), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
     )
@@ -370,4 +345,5 @@ _ALL: tuple[Callable[[int], Scenario], ...] = (
     _lying_crawler,
     _withdrawn,
     _seen_before,
+    *scenarios_looks.ALL,
 )

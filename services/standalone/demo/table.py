@@ -87,21 +87,26 @@ def _live_table(courses: Sequence[Course]) -> RenderableType:
     return table
 
 
-def final_table(courses: Iterable[Course], wrong: dict[str, list[str]], *, stories: bool) -> Table:
-    """Scenario, what its host does (`stories`), expected, seen, seconds; `wrong` by scenario name."""
-    table = Table("", "scenario", *(["what its host does"] if stories else []), "expected", "seen", "s", box=None)
+def final_table(courses: Iterable[Course], wrong: dict[str, list[str]], *, stories: bool, browser: bool) -> Table:
+    """Scenario, what its host does (`stories`), expected, seen, seconds; `wrong` by scenario name. `browser`: one looked, too; what is
+    expected in the other case is in a column of its own, where it differs."""
+    other = "without a browser" if browser else "with a browser"
+    columns = ["expected", "seen", "s", f"expected {other}"]
+    table = Table("", "scenario", *(["what its host does"] if stories else []), *columns, box=None)
     for course in courses:
         name = course.scenario.name
         faults = wrong[name]
         seen = course.seen if not faults else f"{course.seen} [{'; '.join(faults)}]"
+        expected, otherwise = (course.scenario.expected(browser=one) for one in (browser, not browser))
         took = f"{course.as_expected_at:.1f}" if course.as_expected_at is not None else "-"
         table.add_row(
             Text("✗" if faults else "✓", style="bold red" if faults else "green"),
             name,
             *([Text(course.scenario.story, style="dim")] if stories else []),
-            course.scenario.expected,
+            expected,
             Text(seen, style="red" if faults else ""),
             took,
+            Text(otherwise if otherwise != expected else "", style="dim"),
         )
     return table
 

@@ -85,9 +85,9 @@ class Browser:
         return self._program is not None
 
     @property
-    def has_worked(self) -> bool:
-        """It was started at least once: that it cannot be now is a fault of the moment."""
-        return self._has_worked
+    def usable(self) -> bool:
+        """False where there is none, or none could be started so far. That it cannot be any more is a fault of the moment."""
+        return self.available and (self._has_worked or self._not_before == 0.0)
 
     @property
     def supervisor_pid(self) -> int | None:
