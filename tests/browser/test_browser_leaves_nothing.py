@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import stat
 import subprocess
 import sys
 import textwrap
@@ -20,6 +19,7 @@ import pytest
 from shared.media.browser.look import BrowserOutcome
 from shared.media.browser.process import FOLDER_PREFIX, descendants, memory_folder, sweep
 from tests.browser.look_world import SOUGHT, Asked, answer, needs_chromium, open_internet
+from tests.disk import alive, files_with, files_written_by
 from tests.fixtures_servers import wait_until
 
 STAYS = {
@@ -108,15 +108,15 @@ async def test_no_picture_is_written_to_disk_and_it_dies_with_us(tmp_path: Path)
         await asyncio.wait_for(asyncio.to_thread(_next, lines, "begun"), 60)
         supervisor, drawn_piece = looked.split()[1:3]
         below = [int(supervisor), *descendants(child.pid)]
-        open_files = _files_written_by(descendants(int(supervisor)))
+        open_files = files_written_by(descendants(int(supervisor)))
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    gone = wait_until(lambda: not [pid for pid in below if _alive(pid)], seconds=5)
+    gone = wait_until(lambda: not [pid for pid in below if alive(pid)], seconds=5)
     assert gone < 5
     assert not open_files, "the browser's files lie in memory alone"
     sought = [bytes(one ^ 0x5A for one in bytes.fromhex(_SECRET)), _picture_piece(), bytes.fromhex(drawn_piece)]
-    found = _files_with(sought, newer_than=started)
+    found = files_with(sought, newer_than=started)
     assert not found, found
     sweep(memory_folder())
     assert not [one for one in memory_folder().glob(f"{FOLDER_PREFIX}*") if (one / "lock").exists() and _is_free(one)]
@@ -159,61 +159,6 @@ def _picture_piece() -> bytes:
     """A piece from the midst of the compressed picture: no other file has it."""
     middle = len(SOUGHT) // 2
     return SOUGHT[middle : middle + 48]
-
-
-def _files_with(pieces: list[bytes], *, newer_than: float) -> list[str]:
-    """Files on any disk, written since, that hold one of these. What lies in memory (tmpfs, proc) is no disk."""
-    disks = _disks()
-    found = []
-    own = str(Path(__file__).parents[2])
-    for folder, folders, files in os.walk("/"):
-        with contextlib.suppress(OSError):
-            folders[:] = [one for one in folders if _device(os.path.join(folder, one)) in disks]
-            if folder.startswith(own):
-                folders[:] = []
-                continue
-            for name in files:
-                path = os.path.join(folder, name)
-                with contextlib.suppress(OSError):
-                    status = os.lstat(path)
-                    if (
-                        stat.S_ISREG(status.st_mode)
-                        and status.st_mtime >= newer_than
-                        and 0 < status.st_size < 200_000_000
-                    ):
-                        data = Path(path).read_bytes()
-                        if any(piece in data for piece in pieces):
-                            found.append(path)
-    return found
-
-
-def _files_written_by(pids: list[int]) -> list[str]:
-    """The files on a disk that these processes hold open for writing."""
-    found = []
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError, StopIteration):
-                    status = os.stat(f"/proc/{pid}/fd/{fd}")
-                    info = Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines()
-                    flags = int(next(line for line in info if line.startswith("flags:")).split()[1], 8)
-                    if stat.S_ISREG(status.st_mode) and flags & os.O_ACCMODE and status.st_dev in _disks():
-                        found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-    return found
-
-
-def _disks() -> set[int]:
-    return {os.stat(folder).st_dev for folder in ("/", "/tmp", "/var/tmp", Path.home())} - {os.stat("/dev/shm").st_dev}
-
-
-def _device(path: str) -> int:
-    return os.lstat(path).st_dev
-
-
-def _alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    return False
 
 
 def _is_free(folder: Path) -> bool:

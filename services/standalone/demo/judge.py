@@ -9,6 +9,8 @@ from typing import Any
 from services.standalone.demo.scenario import End, Scenario
 from services.standalone.demo.sites import ASKING, Provider
 
+SILENT = "silent"
+"""The kind of the task that says that looks say nothing."""
 SEEN_TYPES = frozenset({*ASKING, "demand.retracted", "demand.closed"})
 
 
@@ -84,6 +86,8 @@ def wrong(
             found.append(f"{target.path}: held without a task {scenario.held}")
         elif end.task is not None and end.task not in tasks:
             found.append(f"{target.path}: without a task {end.task}")
+        elif SILENT in tasks and end.task != SILENT:
+            found.append(f"{target.path}: our looks say nothing")
         elif takedown["state"] == "withdrawn" and takedown.get("url"):
             found.append(f"{target.path}: its URL is not erased")
         elif takedown["demands"] and not scenario.site_hears and not scenario.provider_hears:
@@ -91,11 +95,10 @@ def wrong(
     if scenario.check_detail is not None and course.check_details != {scenario.check_detail}:
         found.append(f"checks said {', '.join(sorted(course.check_details)) or 'nothing'}")
     heard = {one.type for one in scenario.site.received}
-    hears = scenario.hears(browser=browser)
-    missing = hears - heard
+    missing = scenario.site_hears - heard
     if missing:
         found.append(f"the site never got {_words(missing)}")
-    unwanted = (heard & SEEN_TYPES) - hears - scenario.site_may_hear
+    unwanted = (heard & SEEN_TYPES) - scenario.site_hears - scenario.site_may_hear
     if unwanted:
         found.append(f"the site got {_words(unwanted)}")
     return found + _wrong_at_provider(scenario, provider)

@@ -40,7 +40,9 @@ POLICY = Policy(
     undelivered_escalates_after=6 * DAY,  # its hosts fail for seconds, and seconds are not scaled
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
-    check_inconclusive_retry=DAY,  # a browser's look takes a second or two, whatever a day takes
+    # A browser's look takes a second or two, whatever a day takes.
+    check_inconclusive_retry=DAY,
+    observation_max_age=3 * DAY,
 )
 REVIEWED_BY = "nobody, this is the demo"
 LIMIT_SECONDS = 85.0
@@ -152,7 +154,8 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
         f"- Time runs faster (clock_scale 1/{1 / policy.clock_scale:.0f}): a day takes"
         f" {policy.scaled(DAY).total_seconds():g} seconds. An undelivered demand goes to the next recipient after"
         f" {_days(policy.undelivered_escalates_after)}; we wait {policy.webhook_timeout_seconds:g} s for a host to take a message,"
-        f" {policy.fetch_timeout_seconds:g} s for a page."
+        f" {policy.fetch_timeout_seconds:g} s for a page. A demand rests on what we saw within {_days(policy.observation_max_age)}, and"
+        f" what said nothing is looked at again after {_days(policy.check_inconclusive_retry)}."
     )
     console.print(
         "- Demands name the law uk_osa_20a although no lawyer has reviewed its text here. In real use somebody must."

@@ -67,8 +67,6 @@ class Scenario:
     original: Picture
     targets: tuple[DemoTarget, ...]
     site_hears: frozenset[str] = frozenset({"demand.issued"})
-    site_hears_without_browser: frozenset[str] | None = None
-    """None: the same."""
     site_may_hear: frozenset[str] = frozenset({"demand.reminded", "demand.closed"})
     provider_hears: frozenset[str] = frozenset()
     withdraw: bool = False
@@ -79,11 +77,6 @@ class Scenario:
     """What every check of a held target must say."""
     hashes: dict[str, Hashes] = field(default_factory=dict)
     """Of what a crawler sees (or says it sees), by path; the original's under ''."""
-
-    def hears(self, *, browser: bool) -> frozenset[str]:
-        """What must have arrived at the site."""
-        without = self.site_hears_without_browser
-        return self.site_hears if browser or without is None else without
 
     def expected(self, *, browser: bool) -> str:
         """For the table."""

@@ -9,7 +9,7 @@ from services.standalone.demo.sites import Site
 from services.standalone.demo.targets import REMOVED, one, with_pictures
 
 FALSE_REPORT = frozenset({"demand.issued", "demand.still_present"})
-TO_A_PERSON = End(state="open", task="silent")
+TO_A_PERSON = End(state="unremoved", task="silent")
 """Our looks say nothing: it is not believed, and a person is told."""
 
 
@@ -86,7 +86,7 @@ def script_page_removed(seed: int) -> Scenario:
 
 def script_page_moved(seed: int) -> Scenario:
     pixels = draw(seed)
-    seen = End(state="open", task="ladder_exhausted")
+    seen = End(state="unremoved", task="ladder_exhausted")
     targets = one(pixels, seen, page="/post/1", without_browser=TO_A_PERSON)
     return Scenario(
         name="script-moved",
@@ -94,8 +94,7 @@ def script_page_moved(seed: int) -> Scenario:
         site=with_pictures(sites.ScriptPage(name="script-moved", provider=None, moves_to="2.jpg"), targets),
         original=encode(pixels, "PNG"),
         targets=targets,
-        site_hears=FALSE_REPORT,
-        site_hears_without_browser=frozenset({"demand.issued"}),
+        site_may_hear=frozenset({"demand.reminded", "demand.still_present"}),
     )
 
 

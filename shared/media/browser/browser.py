@@ -22,7 +22,7 @@ from shared.media.browser.drawing import CommandFailed, DebuggingSession
 from shared.media.browser.look import BrowserLimits, BrowserLook, BrowserOutcome, Unfinished
 from shared.media.browser.outcomes import outcome_of
 from shared.media.browser.page_scripts import NO_SOCKETS
-from shared.media.browser.process import BrowserProgram, BrowserUnavailable
+from shared.media.browser.process import BrowserProgram, BrowserStartTimedOut, BrowserUnavailable
 from shared.media.browser.program import VIEWPORT
 from shared.media.browser.running import RunningBrowser
 from shared.media.browser.traffic import PageTraffic
@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 HOUR_SECONDS = 3600.0
 START_AGAIN_SECONDS = 300.0
 """A start that failed is tried again after so long: until then no look waits for another one."""
+BUSY_START_AGAIN_SECONDS = 30.0
+"""The same where it took too long."""
 _PREPARE_SECONDS = 15.0
 _CLOSE_SECONDS = 5.0
 
@@ -68,7 +70,7 @@ class Browser:
         self._running: RunningBrowser | None = None
         self._begun: deque[float] = deque()
         self._not_before = 0.0
-        self._has_worked = False
+        self._startable: bool | None = None
         self._closed = False
 
     async def __aenter__(self) -> Browser:
@@ -87,7 +89,7 @@ class Browser:
     @property
     def usable(self) -> bool:
         """False where there is none, or none could be started so far. That it cannot be any more is a fault of the moment."""
-        return self.available and (self._has_worked or self._not_before == 0.0)
+        return self.available and self._startable is not False
 
     @property
     def supervisor_pid(self) -> int | None:
@@ -173,10 +175,12 @@ class Browser:
         try:
             running = await RunningBrowser.start(program, proxy_url, self._limits.memory_bytes)
         except BrowserUnavailable as error:
-            self._not_before = time.monotonic() + START_AGAIN_SECONDS
-            log.warning("browser.not_started", reason=error.detail, again_in_seconds=START_AGAIN_SECONDS)
+            wait = BUSY_START_AGAIN_SECONDS if isinstance(error, BrowserStartTimedOut) else START_AGAIN_SECONDS
+            self._startable = bool(self._startable) or isinstance(error, BrowserStartTimedOut)
+            self._not_before = time.monotonic() + wait
+            log.warning("browser.not_started", reason=str(error), again_in_seconds=wait)
             raise
-        self._has_worked = True
+        self._startable = True
         return running
 
     async def _give_up(self) -> None:

@@ -30,6 +30,10 @@ class BrowserUnavailable(TakedownError):
     """The browser could not be started."""
 
 
+class BrowserStartTimedOut(BrowserUnavailable):
+    """The browser took too long to start: the machine is busy."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserProgram:
     """What is started. `run_as`: the account where we are root (default: `takedown`). Without `sandbox`, a page that breaks into a

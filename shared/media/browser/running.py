@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.media.browser.bridge import DebuggingBridge
-from shared.media.browser.process import BrowserProcess, BrowserProgram, BrowserUnavailable
+from shared.media.browser.process import BrowserProcess, BrowserProgram, BrowserStartTimedOut, BrowserUnavailable
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as AttachedBrowser
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _MEMORY_WATCH_SECONDS = 0.5
 
@@ -61,6 +61,8 @@ class RunningBrowser:
                 await running._attach_or_end()
         except BaseException as error:
             await running.aclose()
+            if isinstance(error, TimeoutError):
+                raise BrowserStartTimedOut() from None
             if isinstance(error, Exception) and not isinstance(error, BrowserUnavailable):
                 raise BrowserUnavailable(type(error).__name__) from None
             raise
