@@ -33,7 +33,6 @@ from shared.log.kafka.local import LocalKafka, start_kafka
 from shared.policy import DAY, Policy
 from shared.process import logs
 from shared.process.settings import Settings
-from shared.service.runtime import OutboundRuntime
 
 POLICY = Policy(
     clock_scale=1 / 10_800,  # a day takes eight seconds
@@ -41,6 +40,7 @@ POLICY = Policy(
     webhook_timeout_seconds=2.0,
     fetch_timeout_seconds=4.0,
     # A browser's look takes a second or two, whatever a day takes.
+    browser_watch_at=(),
     check_inconclusive_retry=DAY,
     observation_max_age=3 * DAY,
 )
@@ -92,19 +92,16 @@ async def run_demo(
         console.print("Starting PostgreSQL and the services …")
         runtime = await stack.enter_async_context(serve.standalone(settings, held))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
-        looks = runtime.browser is not None
-        console.print(WITH_BROWSER if looks else WITHOUT_BROWSER)
-        code = await _play(console, stage, client, base_url, stop, partial(_browser_looks, runtime))
+        console.print(WITHOUT_BROWSER if runtime.browser is None else WITH_BROWSER)
+        code = await _play(
+            console, stage, client, base_url, stop, lambda: runtime.browser is not None and runtime.browser.usable
+        )
         if code:
             _show_warnings(console, lines)
         if stay and not stop.is_set():
             _say_how_to_look(console, base_url, client)
             await stop.wait()
     return code
-
-
-def _browser_looks(runtime: OutboundRuntime) -> bool:
-    return runtime.browser is not None and runtime.browser.usable
 
 
 def settings_of_demo(

@@ -30,7 +30,7 @@ def takedown(**changes: Any) -> dict[str, Any]:
 def course(found: dict[str, Any] | None, *, heard: tuple[str, ...] = ("demand.issued",), **scenario: Any) -> Course:
     site = Site(name="somewhere", received=[received(kind) for kind in heard])
     end = scenario.pop("end", End(state="removed", reason="gone"))
-    target = DemoTarget(path="/m/1.jpg", end=end, copy=PICTURE)
+    target = DemoTarget(path="/m/1.jpg", end=end, copy=PICTURE, without_browser=scenario.pop("without_browser", None))
     made = Scenario(name="s", story="", site=site, original=PICTURE, targets=(target,), **scenario)
     return Course(scenario=made, started_at=0, states={} if found is None else {URL: found})
 
@@ -87,6 +87,17 @@ def test_held_needs_its_task_and_the_guards_word() -> None:
     assert len(judge.wrong(held, provider(), {})) == 2
     held.check_details = frozenset({"address_refused"})
     assert judge.wrong(held, provider(), {"t-1": ["first_check"]}) == []
+
+
+def test_an_end_may_need_a_task_and_be_another_one_without_a_browser() -> None:
+    silent = End(state="unremoved", task="silent")
+    found = course(takedown(state="unremoved", removed_for=None), without_browser=silent)
+    assert judge.wrong(found, provider(), {"t-1": ["silent"]}, browser=False) == []
+    assert judge.wrong(found, provider(), {}, browser=False) == ["/m/1.jpg: without a task silent"]
+    assert judge.wrong(found, provider(), {"t-1": ["silent"]}) == ["/m/1.jpg: unremoved"]
+    assert judge.wrong(course(takedown()), provider(), {"t-1": ["silent"]}) == ["/m/1.jpg: our looks say nothing"]
+    assert "silent" in found.scenario.expected(browser=False)
+    assert "silent" not in found.scenario.expected(browser=True)
 
 
 def test_a_withdrawn_takedown_keeps_no_url() -> None:
