@@ -92,6 +92,8 @@ async def run_demo(
         console.print("Starting PostgreSQL and the services …")
         runtime = await stack.enter_async_context(serve.standalone(settings, held))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
+        if runtime.browser is not None:
+            await runtime.browser.prepare()
         console.print(WITHOUT_BROWSER if runtime.browser is None else WITH_BROWSER)
         code = await _play(
             console, stage, client, base_url, stop, lambda: runtime.browser is not None and runtime.browser.usable

@@ -107,6 +107,12 @@ class Browser:
                 await self._proxy.__aexit__(None, None, None)
                 self._proxy = None
 
+    async def prepare(self) -> None:
+        """Start it ahead of the first look. That it cannot be is said by `usable` and the log."""
+        if self._program is not None:
+            with contextlib.suppress(BrowserUnavailable):
+                await self._in_use(self._program)
+
     async def look(self, url: str, *, referer: str | None = None, share: float = 1.0) -> BrowserLook:
         """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL. `share`: `busy` once so
         much of the hour's looks is used up."""
