@@ -15,6 +15,7 @@ from services.notifier.application import host_answers as answers
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.notices.message import DemandItem
 from services.notifier.store import takedowns
+from services.notifier.store.answers import Kept
 from shared.http.answers import Answer, example
 from shared.http.problems import Unauthenticated
 from shared.ids import timestamp
@@ -158,7 +159,7 @@ def shown(demand: answers.Shown) -> DemandShown:
     )
 
 
-def kept(one: answers.Kept) -> AnswerKept:
+def kept(one: Kept) -> AnswerKept:
     return AnswerKept(
         answer_id=one.answer_id, demand_id=one.demand_id, kind=one.kind, received_at=timestamp(one.received_at)
     )

@@ -23,6 +23,7 @@ from services.notifier.domain.builder import SETTLED
 from services.notifier.domain.events import RemovalMethod, ResponseReason
 from services.notifier.regimes import REGIMES
 from services.notifier.store import takedowns
+from services.notifier.store.answers import Kept
 from shared.http.problems import Conflict
 from shared.process.settings import Settings
 from shared.service.dependencies import ServiceRuntime, provided
@@ -229,7 +230,7 @@ def _pages() -> Environment:
     return pages
 
 
-def label_of(answer: host_answers.Kept) -> str:
+def label_of(answer: Kept) -> str:
     """An answer that was kept, in the words of its choice."""
     return LABELS[answer.kind if answer.word is None else f"{answer.kind}-{answer.word}"]
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
@@ -16,7 +15,8 @@ from services.notifier.domain.events import AnswerKind, HostAnswered, RemovalMet
 from services.notifier.domain.model import Demand, DemandState, Takedown
 from services.notifier.notices import message as notice
 from services.notifier.notices import render
-from services.notifier.store import takedowns
+from services.notifier.store import answers, decisions, takedowns
+from services.notifier.store.answers import Kept, NewAnswer
 from shared.db.pool import Tx
 from shared.http.problems import Conflict
 from shared.ids import deterministic_id
@@ -75,18 +75,6 @@ Answer = Acknowledgement | Removal | Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An answer as it was kept; a repeat gives the same."""
-
-    answer_id: UUID
-    demand_id: UUID
-    kind: AnswerKind
-    word: str | None
-    """A removal's method, a response's reason."""
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """A demand as its recipient may see it. `item` None: it is retracted and its target erased."""
 
@@ -139,57 +127,32 @@ async def receive_answer(
             )
             await scope.apply(takedown, event)
             return kept
-        known = await _answers(scope.tx, owner.demand_id, answer_id)
+        known = await answers.of_demand(scope.tx, owner.demand_id, answer_id)
         return known[0]
 
 
 async def _said_again(tx: Tx, demand_id: UUID, answer_id: UUID) -> Kept | None:
     """The answer as it was kept, if this is the same one again; it is counted."""
-    cursor = await tx.execute(
-        "UPDATE notifier.answers SET times = times + 1 WHERE answer_id = %s RETURNING answer_id", (answer_id,)
-    )
-    if await cursor.fetchone() is None:
+    if not await answers.count_again(tx, answer_id):
         return None
-    return (await _answers(tx, demand_id, answer_id))[0]
+    return (await answers.of_demand(tx, demand_id, answer_id))[0]
 
 
 async def _must_be_taken(tx: Tx, demand: Demand, *, most: int) -> None:
     """Raises Conflict where the demand takes no further answer."""
     if demand.state in SETTLED:
         raise Conflict("This demand is closed: nothing more is asked, and no answer is needed.", reason="demand_closed")
-    cursor = await tx.execute(
-        "SELECT count(*) AS taken FROM notifier.answers WHERE demand_id = %s", (demand.demand_id,)
-    )
-    row = await cursor.fetchone()
-    if row is not None and row["taken"] >= most:
+    if await answers.count(tx, demand.demand_id) >= most:
         raise Conflict(
             "So many answers to this demand have been taken that no further one is. Please write to our contact address.",
             reason="too_many_answers",
         )
 
 
-# A person has decided since this recipient first said this of the content: by letting it be fetched again, or by settling a dispute.
-_SETTLED = """
-SELECT EXISTS (
-    SELECT 1 FROM notifier.answers a
-    JOIN notifier.demands d USING (demand_id)
-    JOIN notifier.takedowns t ON t.takedown_id = d.takedown_id
-    JOIN notifier.decisions k ON k.decided_at > a.received_at AND k.person_id NOT LIKE 'host:%%'
-    WHERE t.content_id = %(content_id)s AND d.recipient = %(recipient)s AND a.reason = %(reason)s
-      AND CASE WHEN a.reason = 'possible_minor'
-          THEN k.content_id = t.content_id AND k.kind IN ('resume_fetching', 'resume')
-          ELSE k.kind IN ('release', 'dismiss') AND k.task_id IN (
-              SELECT task_id FROM notifier.tasks WHERE content_id = t.content_id AND kind = 'dispute') END
-) AS settled
-"""
-
-
 async def _settled_before(tx: Tx, takedown: Takedown, demand: Demand, answer: Answer) -> bool:
     if not isinstance(answer, Response):
         return False
-    asked = {"content_id": takedown.content_id, "recipient": demand.recipient, "reason": answer.reason}
-    row = await (await tx.execute(_SETTLED, asked)).fetchone()
-    return row is not None and bool(row["settled"])
+    return await answers.settled_since(tx, takedown.content_id, demand.recipient, answer.reason)
 
 
 async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
@@ -205,7 +168,7 @@ async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
         delivered_at=None if demand.delivery is None else demand.delivery.at,
         deadline=deadline_of(demand),
         item=_item(takedown, demand, runtime),
-        answers=await _answers(tx, owner.demand_id, None),
+        answers=await answers.of_demand(tx, owner.demand_id, None),
     )
 
 
@@ -238,13 +201,8 @@ def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.Demand
 
 async def _resumed(tx: Tx, takedown: Takedown) -> str:
     """What differs after each resumption of the takedown or of its content (which an ended takedown takes no note of)."""
-    cursor = await tx.execute(
-        "SELECT count(*) AS times FROM notifier.decisions WHERE kind = 'resume' AND content_id = %s",
-        (takedown.content_id,),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return f"{takedown.resumed_at and takedown.resumed_at.isoformat()} {row['times']}"
+    times = await decisions.resumptions(tx, takedown.content_id)
+    return f"{takedown.resumed_at and takedown.resumed_at.isoformat()} {times}"
 
 
 def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
@@ -262,29 +220,14 @@ def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
 
 async def _keep(tx: Tx, takedown: Takedown, demand: Demand, answer_id: UUID, answer: Answer, via: str) -> Kept | None:
     details = answer.model_dump(mode="json", exclude_none=True, exclude={"reason", "method"})
-    cursor = await tx.execute(
-        "INSERT INTO notifier.answers (answer_id, demand_id, takedown_id, kind, reason, method, details, via, received_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) ON CONFLICT DO NOTHING"
-        " RETURNING answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at",
-        (
-            answer_id,
-            demand.demand_id,
-            takedown.takedown_id,
-            kind_of(answer),
-            answer.reason if isinstance(answer, Response) else None,
-            answer.method if isinstance(answer, Removal) else None,
-            Jsonb(details) if takedown.target is not None and details else None,
-            via,
-        ),
+    new = NewAnswer(
+        answer_id=answer_id,
+        demand_id=demand.demand_id,
+        takedown_id=takedown.takedown_id,
+        kind=kind_of(answer),
+        reason=answer.reason if isinstance(answer, Response) else None,
+        method=answer.method if isinstance(answer, Removal) else None,
+        details=details if takedown.target is not None and details else None,
+        via=via,
     )
-    row = await cursor.fetchone()
-    return None if row is None else Kept(**{**row, "kind": AnswerKind(row["kind"])})
-
-
-async def _answers(tx: Tx, demand_id: UUID, answer_id: UUID | None) -> tuple[Kept, ...]:
-    cursor = await tx.execute(
-        "SELECT answer_id, demand_id, kind, coalesce(method, reason) AS word, received_at FROM notifier.answers"
-        " WHERE demand_id = %s AND (%s::uuid IS NULL OR answer_id = %s) ORDER BY received_at, answer_id",
-        (demand_id, answer_id, answer_id),
-    )
-    return tuple(Kept(**{**row, "kind": AnswerKind(row["kind"])}) for row in await cursor.fetchall())
+    return await answers.keep_answer(tx, new)

@@ -42,7 +42,7 @@ from services.notifier.domain.ladder import Routes
 from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.domain.takedown import decide
 from services.notifier.store import content as store_content
-from services.notifier.store import decisions, demand_limit, rejections, takedowns, untold
+from services.notifier.store import decisions, demand_limit, messages, rejections, takedowns, untold
 from services.notifier.store import effects as store_effects
 from services.notifier.store.content import KnownContent
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -169,7 +169,7 @@ class UnitOfWork:
             attempt_under_way=isinstance(event, MatchReceived)
             and takedown.target is not None
             and takedown.target.url != event.target.url
-            and await store_effects.attempt_is_under_way(self.tx, takedown.takedown_id),
+            and await messages.attempt_is_under_way(self.tx, takedown.takedown_id),
         )
 
     async def _demand_limit_reached(self, takedown: Takedown, event: Event | None) -> bool:

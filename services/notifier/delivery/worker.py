@@ -24,9 +24,9 @@ from services.notifier.domain.events import AttemptCompleted, AttemptEnded, Outb
 from services.notifier.domain.model import MessageKind, Takedown, TakedownState
 from services.notifier.domain.takedown import may_send
 from services.notifier.notices.render import RenderedMessage, write_letter
-from services.notifier.store import takedowns
+from services.notifier.store import messages, takedowns
+from services.notifier.store.messages import MESSAGES, AttemptEnd, DueMessage, NewAttempt
 from shared.access import stops
-from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Row, Tx
 from shared.errors import Transient
@@ -36,91 +36,6 @@ log = structlog.get_logger(__name__)
 
 SLOTS = 64
 RECORD_TRIES = 5
-
-# A domain on hold, with all under it: of the recipient of message `d`, or of the host where the target of takedown `t` is.
-_HELD = """
-EXISTS (SELECT 1 FROM notifier.holds h
-        WHERE EXISTS (SELECT 1 FROM notifier.host_domains o WHERE o.organisation = d.recipient
-                      AND (o.domain = h.domain OR right(o.domain, length(h.domain) + 1) = '.' || h.domain))
-           OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
-"""
-
-# The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told; what stops
-# fetches alone stops no message.
-_STOPPED = f"""
-(EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = t.content_id AND s.reason <> '{stops.FETCHING}'
-         AND NOT (s.reason = '{stops.WITHDRAWN}' AND d.kind = '{MessageKind.RETRACTED.value}'))
- OR EXISTS (SELECT 1 FROM notifier.content k WHERE k.content_id = t.content_id AND (k.state = 'suspended'
-            OR k.state = 'withdrawn' AND d.kind <> '{MessageKind.RETRACTED.value}')))
-"""
-
-# Everything that can stop it from outside the takedown, in one statement, at the last moment.
-_READ = f"""
-SELECT d.demand_id, d.kind, d.number, d.attempts, d.created_at, (SELECT is_on FROM notifier.outbound) AS is_on,
-       {_HELD} AS held, {_STOPPED} AS stopped, a.attempt_id AS open_attempt, a.started_at AS open_started, a.number AS open_number
-FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
-LEFT JOIN notifier.attempts a ON a.message_id = d.message_id AND a.outcome IS NULL
-WHERE d.message_id = %s AND d.lease_id = %s AND d.state = 'due' FOR UPDATE OF d
-"""
-
-# The same for attempts that are about to leave or under way: by the takedown's and the message's state, which whatever stops it has
-# written.
-_GO_ON = f"""
-SELECT d.message_id FROM notifier.messages d JOIN notifier.takedowns t USING (takedown_id)
-WHERE d.message_id = ANY(%s) AND d.state = 'due' AND t.state <> 'suspended'
-  AND (SELECT is_on FROM notifier.outbound) AND NOT {_HELD} AND NOT {_STOPPED}
-"""
-
-_REFUSE = """
-UPDATE notifier.messages SET state = CASE WHEN state = 'due' THEN 'idle' ELSE state END, reason = %s,
-    lease_id = NULL, lease_until = NULL, failures = 0
-WHERE message_id = %s
-"""
-
-_START = """
-WITH started AS (
-    INSERT INTO notifier.attempts (attempt_id, message_id, takedown_id, number, channel, started_at, body_sha256)
-    VALUES (%(attempt_id)s, %(message_id)s, %(takedown_id)s, %(number)s, %(channel)s, %(started_at)s, %(body_sha256)s)
-)
-UPDATE notifier.messages SET attempts = %(number)s WHERE message_id = %(message_id)s
-"""
-
-# An attempt that has ended already stays so, and its message with it.
-_END = """
-WITH ended AS (
-    UPDATE notifier.attempts SET ended_at = clock_timestamp(), outcome = %(outcome)s, detail = %(detail)s, status = %(status)s,
-        address = %(address)s, elapsed_ms = %(elapsed_ms)s
-    WHERE attempt_id = %(attempt_id)s AND (outcome IS NULL OR outcome = 'unknown')
-    RETURNING message_id
-)
-UPDATE notifier.messages m SET state = CASE WHEN m.state IN ('due', 'idle') THEN %(state)s ELSE m.state END,
-    reason = %(detail)s, lease_id = NULL, lease_until = NULL, failures = 0
-FROM ended WHERE m.message_id = ended.message_id
-RETURNING m.message_id
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueMessage:
-    message_id: UUID
-    takedown_id: UUID
-    content_id: UUID
-    recipient: str
-    lease_id: UUID
-
-
-MESSAGES = DueTable(
-    "notifier.messages",
-    key=("message_id",),
-    place="d.recipient",
-    waiting="d.state = 'due'",
-    beside="notifier.takedowns t",
-    on="t.takedown_id = d.takedown_id",
-    # A takedown that has heard of the suspension is asked all the same: it refuses the message, which then waits for its word.
-    allowed=f"(SELECT is_on FROM notifier.outbound) AND NOT {_HELD} AND (t.state = 'suspended' OR NOT {_STOPPED})",
-    returning="d.takedown_id, t.content_id, d.recipient",
-    job=lambda row: DueMessage(**row),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -179,8 +94,7 @@ class MessageWorker:
 
     async def _unwanted(self, tx: Tx, sending: Collection[DueMessage]) -> Mapping[DueMessage, str]:
         """A connection can take seconds: what stops messages stops those under way too."""
-        cursor = await tx.execute(_GO_ON, ([due.message_id for due in sending],))
-        going_on = {row["message_id"] for row in await cursor.fetchall()}
+        going_on = await messages.that_go_on(tx, [due.message_id for due in sending])
         return {due: "stopped" for due in sending if due.message_id not in going_on}
 
     async def _failed(self, due: DueMessage, failures: int) -> None:
@@ -232,7 +146,7 @@ class MessageWorker:
 
     async def _read_and_send(self, due: DueMessage, attempt: Attempt) -> Attempted | None:
         """What stops it is read once more now that it counts as under way: later it is found here, and broken off."""
-        if await self._database.read_one(_GO_ON, ([due.message_id],)) is None:
+        if await self._database.read_one(messages.GO_ON, ([due.message_id],)) is None:
             return None
         return await send_rendered(
             self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
@@ -241,7 +155,7 @@ class MessageWorker:
     async def _begin(self, scope: UnitOfWork, due: DueMessage) -> Attempt | None:
         """The attempt's row, or why there is none: put back, settled, or refused."""
         takedown = await scope.load(due.takedown_id)
-        row = await (await scope.tx.execute(_READ, (due.message_id, due.lease_id))).fetchone()
+        row = await messages.read_due(scope.tx, due)
         if takedown is None or row is None:
             return None  # ended, or taken by another since
         kind = MessageKind(row["kind"])
@@ -308,18 +222,14 @@ class MessageWorker:
 
     async def _start(self, tx: Tx, due: DueMessage, attempt: Attempt) -> None:
         digest = hashlib.sha256(attempt.letter.body).digest()
-        await tx.execute(
-            _START,
-            {
-                "attempt_id": attempt.attempt_id,
-                "message_id": due.message_id,
-                "takedown_id": due.takedown_id,
-                "number": attempt.attempt,
-                "channel": attempt.channel,
-                "started_at": attempt.started_at,
-                "body_sha256": digest,
-            },
+        new = NewAttempt(
+            attempt_id=attempt.attempt_id,
+            number=attempt.attempt,
+            channel=attempt.channel,
+            started_at=attempt.started_at,
+            body_sha256=digest,
         )
+        await messages.start_attempt(tx, due, new)
 
     async def _refuse(
         self,
@@ -331,7 +241,7 @@ class MessageWorker:
         number: int,
         refusal: Refusal,
     ) -> None:
-        await scope.tx.execute(_REFUSE, (refusal, due.message_id))
+        await messages.refuse(scope.tx, due.message_id, refusal)
         refused = OutboundRefused(
             message_id=due.message_id, demand_id=demand_id, kind=kind, number=number, refusal=refusal
         )
@@ -368,19 +278,16 @@ class MessageWorker:
     ) -> None:
         """The end of an attempt: its row, the message's, and the takedown's decision. One that has ended already stays so."""
         state = {AttemptEnded.ACCEPTED: "accepted", AttemptEnded.PERMANENT: "failed"}.get(completed.outcome, "idle")
-        cursor = await scope.tx.execute(
-            _END,
-            {
-                "attempt_id": completed.attempt_id,
-                "state": state,
-                "outcome": completed.outcome,
-                "detail": completed.detail,
-                "status": attempted and attempted.status,
-                "address": attempted and takedown.target and attempted.address,
-                "elapsed_ms": attempted and int(attempted.elapsed_seconds * 1000),
-            },
+        ended = AttemptEnd(
+            attempt_id=completed.attempt_id,
+            message_state=state,
+            outcome=completed.outcome,
+            detail=completed.detail,
+            status=None if attempted is None else attempted.status,
+            address=None if attempted is None or takedown.target is None else attempted.address,
+            elapsed_ms=None if attempted is None else int(attempted.elapsed_seconds * 1000),
         )
-        if await cursor.fetchone() is not None:
+        if await messages.end_attempt(scope.tx, ended):
             await scope.apply(takedown, completed)
 
 

@@ -53,3 +53,12 @@ async def keep_look(tx: Tx, decided: DecisionTaken) -> None:
         " VALUES (%s, %s, 'person', %s, clock_timestamp(), %s, %s, 'person', 0)",
         (decided.decision_id, decided.takedown_id, decided.seen_at, decided.looked, decided.how),
     )
+
+
+async def resumptions(tx: Tx, content_id: UUID) -> int:
+    """How often it was decided that a content is acted on again."""
+    cursor = await tx.execute(
+        "SELECT count(*) AS times FROM notifier.decisions WHERE kind = 'resume' AND content_id = %s", (content_id,)
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row["times"])

@@ -24,7 +24,7 @@ from services.notifier.domain.effects import (
     SendMessage,
 )
 from services.notifier.domain.model import Takedown
-from services.notifier.store import takedowns, tasks
+from services.notifier.store import answers, messages, takedowns, tasks, timers
 from shared.contracts.event import data_of
 from shared.contracts.lifecycle import TakedownHappened
 from shared.contracts.topics import LIFECYCLE, TARGETS
@@ -34,41 +34,6 @@ from shared.ids import deterministic_id
 from shared.outbox import outbox
 
 SCHEMA = takedowns.SCHEMA.name
-
-# Due, or due again; what was accepted, failed for good or ended stays so. Its item is written with it: one demand a message today.
-_SEND = """
-WITH message AS (
-    INSERT INTO notifier.messages (message_id, takedown_id, demand_id, recipient, kind, number, state, due_at)
-    VALUES (%(message_id)s, %(takedown_id)s, %(demand_id)s, %(recipient)s, %(kind)s, %(number)s, 'due', %(due)s)
-    ON CONFLICT (message_id) DO UPDATE SET state = 'due', due_at = excluded.due_at
-    WHERE messages.state IN ('due', 'idle')
-)
-INSERT INTO notifier.message_items (message_id, demand_id) VALUES (%(message_id)s, %(demand_id)s) ON CONFLICT DO NOTHING
-"""
-
-_UNDER_WAY = "SELECT 1 FROM notifier.attempts WHERE takedown_id = %s AND outcome IS NULL LIMIT 1"
-
-_END = "UPDATE notifier.messages SET state = 'ended', reason = %s WHERE message_id = %s AND state IN ('due', 'idle')"
-
-_CANCEL = """
-UPDATE notifier.messages SET state = 'ended', reason = 'cancelled'
-WHERE takedown_id = %(takedown_id)s AND state IN ('due', 'idle') AND kind <> 'demand.retracted'
-  AND (%(demand_id)s::uuid IS NULL OR demand_id = %(demand_id)s)
-"""
-
-_TIMER = """
-INSERT INTO notifier.timers (takedown_id, kind, demand_id, number, due_at)
-SELECT %(takedown_id)s, kind, demand_id, number, due_at
-FROM unnest(%(kinds)s::text[], %(demand_ids)s::uuid[], %(numbers)s::int[], %(due)s::timestamptz[])
-    AS t (kind, demand_id, number, due_at)
-ON CONFLICT (takedown_id, kind, demand_id, number) DO UPDATE SET due_at = excluded.due_at,
-    lease_id = NULL, lease_until = NULL, failures = 0
-"""
-
-_CANCEL_TIMERS = """
-DELETE FROM notifier.timers
-WHERE takedown_id = %(takedown_id)s AND (%(demand_id)s::uuid IS NULL OR demand_id = %(demand_id)s)
-"""
 
 # All entries of one decision: kept here, and queued for the log in their order.
 _LIFECYCLE = """
@@ -92,37 +57,23 @@ async def write_all(tx: Tx, takedown: Takedown, effects: Sequence[Effect]) -> No
     """Write the effects that concern this takedown alone, in their order; timers that follow one another in one statement."""
     for kind, some in itertools.groupby(effects, key=type):
         if kind is ScheduleTimer:
-            await _schedule(tx, takedown, [one for one in some if isinstance(one, ScheduleTimer)])
+            await timers.schedule(tx, takedown, [one for one in some if isinstance(one, ScheduleTimer)])
         else:
             for effect in some:
                 await _write(tx, takedown, effect)
-
-
-async def _schedule(tx: Tx, takedown: Takedown, timers: Sequence[ScheduleTimer]) -> None:
-    last = {(one.kind, one.demand_id, one.number): one for one in timers}.values()
-    await tx.execute(
-        _TIMER,
-        {
-            "takedown_id": takedown.takedown_id,
-            "kinds": [one.kind for one in last],
-            "demand_ids": [one.demand_id for one in last],
-            "numbers": [one.number for one in last],
-            "due": [one.at for one in last],
-        },
-    )
 
 
 async def _write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
     """Write one effect that concerns this takedown alone. Effects that reach further are no matter of this function."""
     match effect:
         case SendMessage():
-            await _send(tx, takedown, effect)
+            await messages.send(tx, takedown, effect)
         case EndMessage():
-            await tx.execute(_END, (effect.reason, effect.message_id))
+            await messages.end(tx, effect.message_id, effect.reason)
         case CancelMessages():
-            await tx.execute(_CANCEL, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
+            await messages.cancel_unsent(tx, takedown.takedown_id, effect.demand_id)
         case CancelTimers():
-            await tx.execute(_CANCEL_TIMERS, {"takedown_id": takedown.takedown_id, "demand_id": effect.demand_id})
+            await timers.cancel_timers(tx, takedown.takedown_id, effect.demand_id)
         case OpenTask():
             await tasks.open_task(tx, takedown, effect)
         case CloseTask():
@@ -130,35 +81,12 @@ async def _write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
         case PublishTarget():
             await _publish_target(tx, takedown.takedown_id)
         case EraseTarget():
-            await takedowns.erase(tx, takedown.takedown_id)
+            await _erase(tx, takedown.takedown_id)
             await _publish_target(tx, takedown.takedown_id)
         case AdoptReference():
             await _adopt(tx, takedown.takedown_id)
         case _:
             pass  # checks follow the takedown's own word; the time line is written at once; the rest is the scope's
-
-
-async def _send(tx: Tx, takedown: Takedown, effect: SendMessage) -> None:
-    demand = takedown.demand(effect.demand_id)
-    assert demand is not None, "a message belongs to a demand of its takedown"
-    await tx.execute(
-        _SEND,
-        {
-            "message_id": effect.message_id,
-            "takedown_id": takedown.takedown_id,
-            "demand_id": effect.demand_id,
-            "recipient": demand.recipient,
-            "kind": effect.kind,
-            "number": effect.number,
-            "due": effect.due,
-        },
-    )
-
-
-async def attempt_is_under_way(tx: Tx, takedown_id: UUID) -> bool:
-    """Whether a message about the takedown was started whose outcome is not written down."""
-    row = await (await tx.execute(_UNDER_WAY, (takedown_id,))).fetchone()
-    return row is not None
 
 
 async def write_time_line(tx: Tx, takedown: Takedown, entries: Sequence[Lifecycle]) -> None:
@@ -209,6 +137,13 @@ def channels_of(effects: Sequence[Effect], now: datetime) -> set[str]:
         elif isinstance(effect, Lifecycle):
             woken.add(outbox.channel(SCHEMA))
     return woken
+
+
+async def _erase(tx: Tx, takedown_id: UUID) -> None:
+    """Forget every URL, fingerprint and free text of this takedown; ids, states, words and times stay."""
+    await takedowns.erase(tx, takedown_id)
+    await messages.forget_addresses(tx, takedown_id)
+    await answers.forget_details(tx, takedown_id)
 
 
 async def _publish_target(tx: Tx, takedown_id: UUID) -> None:

@@ -221,7 +221,7 @@ async def current_target(tx: Tx, key: str) -> TargetChanged | None:
 
 
 async def erase(tx: Tx, takedown_id: UUID) -> None:
-    """Forget every URL, fingerprint and free text of this takedown; ids, states, words and times stay."""
+    """Forget every URL and fingerprint that its checks saw; the takedown's own row is written with its new state."""
     for statement in _ERASE:
         await tx.execute(statement, (takedown_id,))
 
@@ -230,8 +230,6 @@ _ERASE: Sequence[str] = (
     "UPDATE notifier.checks SET final_url = NULL, address = NULL, content_type = NULL, size_bytes = NULL,"
     " fingerprint_refs = NULL"
     " WHERE takedown_id = %s",
-    "UPDATE notifier.attempts SET address = NULL WHERE takedown_id = %s",
-    "UPDATE notifier.answers SET details = NULL WHERE takedown_id = %s",
     "DELETE FROM notifier.reference_fingerprints WHERE takedown_id = %s",
     "DELETE FROM notifier.due_checks WHERE takedown_id = %s",
 )

@@ -12,9 +12,10 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
-from services.notifier.delivery.worker import DueMessage, MessageWorker
+from services.notifier.delivery.worker import MessageWorker
 from services.notifier.directory.store import Host as DirectoryHost
 from services.notifier.directory.store import list_hosts
+from services.notifier.store.messages import DueMessage
 from tests.notifier_world import FAST, Received, World, open_world, picture, secret
 
 

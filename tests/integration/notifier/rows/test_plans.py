@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from services.notifier.checks.worker import DUE_CHECKS
-from services.notifier.delivery.timer_worker import TIMERS
-from services.notifier.delivery.worker import MESSAGES
+from services.notifier.store.messages import MESSAGES
+from services.notifier.store.timers import TIMERS
 from shared.db.due_rows import DueTable, Room
 from tests.notifier_world import World, open_world
 from tests.plans import assert_index_is_asked, plan_of

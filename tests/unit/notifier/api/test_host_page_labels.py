@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 
 from services.notifier.api.host_page import LABELS, answer_of, label_of
-from services.notifier.application.host_answers import Kept, Response
+from services.notifier.application.host_answers import Response
 from services.notifier.domain.events import AnswerKind, RemovalMethod, ResponseReason
+from services.notifier.store.answers import Kept
 
 KEPT = [
     (AnswerKind.ACKNOWLEDGEMENT, None),
