@@ -16,7 +16,7 @@ from services.intake.domain.claims import (
     in_words,
 )
 from services.intake.domain.schemas import VariantsRequest
-from services.intake.store import variants
+from services.intake.store import holds, variants
 from services.intake.store.advisory_locks import lock_additions
 from services.intake.store.claims import has_claim
 from services.intake.store.content import row_of_content, stop_fetching
@@ -62,19 +62,25 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide
 
 async def suspend_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
     """Hold the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
-    await suspend_for(tx, content_id, Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON)
+    hold = Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON
+    await suspend_for(tx, content_id, hold, by=_holder(principal))
     await tell_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
     await audit.record(tx, principal, action="content.suspended", object_kind="content", object_id=content_id)
 
 
-async def suspend_for(tx: Tx, content_id: UUID, asked: Hold) -> None:
+def _holder(principal: Principal) -> str:
+    return holds.OPERATIONS if principal.role is Role.OPERATIONS else holds.of_organisation(principal.organisation_id)
+
+
+async def suspend_for(tx: Tx, content_id: UUID, asked: Hold, *, by: str) -> None:
     """Suspend for this reason; `possible_minor` stays what it is under any other."""
     async with registered_content.changing_content(tx, content_id) as content:
-        await registered_content.hold_content(tx, content, asked)
+        await registered_content.hold_content(tx, content, asked, by=by)
 
 
 async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
-    """End a hold. Raises Conflict where there is none, Forbidden for `possible_minor` and `key` by anybody but operations."""
+    """End a hold: operations staff any, an organisation its own. Raises Conflict where there is none, Forbidden for `possible_minor`
+    and `key`, and for what others hold, by anybody but operations."""
     async with registered_content.changing_content(tx, content_id) as content:
         if content.hold is None:
             raise Conflict("This content is not suspended.")
@@ -82,10 +88,14 @@ async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reas
             raise Forbidden(
                 "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
             )
-        await registered_content.release_content(tx, content)
-        if principal.role is Role.OPERATIONS:
+        by = None if principal.role is Role.OPERATIONS else _holder(principal)
+        if by is not None and by not in {one for one, _ in await holds.holds_of(tx, content_id)}:
+            raise Forbidden("Your organisation did not suspend this content: only operations staff can resume it.")
+        left = await registered_content.release_content(tx, content, by=by)
+        if by is None:
             await stop_fetching(tx, content_id, stopped=False)
-    await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
+    if left is None:
+        await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 
 
@@ -151,7 +161,7 @@ async def confirm_variants(
             assurance=weaker.value,
         )
         if row["distrusted"]:  # as if the key had been revoked after it
-            await registered_content.hold_content(tx, content, Hold.KEY)
+            await registered_content.hold_content(tx, content, Hold.KEY, by=holds.KEY)
     await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -97,7 +98,9 @@ async def list_takedowns(
     """Takedowns, the newest first. A helpline sees those of content that it has a live claim on; a reader sees no host and no URL."""
     asked = queries.Asked(claim_id=claim_id, content_id=content_id, host=host, state=state, overdue=overdue)
     async with runtime.database.transaction() as tx:
-        return await queries.takedowns(tx, principal, asked, page)
+        shown = await queries.takedowns(tx, principal, asked, page)
+        await _audit_reading(tx, principal, shown["items"], action="takedown.listed")
+    return shown
 
 
 @routes.get(
@@ -110,9 +113,16 @@ async def get_takedown(principal: AnyReader, runtime: ServiceRuntime, takedown_i
     """One takedown with its checks, attempts, answers, tasks and time line."""
     async with runtime.database.transaction() as tx:
         shown = await queries.takedown(tx, principal, await aliases.takedown_named(tx, takedown_id))
-    if shown is None:
-        raise NotFound("There is no takedown with this id.")
+        if shown is None:
+            raise NotFound("There is no takedown with this id.")
+        await _audit_reading(tx, principal, [shown], action="takedown.read")
     return shown
+
+
+async def _audit_reading(tx: Tx, principal: Principal, shown: Sequence[Mapping[str, Any]], *, action: str) -> None:
+    """Who was shown a URL is kept; the URL is not."""
+    read = [one["takedown_id"] for one in shown if one.get("url") is not None]
+    await audit.record_reading(tx, principal, action=action, object_kind="takedown", object_ids=read)
 
 
 @routes.get("/tasks", summary="List tasks", response_model=answers.TaskList)

@@ -1,10 +1,13 @@
 """What operations staff, helplines and readers may see of takedowns. A reader sees no URL and no host name; a helpline sees
-content its organisation has a live claim on, under the content's alias for it, and nothing of others' claims."""
+content its organisation has a live claim on, under the content's alias for it, and nothing of others' claims: nothing that happened
+before its own."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +22,12 @@ from shared.ids import content_alias
 
 _IS_OVERDUE = f"EXISTS (SELECT 1 FROM notifier.demands d WHERE d.takedown_id = t.takedown_id AND {OVERDUE_WHERE})"
 
-# Newest first.
-_TAKEDOWNS = f"""
-SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url, t.created_at, t.changed_at,
+
+def _takedowns(*, created: str = "t.created_at", changed: str = "t.changed_at", more: str = "") -> str:
+    """Newest first."""
+    return f"""
+SELECT t.takedown_id, t.content_id, t.target_kind, t.state, t.round, t.host, t.url, t.page_url,
+       {created} AS created_at, {changed} AS changed_at {more},
        t.held_for, t.removed_for, (SELECT due_at FROM notifier.due_checks c WHERE c.takedown_id = t.takedown_id) AS check_due_at,
        {_IS_OVERDUE} AS overdue,
        (SELECT k.fetching_stopped OR k.fetching_stopped_here FROM notifier.content k WHERE k.content_id = t.content_id)
@@ -40,9 +46,23 @@ WHERE (%(takedown_id)s::uuid IS NULL OR t.takedown_id = %(takedown_id)s)
         AND (%(organisation)s::text IS NULL OR c.organisation_id = %(organisation)s)))
   AND (%(organisation)s::text IS NULL OR t.content_id IN (SELECT content_id FROM notifier.claims c
         WHERE c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s)))
-  AND (%(after_at)s::timestamptz IS NULL OR (t.created_at, t.takedown_id) < (%(after_at)s, %(after_id)s::uuid))
-ORDER BY t.created_at DESC, t.takedown_id DESC LIMIT %(limit)s
+  AND (%(after_at)s::timestamptz IS NULL OR ({created}, t.takedown_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY {created} DESC, t.takedown_id DESC LIMIT %(limit)s
 """
+
+
+# From when on a helpline may see what happened: from its own claim's beginning here.
+_SINCE = """
+(SELECT min(c.since) FROM notifier.claims c
+ WHERE c.content_id = t.content_id AND c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s))
+"""
+_TAKEDOWNS = _takedowns()
+_TAKEDOWNS_OF_HELPLINE = _takedowns(
+    created=f"greatest(t.created_at, {_SINCE})",
+    changed=f"greatest(t.changed_at, {_SINCE})",
+    more=f""", t.created_at AS begun_at, {_SINCE} AS since, (SELECT max(l.round) FROM notifier.lifecycle l
+        WHERE l.takedown_id = t.takedown_id AND l.at < {_SINCE}) AS rounds_before""",
+)
 
 _CONTENTS_OF = "SELECT DISTINCT content_id FROM notifier.claims WHERE organisation_id = %s AND state = ANY(%s)"
 
@@ -68,6 +88,17 @@ FROM notifier.tasks WHERE takedown_id = %s ORDER BY opened_at
 _TIME_LINE = (
     "SELECT sequence, kind, state, round, at, facts FROM notifier.lifecycle WHERE takedown_id = %s ORDER BY sequence"
 )
+
+_PARTS = {
+    "checks": (_CHECKS, "started_at"),
+    "attempts": (_ATTEMPTS, "started_at"),
+    "answers": (_ANSWERS, "received_at"),
+    "tasks": (_TASKS, "opened_at"),
+    "time_line": (_TIME_LINE, "at"),
+}
+"""What belongs to a takedown: its query, newest first or oldest first, and when each of it happened."""
+
+_OF_VIEW = ("begun_at", "since", "rounds_before")
 
 _OF_MATCH = (
     "basis",
@@ -98,6 +129,43 @@ class Asked:
     host: str | None = None
     state: str | None = None
     overdue: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """How much of a takedown may be seen. `since` None: all of it. Numbers begin anew where it does."""
+
+    since: datetime | None
+    begun_at: datetime | None
+    rounds_before: int
+
+    @classmethod
+    def of(cls, row: Row) -> _View:
+        before = row.get("rounds_before")
+        return cls(
+            since=row.get("since"), begun_at=row.get("begun_at"), rounds_before=0 if before is None else before - 1
+        )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the takedown is no older than what may be seen of it."""
+        return self.since is None or self.begun_at is None or self.begun_at >= self.since
+
+    def rows_since(self, rows: list[Row], when: str) -> list[Row]:
+        if self.since is None:
+            return rows
+        seen: list[Row] = []
+        before: list[Row] = []
+        for row in rows:
+            moment = row[when]
+            moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+            (seen if moment is not None and moment >= self.since else before).append(row)
+        earlier = Counter(row.get("message_id") for row in before)
+        return [self._renumbered(row, earlier[row.get("message_id")]) for row in seen]
+
+    def _renumbered(self, row: Row, before: int) -> Row:
+        shift = {"round": self.rounds_before, "sequence": before, "number": before}
+        return {name: value - shift.get(name, 0) if name in shift else value for name, value in row.items()}
 
 
 def organisation_filter(principal: Principal) -> str | None:
@@ -140,18 +208,16 @@ async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str,
     rows = await _select(tx, principal, Asked(), content_id=None, takedown_id=takedown_id, page=PageAsked(limit=1))
     if not rows:
         return None
+    view = _View.of(rows[0])
     shown = _item(principal, rows[0])
-    for name, query in (
-        ("checks", _CHECKS),
-        ("attempts", _ATTEMPTS),
-        ("answers", _ANSWERS),
-        ("tasks", _TASKS),
-        ("time_line", _TIME_LINE),
-    ):
+    for name, (query, when) in _PARTS.items():
         found = await (await tx.execute(query.encode(), (takedown_id,))).fetchall()
-        shown[name] = [_visible(principal, row, stopped=rows[0]["fetching_stopped"]) for row in found]
+        shown[name] = [
+            _visible(principal, row, stopped=rows[0]["fetching_stopped"]) for row in view.rows_since(found, when)
+        ]
     whole = await store.peek(tx, takedown_id)
-    shown["match"] = None if whole is None else {name: getattr(whole.match, name) for name in _OF_MATCH}
+    seen = whole is not None and view.has_begun
+    shown["match"] = {name: getattr(whole.match, name) for name in _OF_MATCH} if whole is not None and seen else None
     return shown
 
 
@@ -159,7 +225,7 @@ async def _select(
     tx: Tx, principal: Principal, asked: Asked, *, content_id: UUID | None, takedown_id: UUID | None, page: PageAsked
 ) -> list[Row]:
     cursor = await tx.execute(
-        _TAKEDOWNS.encode(),
+        (_TAKEDOWNS if organisation_filter(principal) is None else _TAKEDOWNS_OF_HELPLINE).encode(),
         {
             "takedown_id": takedown_id,
             "content_id": content_id,
@@ -176,7 +242,13 @@ async def _select(
 
 
 def _item(principal: Principal, row: Row) -> dict[str, Any]:
-    shown = row | {"content_id": shown_content_id(principal, row["content_id"])}
+    view = _View.of(row)
+    shown = {name: value for name, value in row.items() if name not in _OF_VIEW}
+    shown |= {
+        "content_id": shown_content_id(principal, row["content_id"]),
+        "round": row["round"] - view.rounds_before,
+        "demands": view.rows_since(row["demands"], "issued_at"),
+    }
     return _visible(principal, shown, stopped=row["fetching_stopped"])
 
 

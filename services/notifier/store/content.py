@@ -52,10 +52,11 @@ RETURNING revision, state, suspended_for, withdrawn_for, suspended_here_for, sus
 
 _APPLY_CLAIM = """
 INSERT INTO notifier.claims AS c (claim_id, content_id, revision, state, organisation_id, subject_jurisdictions,
-    do_not_contact, demands_not_before, authority_recorded, two_confirmed, evidence_wanted, withdrawal_reason, changed_at)
+    do_not_contact, demands_not_before, authority_recorded, two_confirmed, evidence_wanted, withdrawal_reason, changed_at,
+    since)
 VALUES (%(claim_id)s, %(content_id)s, %(revision)s, %(state)s, %(organisation_id)s, %(subject_jurisdictions)s,
     %(do_not_contact)s, %(demands_not_before)s, %(authority_recorded)s, %(two_confirmed)s, %(evidence_wanted)s,
-    %(withdrawal_reason)s, %(changed_at)s)
+    %(withdrawal_reason)s, %(changed_at)s, %(changed_at)s)
 ON CONFLICT (claim_id) DO UPDATE SET content_id = excluded.content_id, revision = excluded.revision, state = excluded.state,
     subject_jurisdictions = excluded.subject_jurisdictions,
     -- Kept past the withdrawal: who must not be contacted must not be sent a retraction either.

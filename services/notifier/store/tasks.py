@@ -58,8 +58,9 @@ WHERE t.joined_to IS NULL
   AND (%(kind)s::text IS NULL OR t.kind = %(kind)s)
   AND (%(open)s::bool IS NULL OR (t.closed_at IS NULL) = %(open)s)
   AND (%(after_at)s::timestamptz IS NULL OR (t.opened_at, t.task_id) > (%(after_at)s, %(after_id)s::uuid))
-  AND (%(organisation)s::text IS NULL OR t.content_id IN (
-        SELECT content_id FROM notifier.claims WHERE organisation_id = %(organisation)s AND state = ANY(%(live)s)))
+  AND (%(organisation)s::text IS NULL OR t.opened_at >= (
+        SELECT min(c.since) FROM notifier.claims c
+        WHERE c.content_id = t.content_id AND c.organisation_id = %(organisation)s AND c.state = ANY(%(live)s)))
 ORDER BY t.opened_at, t.task_id LIMIT %(limit)s
 """
 
@@ -166,7 +167,8 @@ async def list_tasks(
     live: list[str],
     page: PageAsked,
 ) -> tuple[Task, ...]:
-    """Tasks, oldest first; one more than the page holds where there are more. `organisation`: only of content it has a live claim on."""
+    """Tasks, oldest first; one more than the page holds where there are more. `organisation`: only of content it has a live claim on, and
+    opened since."""
     cursor = await tx.execute(
         _LIST,
         {
