@@ -16,7 +16,8 @@ from services.intake.domain.claims import (
     in_words,
 )
 from services.intake.domain.schemas import VariantsRequest
-from services.intake.store import holds, variants
+from services.intake.store import content as contents
+from services.intake.store import variants
 from services.intake.store.advisory_locks import lock_additions
 from services.intake.store.claims import has_claim
 from services.intake.store.content import row_of_content, stop_fetching
@@ -69,7 +70,11 @@ async def suspend_content(tx: Tx, principal: Principal, content_id: UUID, *, rea
 
 
 def _holder(principal: Principal) -> str:
-    return holds.OPERATIONS if principal.role is Role.OPERATIONS else holds.of_organisation(principal.organisation_id)
+    return (
+        contents.OPERATIONS
+        if principal.role is Role.OPERATIONS
+        else contents.of_organisation(principal.organisation_id)
+    )
 
 
 async def suspend_for(tx: Tx, content_id: UUID, asked: Hold, *, by: str) -> None:
@@ -89,7 +94,7 @@ async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reas
                 "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
             )
         by = None if principal.role is Role.OPERATIONS else _holder(principal)
-        if by is not None and by not in {one for one, _ in await holds.holds_of(tx, content_id)}:
+        if by is not None and by not in {one for one, _ in await contents.holds_of(tx, content_id)}:
             raise Forbidden("Your organisation did not suspend this content: only operations staff can resume it.")
         left = await registered_content.release_content(tx, content, by=by)
         if by is None:
@@ -161,7 +166,7 @@ async def confirm_variants(
             assurance=weaker.value,
         )
         if row["distrusted"]:  # as if the key had been revoked after it
-            await registered_content.hold_content(tx, content, Hold.KEY, by=holds.KEY)
+            await registered_content.hold_content(tx, content, Hold.KEY, by=contents.REVOKED_KEY)
     await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
 
 

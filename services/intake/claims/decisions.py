@@ -8,7 +8,7 @@ from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
 from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
 from services.intake.domain.claims import Hold
-from services.intake.store import content, holds, rejections
+from services.intake.store import content, rejections
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -65,7 +65,7 @@ class DecisionsHandler:
             case DecisionKind.SUSPEND:
                 action = "content.suspended"
                 asked = Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
-                await registered_content.hold_content(tx, before, asked, by=holds.OPERATIONS)
+                await registered_content.hold_content(tx, before, asked, by=content.OPERATIONS)
             case _ if by_host:
                 log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
                 return

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.intake.claims import content_steps, negative_list, registered_content
 from services.intake.claims.actors import COMMAND_LINE
 from services.intake.domain.claims import Hold, rests_on_distrusted
-from services.intake.store import holds
+from services.intake.store import content as contents
 from services.intake.store.claims import content_touched_by_key
 from services.intake.store.distrusted_keys import distrust_key
 from shared.access import audit
@@ -47,7 +47,7 @@ async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None =
         content = await registered_content.lock_content(tx, content_id)
         if content is None or not (row["has_variants"] or rests_on_distrusted(content.claims)):
             continue
-        await content_steps.suspend_for(tx, content_id, Hold.KEY, by=holds.KEY)
+        await content_steps.suspend_for(tx, content_id, Hold.KEY, by=contents.REVOKED_KEY)
         await content_steps.tell_decision(
             tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
         )

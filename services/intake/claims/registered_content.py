@@ -22,7 +22,7 @@ from services.intake.domain.claims import (
     stronger_hold,
 )
 from services.intake.domain.schemas import GivenFingerprint
-from services.intake.store import claims, content, content_aliases, fingerprints, holds
+from services.intake.store import claims, content, content_aliases, fingerprints
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import stops
 from shared.contracts.claims import ClaimState, WithdrawalReason
@@ -83,7 +83,7 @@ async def settle_content(tx: Tx, before: RegisteredContent) -> None:
     after = await lock_content(tx, before.content_id)
     assert after is not None
     if rests_on_distrusted(after.claims) and not rests_on_distrusted(before.claims):
-        after.hold = await hold_content(tx, after, Hold.KEY, by=holds.KEY)
+        after.hold = await hold_content(tx, after, Hold.KEY, by=content.REVOKED_KEY)
     facts = after.facts
     if facts == before.facts and facts.state is before.stored_state:
         return
@@ -113,8 +113,8 @@ async def _keep_stop(tx: Tx, content_id: UUID, facts: ContentFacts) -> None:
 
 async def hold_content(tx: Tx, held: RegisteredContent, asked: Hold, *, by: str) -> Hold:
     """Suspend a locked content for this reason; `possible_minor` stays what it is under any other. What holds it now. `by`: see
-    `store/holds.py`."""
-    await holds.add_hold(tx, held.content_id, by=by, hold=asked.value)
+    `store/content.py`."""
+    await content.add_hold(tx, held.content_id, by=by, hold=asked.value)
     now = stronger_hold(held.hold, asked)
     await content.set_hold(tx, held.content_id, now.value)
     return now
@@ -122,9 +122,9 @@ async def hold_content(tx: Tx, held: RegisteredContent, asked: Hold, *, by: str)
 
 async def release_content(tx: Tx, held: RegisteredContent, *, by: str | None) -> Hold | None:
     """End whatever holds a locked content, or (`by`) what one of those who do has said. What holds it still."""
-    await holds.end_holds(tx, held.content_id, by=by)
+    await content.end_holds(tx, held.content_id, by=by)
     left: Hold | None = None
-    for _, hold in await holds.holds_of(tx, held.content_id):
+    for _, hold in await content.holds_of(tx, held.content_id):
         left = stronger_hold(left, Hold(hold))
     await content.set_hold(tx, held.content_id, None if left is None else left.value)
     return left
@@ -200,7 +200,7 @@ async def move_to_new_content(tx: Tx, content_id: UUID, claim_ids: Sequence[UUID
         return
     fresh = await content.insert_content(tx)
     await content.copy_hold(tx, content_id, to=fresh)
-    await holds.copy_holds(tx, content_id, to=fresh)
+    await content.copy_holds(tx, content_id, to=fresh)
     organisations = await claims.move_claims(tx, claim_ids, to=fresh)
     await content_aliases.move_aliases(tx, content_id, organisations, to=fresh)
 

@@ -1,4 +1,4 @@
-"""The table `content`: one row a content; its lock guards all that belongs to the content."""
+"""The table `content`: one row a content, whose lock guards all that belongs to the content; and `holds`: who suspended it, and why."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ SELECT content_id, revision FROM intake.content k
 WHERE withdrawn_at <= statement_timestamp() - %s::interval
   AND NOT EXISTS (SELECT 1 FROM intake.claims c WHERE c.content_id = k.content_id)
 ORDER BY withdrawn_at LIMIT %s FOR UPDATE
+"""
+
+OPERATIONS = "operations"
+REVOKED_KEY = "key"
+"""Who holds a content: operations staff, and the revocation of a key with what rests on it. Else see `of_organisation`."""
+
+_ADD_HOLD = "INSERT INTO intake.holds (content_id, held_by, hold) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_COPY_HOLDS = """
+INSERT INTO intake.holds (content_id, held_by, hold, since)
+SELECT %s, held_by, hold, since FROM intake.holds WHERE content_id = %s ON CONFLICT DO NOTHING
 """
 
 
@@ -70,6 +80,35 @@ async def stop_fetching(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
 async def copy_hold(tx: Tx, content_id: UUID, *, to: UUID) -> None:
     """Suspend another content, and stop its fetching, for what does so with this one."""
     await tx.execute(_COPY_HOLD, (content_id, to))
+
+
+def of_organisation(organisation_id: str) -> str:
+    """As whom an organisation's staff hold a content."""
+    return f"organisation:{organisation_id}"
+
+
+async def add_hold(tx: Tx, content_id: UUID, *, by: str, hold: str) -> None:
+    await tx.execute(_ADD_HOLD, (content_id, by, hold))
+
+
+async def end_holds(tx: Tx, content_id: UUID, *, by: str | None) -> None:
+    """End those of one, or (None) all."""
+    await tx.execute(
+        "DELETE FROM intake.holds WHERE content_id = %s AND held_by = coalesce(%s, held_by)", (content_id, by)
+    )
+
+
+async def holds_of(tx: Tx, content_id: UUID) -> list[tuple[str, str]]:
+    """(held_by, hold) of each."""
+    rows = await (
+        await tx.execute("SELECT held_by, hold FROM intake.holds WHERE content_id = %s", (content_id,))
+    ).fetchall()
+    return [(row["held_by"], row["hold"]) for row in rows]
+
+
+async def copy_holds(tx: Tx, content_id: UUID, *, to: UUID) -> None:
+    """Another content is held by whoever holds this one."""
+    await tx.execute(_COPY_HOLDS, (to, content_id))
 
 
 async def save_content(
