@@ -53,9 +53,10 @@ def fault_of(body: bytes) -> BodyFault | None:
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         return BodyFault("#", _TOO_MANY_VALUES)
     try:
-        json.loads(body, object_pairs_hook=_refuse)
-    except _Refused:
-        return _first_fault(json.loads(body, object_pairs_hook=_Members))
+        try:
+            json.loads(body, object_pairs_hook=_refuse)
+        except _Refused:
+            return _first_fault(json.loads(body, object_pairs_hook=_Members))
     except (ValueError, RecursionError):  # the app says so
         return None
     return None

@@ -37,7 +37,18 @@ def test_a_name_twice_in_one_object(body: bytes, pointer: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[", b'{"a": 1, "a"', b"\xff\xfe", b"[" * 100_000, b'[{"a": 1}, {"a": 1}]', b'{"a": {"a": 1}}'],
+    [
+        b"",
+        b"null",
+        b"[",
+        b'{"a": 1, "a"',
+        b'[{"a": 1, "a": 2}',
+        b'{"a": 1, "a": 2} x',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'[{"a": 1}, {"a": 1}]',
+        b'{"a": {"a": 1}}',
+    ],
 )
 def test_none_or_no_json(body: bytes) -> None:
     assert fault_of(body) is None
