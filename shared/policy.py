@@ -87,6 +87,9 @@ class Policy(BaseModel):
     idempotency_kept: timedelta = 7 * DAY
     unconfirmed_erased_after: timedelta = 14 * DAY
     withdrawal_undo: timedelta = DAY
+    erasure_searched_for: timedelta = HOUR
+    """How long matchers have to say where withdrawn content was seen that never was matched: so long its fingerprints stay on the log under
+    another id."""
     demands_not_before_max: timedelta = 72 * HOUR
 
     # Matcher

@@ -72,6 +72,9 @@ class ContentChanged(Event):
     """Why withdrawn: `subject_request`, `not_ncii`, `wrong_content`, `unconfirmed`, …"""
     fetching: Literal["allowed", "stopped"] = "allowed"
     """Stopped: it may depict a minor, and nothing of it is fetched or shown until a person has decided. Its state stays what it is."""
+    for_erasure: bool = False
+    """This is no content, but what a withdrawn one was known by, under an id of its own and for a time: matchers say where it was seen, so
+    that it is erased there. Nothing else may come of a match of it."""
     assurance: Assurance | None = None
     fingerprints: tuple[RegisteredFingerprint, ...] = ()
     changed_at: Moment

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from services.intake.claims import negative_list, registered_content
+from services.intake.claims import erasure_search, negative_list, registered_content
 from services.intake.domain.claims import (
     SamePerson,
     TooLateAStart,
@@ -184,6 +184,7 @@ async def finish_withdrawal(
                 live = []
             if not live:
                 await orders.order_erasure(tx, content_id)
+                await erasure_search.begin(tx, before)
 
 
 async def read_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:

@@ -15,6 +15,7 @@ from services.intake.claims import claim_steps, negative_list, registered_conten
 from services.intake.claims.actors import SYSTEM
 from services.intake.erasure import orders
 from services.intake.store import claims, content
+from services.intake.store.erasure_searches import end_searches
 from services.intake.store.idempotency import delete_old_keys
 from services.intake.store.reports import delete_old_reports
 from services.intake.store.schema import SCHEMA_NAME
@@ -95,6 +96,8 @@ class Sweeps:
         for claim in withdrawn:
             await self._bury_claim(claim)
         async with self._database.transaction() as tx:
+            for search_id in await end_searches(tx, policy.scaled(policy.erasure_searched_for)):
+                await outbox.put_current(tx, SCHEMA_NAME, CONTENT, key=str(search_id), event_id=uuid4())  # a tombstone
             await delete_unconfirmed_variants(tx, unconfirmed)
             await negative_list.erase_unconfirmed(tx, SYSTEM, unconfirmed)
             await delete_old_keys(tx, policy.scaled(policy.idempotency_kept))

@@ -48,6 +48,8 @@ class Consumer:
         content_id = event.content_id if isinstance(event, ContentChanged) else _key(record)
         if event is None and await self._left_negative_list(content_id):
             return
+        if isinstance(event, ContentChanged) and event.for_erasure:  # a match of it is of nothing that is pursued
+            event = event.model_copy(update={"state": ContentState.WITHDRAWN, "fingerprints": ()})
         async with self._applier.scope(content_id, exclusive=True) as scope:
             if event is None:
                 if scope.content.state is ContentState.WITHDRAWN:

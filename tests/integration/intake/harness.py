@@ -121,8 +121,10 @@ class Intake:
         ]
         return [event for event in decoded if event is not None]
 
-    async def contents(self) -> list[ContentChanged]:
-        return [event for event in await self.events(CONTENT.name) if isinstance(event, ContentChanged)]
+    async def contents(self, *, for_erasure: bool = False) -> list[ContentChanged]:
+        """The events of contents; or of what is looked for to be erased."""
+        events = [event for event in await self.events(CONTENT.name) if isinstance(event, ContentChanged)]
+        return [event for event in events if event.for_erasure == for_erasure]
 
     async def content_when(self, reached: Callable[[ContentChanged], bool]) -> ContentChanged:
         """The newest content event, once it is so."""

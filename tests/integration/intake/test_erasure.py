@@ -159,9 +159,12 @@ async def test_nothing_is_left_of_a_withdrawn_content(fresh_database: str, capsy
         assert await intake.records(MATCHES.name) == []
 
         async def telling_over() -> bool:
-            return not await intake.rows("SELECT 1 FROM intake.erasures")
+            return not await intake.rows(
+                "SELECT 1 FROM intake.erasures UNION ALL SELECT 1 FROM intake.erasure_searches"
+            )
 
         await until(telling_over)
+        await intake.relay_idle()
         assert isinstance(intake.log, PostgresLog)
         await intake.log.maintain(await intake.database.now() + timedelta(hours=25))  # compaction
         assert await where_found(intake, needles) == []
