@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from services.intake.claims.registered_content import RegisteredContent
 from services.intake.domain.claims import union
-from services.intake.store import erasure_searches
+from services.intake.store import erasures
 from services.intake.store.schema import SCHEMA_NAME
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentChanged, ContentState
@@ -38,5 +38,5 @@ async def begin(tx: Tx, withdrawn: RegisteredContent) -> None:
         fingerprints=fingerprints,
         changed_at=now["now"],
     )
-    await erasure_searches.begin_search(tx, search_id)
+    await erasures.begin_search(tx, search_id)
     await outbox.put(tx, SCHEMA_NAME, CONTENT, key=str(search_id), event=search, event_id=uuid4())

@@ -15,7 +15,7 @@ from services.intake.claims import claim_steps, negative_list, registered_conten
 from services.intake.claims.actors import SYSTEM
 from services.intake.erasure import orders
 from services.intake.store import claims, content
-from services.intake.store.erasure_searches import end_searches
+from services.intake.store.erasures import end_searches
 from services.intake.store.idempotency import delete_old_keys
 from services.intake.store.reports import delete_old_reports
 from services.intake.store.schema import SCHEMA_NAME

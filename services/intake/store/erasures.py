@@ -1,4 +1,5 @@
-"""The table `erasures`: what is still to be erased on the log."""
+"""The tables `erasures`, what is still to be erased on the log, and `erasure_searches`, withdrawn content that is looked for in what was
+seen."""
 
 from __future__ import annotations
 
@@ -44,6 +45,14 @@ SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(tol
     AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(told_for)s::interval))
 ORDER BY erasure_id LIMIT %(limit)s
 """
+
+_SEARCH_TOLD = """
+UPDATE intake.erasure_searches s SET told_at = now()
+WHERE told_at IS NULL AND NOT EXISTS (SELECT 1 FROM intake.outbox o WHERE o.key = s.search_id::text)
+"""
+_SEARCH_OVER = (
+    "DELETE FROM intake.erasure_searches WHERE told_at <= statement_timestamp() - %s::interval RETURNING search_id"
+)
 
 
 async def order_urls_and_matches(tx: Tx, content_id: UUID) -> None:
@@ -92,3 +101,14 @@ async def erasures_over(tx: Tx, told_for: timedelta, limit: int) -> list[Row]:
 
 async def finish_erasures(tx: Tx, numbers: Sequence[int]) -> None:
     await tx.execute(_DONE, (numbers,))
+
+
+async def begin_search(tx: Tx, search_id: UUID) -> None:
+    """It is about to be told."""
+    await tx.execute("INSERT INTO intake.erasure_searches (search_id) VALUES (%s)", (search_id,))
+
+
+async def end_searches(tx: Tx, searched_for: timedelta) -> list[UUID]:
+    """Those that the log has had for so long; they are over. Counted from when the log has them, however long it was away."""
+    await tx.execute(_SEARCH_TOLD)
+    return [row["search_id"] for row in await (await tx.execute(_SEARCH_OVER, (searched_for,))).fetchall()]

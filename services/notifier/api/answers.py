@@ -47,6 +47,17 @@ _TAKEDOWN = {
     "overdue": False,
     "demands": [_DEMAND],
 }
+_ANSWER = {
+    "answer_id": "2c9a7f10-5d4e-5b3a-8f6c-1a2b3c4d5e6f",
+    "demand_id": "c91be0f4-7a6c-5062-8465-96713a513c40",
+    "kind": "response",
+    "reason": "not_hosted_here",
+    "method": None,
+    "details": None,
+    "via": "api",
+    "received_at": _AT,
+    "times": 1,
+}
 _TASK = {
     "task_id": _TASK_ID,
     "kind": "dispute",
@@ -161,8 +172,10 @@ class AttemptSummary(BaseModel):
     address: str | None = None
 
 
-class AnswerSummary(BaseModel):
+class AnswerSummary(Answer):
     """What a recipient answered."""
+
+    model_config = example(_ANSWER)
 
     answer_id: UUID
     demand_id: UUID
@@ -214,7 +227,8 @@ class MatchSummary(BaseModel):
 
 
 class TakedownView(TakedownSummary):
-    """One takedown with all that happened: newest checks and attempts first, at most 200 of each."""
+    """One takedown with all that happened: newest checks and attempts first, at most 200 of each,
+    and the newest 200 answers."""
 
     model_config = example(
         {
@@ -243,6 +257,12 @@ class TakedownView(TakedownSummary):
     tasks: list[TaskOfTakedown]
     time_line: list[Happened]
     match: MatchSummary | None
+
+
+class AnswerList(ListAnswer[AnswerSummary]):
+    """What recipients answered about one takedown, the oldest first."""
+
+    model_config = example({"items": [_ANSWER], "next": None})
 
 
 class TakedownList(ListAnswer[TakedownSummary]):

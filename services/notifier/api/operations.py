@@ -119,6 +119,21 @@ async def get_takedown(principal: AnyReader, runtime: ServiceRuntime, takedown_i
     return shown
 
 
+@routes.get(
+    "/takedowns/{takedown_id}/answers",
+    summary="List the answers to a takedown's demands",
+    response_model=answers.AnswerList,
+    response_model_exclude_unset=True,
+)
+async def list_answers(principal: AnyReader, runtime: ServiceRuntime, takedown_id: UUID, page: Page) -> dict[str, Any]:
+    """What recipients answered, the oldest first. The same answer again is one, and counted."""
+    async with runtime.database.transaction() as tx:
+        shown = await queries.answers(tx, principal, await aliases.takedown_named(tx, takedown_id), page)
+    if shown is None:
+        raise NotFound("There is no takedown with this id.")
+    return shown
+
+
 async def _audit_reading(tx: Tx, principal: Principal, shown: Sequence[Mapping[str, Any]], *, action: str) -> None:
     """Who was shown a URL is kept; the URL is not."""
     read = [one["takedown_id"] for one in shown if one.get("url") is not None]

@@ -77,9 +77,15 @@ SELECT a.attempt_id, a.message_id, m.demand_id, m.kind, a.number, a.channel, a.s
 FROM notifier.attempts a JOIN notifier.messages m USING (message_id)
 WHERE a.takedown_id = %s ORDER BY a.started_at DESC LIMIT 200
 """
-_ANSWERS = """
-SELECT answer_id, demand_id, kind, reason, method, details, via, received_at, times
-FROM notifier.answers WHERE takedown_id = %s ORDER BY received_at
+_ANSWER = "SELECT answer_id, demand_id, kind, reason, method, details, via, received_at, times FROM notifier.answers"
+_ANSWERS = f"""
+SELECT * FROM ({_ANSWER} WHERE takedown_id = %s ORDER BY received_at DESC, answer_id DESC LIMIT 200) AS newest
+ORDER BY received_at, answer_id
+"""
+_ANSWERS_PAGE = f"""
+{_ANSWER} WHERE takedown_id = %(takedown_id)s
+  AND (%(after_at)s::timestamptz IS NULL OR (received_at, answer_id) > (%(after_at)s, %(after_id)s::uuid))
+ORDER BY received_at, answer_id LIMIT %(limit)s
 """
 _TASKS = """
 SELECT task_id, kind, reason, owner, due_at, opened_at, closed_at, resolution
@@ -219,6 +225,19 @@ async def takedown(tx: Tx, principal: Principal, takedown_id: UUID) -> dict[str,
     seen = whole is not None and view.has_begun
     shown["match"] = {name: getattr(whole.match, name) for name in _OF_MATCH} if whole is not None and seen else None
     return shown
+
+
+async def answers(tx: Tx, principal: Principal, takedown_id: UUID, page: PageAsked) -> dict[str, Any] | None:
+    """`{items, next}`: what recipients answered about one takedown, the oldest first; None: nothing this person may see."""
+    one = await _select(tx, principal, Asked(), content_id=None, takedown_id=takedown_id, page=PageAsked(limit=1))
+    if not one:
+        return None
+    cursor = await tx.execute(_ANSWERS_PAGE.encode(), {"takedown_id": takedown_id, **page.parameters()})
+    rows = await cursor.fetchall()
+    _, when = _PARTS["answers"]
+    seen = _View.of(one[0]).rows_since(rows[: page.limit], when)
+    items = [_visible(principal, row, stopped=one[0]["fetching_stopped"]) for row in seen]
+    return page_of(rows, items, page, lambda row: (row["received_at"], row["answer_id"]))
 
 
 async def _select(
