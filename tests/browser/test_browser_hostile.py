@@ -318,6 +318,16 @@ async def test_limits_of_number() -> None:
         assert (await internet.browser.look("http://site.test/other.png")).outcome is BrowserOutcome.BUSY
 
 
+async def test_a_browser_that_is_slow_to_start_is_not_taken_for_none(server_dir: Path) -> None:
+    program = server_dir / "slow"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    limits = BrowserLimits(start_seconds=0.5)
+    async with Browser(BrowserProgram(path=program), AddressGuard(), limits=limits) as browser:
+        assert (await browser.look("http://site.test/")).outcome is BrowserOutcome.UNAVAILABLE
+        assert browser.usable
+
+
 async def test_without_a_browser_a_look_says_so(tmp_path: Path) -> None:
     async with Browser(None, AddressGuard()) as browser:
         assert (await browser.look("http://site.test/")).outcome is BrowserOutcome.OFF
@@ -325,6 +335,7 @@ async def test_without_a_browser_a_look_says_so(tmp_path: Path) -> None:
     for program in ("/bin/false", "/bin/cat", str(tmp_path / "none")):
         async with Browser(BrowserProgram(path=Path(program)), AddressGuard()) as browser:
             assert (await browser.look("http://site.test/")).outcome is BrowserOutcome.UNAVAILABLE, program
+            assert not browser.usable, "it is as if there were none"
     async with Browser(BrowserProgram(path=Path("/bin/false")), AddressGuard()) as browser:
         for url in (
             "file:///etc/passwd",

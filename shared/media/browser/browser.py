@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 HOUR_SECONDS = 3600.0
 START_AGAIN_SECONDS = 300.0
 """A start that failed is tried again after so long: until then no look waits for another one."""
+SANDBOX_HINT = "its sandbox needs user namespaces, which some kernels and containers give nobody"
 BUSY_START_AGAIN_SECONDS = 30.0
 """The same where it took too long."""
 _PREPARE_SECONDS = 15.0
@@ -179,12 +180,18 @@ class Browser:
         if time.monotonic() < self._not_before:
             raise BrowserUnavailable("it could not be started a moment ago.")
         try:
-            running = await RunningBrowser.start(program, proxy_url, self._limits.memory_bytes)
+            running = await RunningBrowser.start(
+                program,
+                proxy_url,
+                max_memory_bytes=self._limits.memory_bytes,
+                start_seconds=self._limits.start_seconds,
+            )
         except BrowserUnavailable as error:
             wait = BUSY_START_AGAIN_SECONDS if isinstance(error, BrowserStartTimedOut) else START_AGAIN_SECONDS
             self._startable = bool(self._startable) or isinstance(error, BrowserStartTimedOut)
             self._not_before = time.monotonic() + wait
-            log.warning("browser.not_started", reason=str(error), again_in_seconds=wait)
+            hint = {"hint": SANDBOX_HINT} if program.sandbox and not self._startable else {}
+            log.warning("browser.not_started", reason=str(error), again_in_seconds=wait, **hint)
             raise
         self._startable = True
         return running

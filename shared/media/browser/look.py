@@ -168,6 +168,8 @@ class BrowserLimits:
     max_navigations: int = 10
     memory_bytes: int = 1_600_000_000
     """Of the browser with all its processes; over it, it is killed."""
+    start_seconds: float = 60.0
+    """The browser's start may take so long; one takes a second or two where the machine is not busy."""
     looks_each_browser: int = 50
     """Then it is started anew."""
     looks_at_once: int = 1

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _MEMORY_WATCH_SECONDS = 0.5
 
@@ -41,7 +40,9 @@ class RunningBrowser:
         self._watch: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, program: BrowserProgram, proxy_url: str, max_memory_bytes: int) -> RunningBrowser:
+    async def start(
+        cls, program: BrowserProgram, proxy_url: str, *, max_memory_bytes: int, start_seconds: float
+    ) -> RunningBrowser:
         """Raises BrowserUnavailable."""
         try:
             import playwright.async_api  # noqa: F401 - an extra: `browser`
@@ -57,8 +58,8 @@ class RunningBrowser:
         process = await asyncio.to_thread(BrowserProcess.start, program, proxy_url=proxy_url, on_end=on_end)
         running = cls(process, ended, max_memory_bytes)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await running._attach_or_end()
+            async with asyncio.timeout(start_seconds):
+                await running._attach_or_end(start_seconds)
         except BaseException as error:
             await running.aclose()
             if isinstance(error, TimeoutError):
@@ -71,9 +72,9 @@ class RunningBrowser:
         log.info("browser.started", version=running.browser.version, sandbox=program.sandbox)
         return running
 
-    async def _attach_or_end(self) -> None:
+    async def _attach_or_end(self, seconds: float) -> None:
         """Raises BrowserUnavailable where the program has ended instead."""
-        attaching, ended = asyncio.ensure_future(self._attach()), asyncio.ensure_future(self.ended.wait())
+        attaching, ended = asyncio.ensure_future(self._attach(seconds)), asyncio.ensure_future(self.ended.wait())
         try:
             await asyncio.wait((attaching, ended), return_when=asyncio.FIRST_COMPLETED)
             if not attaching.done():
@@ -84,12 +85,12 @@ class RunningBrowser:
                 one.cancel()
             await asyncio.wait((attaching, ended), timeout=_STOP_SECONDS)
 
-    async def _attach(self) -> None:
+    async def _attach(self, seconds: float) -> None:
         from playwright.async_api import async_playwright
 
         self._bridge = await DebuggingBridge(self.process.to_browser, self.process.from_browser).__aenter__()
         self._playwright = await async_playwright().start()
-        self.browser = await self._playwright.chromium.connect_over_cdp(self._bridge.url, timeout=START_SECONDS * 1000)
+        self.browser = await self._playwright.chromium.connect_over_cdp(self._bridge.url, timeout=seconds * 1000)
         session = await self.browser.new_browser_cdp_session()
         version = await session.send("Browser.getVersion")
         self.user_agent = version["userAgent"].replace("HeadlessChrome", "Chrome")
