@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -17,12 +18,15 @@ import structlog
 
 from services.intake.sightings.publisher import LogWriter
 from services.intake.store import erasures
+from services.intake.store.schema import SCHEMA_NAME
 from shared.contracts.event import data_of, headers_of, json_bytes
 from shared.contracts.sightings import ERASURE_TOLD_FOR, UrlErased
 from shared.contracts.topics import MATCHES, SIGHTINGS
+from shared.db.vacuum import vacuum
 from shared.errors import Transient
 from shared.ids import deterministic_id, timestamp
 from shared.log.port import OutgoingRecord
+from shared.log.postgres.log import SCHEMA as EVENTLOG
 from shared.service.runtime import Runtime
 
 log = structlog.get_logger()
@@ -30,6 +34,8 @@ log = structlog.get_logger()
 _BATCH = 200
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
+VACUUM_EVERY_SECONDS = 60.0
+"""At most so often, once there is no more to erase for now."""
 
 Rewrite = Callable[[bytes], bytes | None]
 
@@ -44,6 +50,7 @@ class ErasureWorker:
     async def run(self) -> None:
         """Work until cancelled."""
         with self._runtime.wakeups.subscribe(erasures.ERASURES_CHANNEL) as woken:
+            erased, vacuumed_at = False, -VACUUM_EVERY_SECONDS
             while True:
                 try:
                     done = await self._tell() + await self._forget()
@@ -51,8 +58,18 @@ class ErasureWorker:
                     log.warning("erasure.interrupted", error=type(error).__name__)
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                if not done:
-                    await woken.wait(_POLL_SECONDS)
+                erased = erased or done > 0
+                if done:
+                    continue
+                if erased and time.monotonic() - vacuumed_at >= VACUUM_EVERY_SECONDS:
+                    await self._vacuum()
+                    erased, vacuumed_at = False, time.monotonic()
+                await woken.wait(_POLL_SECONDS)
+
+    async def _vacuum(self) -> None:
+        """An order comes with what it deletes in our own tables; the log's are redacted by us."""
+        ours = (SCHEMA_NAME, EVENTLOG.name) if self._runtime.log.redacts else (SCHEMA_NAME,)
+        await vacuum(self._runtime.database, *ours)
 
     async def _tell(self) -> int:
         """Tell the matchers, clear sightings and matches. Returns how many orders were done."""

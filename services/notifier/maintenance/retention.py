@@ -8,7 +8,9 @@ from datetime import timedelta
 import psycopg
 import structlog
 
+from services.notifier.store.takedowns import SCHEMA
 from shared.db.pool import Database
+from shared.db.vacuum import vacuum
 from shared.errors import Transient
 from shared.policy import Policy
 
@@ -41,6 +43,11 @@ DELETE FROM notifier.inbox WHERE (group_name, event_id) IN (
     SELECT group_name, event_id FROM notifier.inbox WHERE handled_at < now() - %s::interval ORDER BY handled_at LIMIT %s)
 """
 
+# What a withdrawal erases is erased within one turn or two.
+_WITHDRAWN_LATELY = """
+SELECT EXISTS (SELECT 1 FROM notifier.content WHERE state = 'withdrawn' AND changed_at > now() - %s::interval) AS lately
+"""
+
 
 class Retention:
     """`run` it as a task. Several processes may."""
@@ -59,10 +66,13 @@ class Retention:
             await asyncio.sleep(self._wait_seconds)
 
     async def tidy_up(self) -> None:
-        """Forget what has had its time."""
+        """Forget what has had its time, and free what a withdrawal took."""
         async with self._database.transaction() as tx:
             await tx.execute(_FORGET_TERMS, (ATTEMPT_ENDS_WITHIN,))
         forgotten = MARKS_AT_ONCE
         while forgotten >= MARKS_AT_ONCE:
             async with self._database.transaction() as tx:
                 forgotten = (await tx.execute(_FORGET_MARKS, (INBOX_KEPT, MARKS_AT_ONCE))).rowcount
+        row = await self._database.read_one(_WITHDRAWN_LATELY, (timedelta(seconds=2 * self._wait_seconds),))
+        if row is not None and row["lately"]:
+            await vacuum(self._database, SCHEMA.name)
