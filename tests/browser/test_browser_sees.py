@@ -7,7 +7,7 @@ import pytest
 from shared.media.browser.look import BrowserOutcome, PictureKind
 from shared.media.fingerprinter import Fingerprinter
 from tests.browser.look_world import AGREES, SOUGHT, answer, drawn, nearest, open_internet
-from tests.data.drawn_pages import BACKGROUNDS, CANVASES, FRAMES, IMAGES, SCROLLED, SHADOWS, SVGS, put_parts
+from tests.data.drawn_pages import BACKGROUNDS, CANVASES, DATA_URL, FRAMES, IMAGES, SCROLLED, SHADOWS, SVGS, put_parts
 from tests.notifier_world import picture
 
 KINDS = {
@@ -75,3 +75,23 @@ async def test_the_bytes_of_media_answers_are_handed_on() -> None:
         assert found["410.png"] == (410, True), "browsers show a picture whatever the status"
         assert look.missing_media == ("http://site.test/410.png", "http://site.test/none.png")
         assert look.fully_drawn, "a picture that is gone has answered"
+
+
+INLINE = {
+    "cut off by a frame": "<iframe src=/small></iframe>",
+    "a background of a flat box": f'<div style="width:300px;height:40px;background:url({DATA_URL})"></div>',
+    "in a drawing": f'<svg width=100 height=40><image href="{DATA_URL}"/></svg>',
+    "a small object": f'<object data="{DATA_URL}" width=50></object>',
+    "before a line": f"<style>p::before{{content:url({DATA_URL})}}</style><p>",
+}
+
+
+async def test_pictures_in_the_page_itself_are_handed_on() -> None:
+    """What a small box shows of them is a part; no request brings the whole."""
+    async with open_internet() as internet:
+        internet.page("/small", f'<img src="{DATA_URL}">')
+        for place, (name, body) in enumerate(INLINE.items()):
+            look = await internet.browser.look(internet.page(f"/{place}", body))
+            assert [one.body == SOUGHT for one in look.answers] == [True], name
+        icon = await internet.browser.look(internet.page("/icon", f'<img src="{DATA_URL}" width=16 height=16>'))
+        assert icon.answers == ()

@@ -132,10 +132,10 @@ WHATEVER_THE_STATUS = (
 
 PAGES = {
     "img": IMG,
-    "a style": '<div style="background:url(/ok.jpg)"></div>',
-    "a style block": "<style>.a{background-image:url('/ok.jpg')}</style><div class=a></div>",
+    "a style": '<div style="width:640px;height:480px;background:url(/ok.jpg)"></div>',
+    "a style block": "<style>.a{width:640px;height:480px;background-image:url('/ok.jpg')}</style><div class=a></div>",
     "data:": f'<img src="{data_url()}">',
-    "data: in a style": f"<div style=\"background:url('{data_url()}')\"></div>",
+    "data: in a style": f"<div style=\"width:640px;height:480px;background:url('{data_url()}')\"></div>",
     "lazy srcset": '<img src="data:," srcset="data:," data-srcset="/ok.jpg 2x">',
     "data-src": '<img data-src="/ok.jpg">',
     "a frame": '<iframe src="/frame"></iframe>',
@@ -147,7 +147,7 @@ PAGES = {
     "picture": '<picture><source srcset="/ok.jpg"><img src="/logo.gif"></picture>',
     "svg image": '<svg><image href="/ok.jpg"/></svg>',
     "noscript": "<noscript><img src=/ok.jpg></noscript>",
-    "background": "<table background=/ok.jpg><tr><td>x</td></tr></table>",
+    "background": "<table width=640 height=480 background=/ok.jpg><tr><td>x</td></tr></table>",
     "a link": '<a href="/ok.jpg">see</a>',
     "a poster": '<video poster="/ok.jpg"></video>',
     "a style sheet": '<link rel=stylesheet href="/a.css"><div class=a></div>',
@@ -158,7 +158,7 @@ PAGES = {
 WITH_PARTS: dict[str, Answer] = OK | {
     "/frame": html(IMG),
     "/frame-data": html(f'<img src="{data_url()}">'),
-    "/a.css": answer(b".a{background:url(ok.jpg)}", content_type="text/css"),
+    "/a.css": answer(b".a{width:640px;height:480px;background:url(ok.jpg)}", content_type="text/css"),
     "/b.css": answer(b"@import 'a.css';", content_type="text/css"),
     "/logo.gif": answer(b"", status="404 Not Found"),
 }

@@ -6,11 +6,13 @@ lie to it, and closed shadow trees, frames and `::before` are in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.media.browser.look import PictureKind
+from shared.media.html.data_urls import is_data_url
 
 STYLES = (
     "visibility",
@@ -34,6 +36,7 @@ _ELEMENTS = {
     "OBJECT": PictureKind.EMBEDDED,
     "EMBED": PictureKind.EMBEDDED,
 }
+_QUOTED_URL = re.compile(r'url\("([^"\\]*)"\)')
 _FRAMES = ("IFRAME", "FRAME", "FENCEDFRAME")
 
 
@@ -52,12 +55,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSnapshot:
-    """`frames`: the ids of all whose structure is here. `unread_frames`: shown, but not read."""
+    """`frames`: the ids of all whose structure is here. `unread_frames`: shown, but not read. `inline`: the `data:` URLs of pictures whose
+    box is no icon's, which no request asked for: what a small frame cuts off is whole there."""
 
     candidates: tuple[Candidate, ...]
     frames: tuple[str, ...]
     unread_frames: int
     password_field: bool
+    inline: tuple[str, ...] = ()
 
 
 def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot:
@@ -65,6 +70,7 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
     strings: Sequence[str] = snapshot["strings"]
     documents = snapshot["documents"]
     candidates: list[Candidate] = []
+    inline: dict[str, None] = {}
     unread, password = 0, False
     for document in documents:
         for element in _elements(document, strings):
@@ -76,6 +82,8 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
             if element.name in _FRAMES and not element.has_document and not small:
                 unread += 1
             kind = _kind(element)
+            if kind is not None and not small:
+                inline |= dict.fromkeys(element.inline)
             if kind is not None and not (small and len(element.styles[-1]) < _PAINTED_SHADOW):
                 candidates.append(
                     Candidate(
@@ -91,6 +99,7 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
         frames=tuple(strings[document["frameId"]] for document in documents),
         unread_frames=unread,
         password_field=password,
+        inline=tuple(inline),
     )
 
 
@@ -112,6 +121,14 @@ class _Element:
     @property
     def source(self) -> str:
         return self.current or "".join(self.styles[_PICTURE_STYLES]) or self.attribute("src")
+
+    @property
+    def inline(self) -> list[str]:
+        """The `data:` URLs of its pictures. A computed style quotes its URLs."""
+        sources = [self.current or self.attribute("src") or self.attribute("href") or self.attribute("data")]
+        for style in self.styles[_PICTURE_STYLES]:
+            sources += _QUOTED_URL.findall(style)
+        return [source for source in sources if is_data_url(source)]
 
     def attribute(self, name: str) -> str:
         return next(

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shared.media.browser.look import BrowserLimits, Hop, MediaAnswer, Unfinished
+from shared.media.html.data_urls import parse_data_url
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page, Request, Response, Route
@@ -42,6 +43,7 @@ class PageTraffic:
         self.asked_for = ""
         """The URL of the page's last navigation."""
         self.answers: list[MediaAnswer] = []
+        self._inline: set[str] = set()
         self.held_bytes = 0
         self.missing: set[str] = set()
         self.unfinished: set[Unfinished] = set()
@@ -158,6 +160,22 @@ class PageTraffic:
                     part=response.status == 206,
                 )
             )
+
+    def keep_inline(self, url: str) -> None:
+        """A picture that stands in the page itself (`data:`), once: nothing asks for it."""
+        if url in self._inline:
+            return
+        self._inline.add(url)
+        found = parse_data_url(url)
+        if found is None:
+            return
+        held = self.held_bytes + len(found.body)
+        if held > self._limits.max_held_bytes or len(self.answers) >= self._limits.max_answers:
+            self.unfinished.add(Unfinished.PICTURES)
+            return
+        self.held_bytes = held
+        answer = MediaAnswer(url="data:", status=200, content_type=found.content_type[:200], body=found.body)
+        self.answers.append(answer)
 
     def _leave_out(self, request: Request) -> None:
         if request.resource_type == "image":

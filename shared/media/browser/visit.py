@@ -141,6 +141,8 @@ class BrowserVisit:
         taken = await self._session.send("DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES)})
         snapshot = await asyncio.to_thread(read_snapshot, taken, min_side=self._limits.min_side)
         self.password_field = self.password_field or snapshot.password_field
+        for url in snapshot.inline:
+            self._traffic.keep_inline(url)
         return snapshot
 
     async def _draw_visible(self, snapshot: PageSnapshot) -> None:
