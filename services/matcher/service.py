@@ -99,7 +99,7 @@ class MatcherService:
 
 
 def history_max_age(runtime: Runtime) -> timedelta:
-    """For how long a history need not have heard of erasures: less than they are told for, and as a register is kept at most."""
+    """For how long a history may have read no erasures: less than the log keeps them, and no longer than a register is kept."""
     told_for = runtime.policy.scaled(ERASURE_TOLD_FOR)
     return min(MAX_AGE, 0.75 * told_for) if runtime.log.redacts else MAX_AGE
 

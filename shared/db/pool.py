@@ -59,8 +59,9 @@ def is_passing(error: psycopg.OperationalError) -> bool:
 
 
 @contextmanager
-def _heeded_and_named() -> Iterator[None]:
-    """At the end a swallowed cancellation is heeded (the server's answer to it may come in its place); else what may pass is named."""
+def _unavailable_named() -> Iterator[None]:
+    """Raises DatabaseUnavailable for an error that may pass. A cancellation that the driver has swallowed is raised first: the server's
+    answer to it may have come in its place."""
     try:
         yield
         heed_cancellation()
@@ -108,7 +109,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """One transaction. Raises DatabaseUnavailable when the server is gone (the outcome of a commit is then unknown)."""
-        with _heeded_and_named():
+        with _unavailable_named():
             async with AsyncExitStack() as stack:
                 connection, _ = await self._living(
                     stack, lambda trial, one: trial.enter_async_context(one.transaction())
@@ -117,7 +118,7 @@ class Database:
 
     async def read_one(self, query: LiteralString, parameters: Sequence[object] = ()) -> Row | None:
         """The first row of one statement that changes nothing, which needs no transaction around it. Raises DatabaseUnavailable."""
-        with _heeded_and_named():
+        with _unavailable_named():
             async with AsyncExitStack() as stack:
                 _, cursor = await self._living(stack, lambda _, one: one.execute(query, parameters))
                 return await cursor.fetchone()

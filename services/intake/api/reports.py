@@ -1,4 +1,4 @@
-"""`/v1/reports`: URLs to look at. 202; a worker fetches, fingerprints and publishes; the matcher's word settles it."""
+"""`/v1/reports`: URLs to look at. 202; a worker fetches, fingerprints and publishes; the matcher's answer settles it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report worker: takes due reports, looks, publishes sightings, and a person's match where one was asserted."""
+"""The report worker: takes due reports, fetches their URLs, publishes sightings, and a person's match where one was asserted."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class MatchPublisher:
         return told
 
     async def _send_batch(self, found: Sequence[Found]) -> set[Subject]:
-        """All there is of some subjects. What was told of."""
+        """Publish all matches of some subjects. Gives the subjects for which one was published."""
         attempt = 1
         while True:
             # All that still stands, then one of it for each: were the choice made first, a choice that fell would hide the rest.

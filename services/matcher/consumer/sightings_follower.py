@@ -150,7 +150,7 @@ class SightingsFollower:
         self._telling = self._tasks.create_task(self.tell(found, batches, upto))
 
     async def _told(self) -> None:
-        """Wait until what was looked up last is told of and committed. Should that fail, so does the session."""
+        """Wait until the matches of the last lookup are published and committed. If that fails, the session ends with the error."""
         if self._telling is not None:
             await asyncio.wait({self._telling})
 

@@ -131,7 +131,7 @@ class Snapshots:
             await self._dependencies.sleep(LOOKED_EVERY_SECONDS)
 
     async def write(self) -> None:
-        """Write what is frozen now. A disk that is full or gone is told of; the files that are there stay as they are."""
+        """Write what is frozen now. If the disk is full or missing, that is logged and the files that are there stay as they are."""
         while self._waiting:
             one = self._waiting.pop(next(iter(self._waiting)))
             began = time.monotonic()

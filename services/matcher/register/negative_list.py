@@ -1,4 +1,4 @@
-"""The negative list: known harmless hashes (blank images, platform placeholders), as `takedown.content` tells them.
+"""The negative list: known harmless hashes (blank images, platform placeholders), as `takedown.content` has them.
 
 An entry holds back what is nearer to it than to the content it agrees with, and never more: intake keeps entries and content
 at least 32 bits apart, so a copy of content is nearer to its content, and is not hidden by an entry that happens to lie within

@@ -1,4 +1,4 @@
-"""What is told of a register: its entries, and a view that is searched while content goes on entering."""
+"""What a register gives to its readers: its entries, and a view that can be searched while content is added."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _said(text: str, most: int) -> str | None:
 
 
 def headers(nonce: str) -> dict[str, str]:
-    """Never kept, never told on, never found, never framed; no script, and no request to anywhere but here."""
+    """Headers of the page: not cached, no `Referer` sent on, not indexed, not framed, no scripts, and no request to any other server."""
     return {
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",

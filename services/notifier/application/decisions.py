@@ -9,7 +9,7 @@ from services.notifier.application.unit_of_work import TOLD_AT_ONCE, UnitOfWork
 from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.model import PersonLook, Takedown, TaskKind
 from services.notifier.domain.takedown import decision_refused
-from services.notifier.store import content, decisions, rejections, tasks, untold
+from services.notifier.store import checks, content, rejections, tasks, untold
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
@@ -35,7 +35,7 @@ def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> boo
 
 
 async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
-    """Apply a decision that is new. The scope is exclusive. Gives why nothing was changed (a word), or None.
+    """Apply a decision that is new. The unit of work holds the content's row exclusively. Gives why nothing was changed (a word), or None.
 
     With a task, it counts for every takedown that waits for that task, and the task is done. Suspension and resumption
     without a takedown are the content's: they count here at once, and intake applies them when it reads them. `by_operations`:
@@ -54,7 +54,7 @@ async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operat
             return "fetching_stopped"  # it may show a minor: nobody looks
         if scope.content.view.state is not ContentState.ACTIVE:
             return "suspended"
-        await decisions.keep_look(scope.tx, decided)
+        await checks.keep_look(scope.tx, decided)
     takedown_ids: tuple[UUID, ...] = ()
     if task is not None:
         takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)

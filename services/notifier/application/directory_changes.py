@@ -1,4 +1,5 @@
-"""After a change of the directory the takedowns that wait for it look again. What is to be told is a row: who dies leaves it."""
+"""After a change of the directory, decides again on the takedowns that wait for one. The change is counted in a row (`notifier.directory`),
+so that another process goes on if this one dies."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ RETRY_SECONDS = 0.5
 _ENDED_POLL_SECONDS = 0.05
 _ENDED_SECONDS = 10.0
 
-# `begun`: every transaction that may have read the directory as it was, and is not committed yet, has a lower number (a scope locks a
-# row before it reads the directory).
+# `begun`: every transaction that may have read the directory as it was, and is not committed yet, has a lower number (a unit of
+# work locks a row before it reads the directory).
 _UNTOLD = """
 SELECT changes, pg_snapshot_xmax(pg_current_snapshot())::text AS begun FROM notifier.directory WHERE told < changes
 """
@@ -73,7 +74,7 @@ class DirectoryWorker:
             await tx.execute(_TOLD, (untold["changes"],))
 
     async def _decided_before_have_ended(self, begun: str) -> None:
-        """What was being decided by the directory as it was is seen from then on, and told too."""
+        """Wait until every transaction that may have read the directory before the change has ended: its takedowns are seen then."""
         for _ in range(int(_ENDED_SECONDS / _ENDED_POLL_SECONDS)):
             row = await self._database.read_one(_ENDED, (begun,))
             if row is not None and row["ended"]:

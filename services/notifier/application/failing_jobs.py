@@ -1,4 +1,4 @@
-"""A job that fails again and again, for a reason nobody foresaw, is a person's: it goes on being tried, and never in silence."""
+"""Opens a task when a check or a message fails again and again for a reason that no code foresaw. The job goes on being tried."""
 
 from __future__ import annotations
 

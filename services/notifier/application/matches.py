@@ -1,4 +1,4 @@
-"""A match, received: its takedown found or made; and matches that overtook their content or claim, once these are known."""
+"""Receives a match: finds or makes its takedown. A match that arrives before its content or claim waits in a table until they are known."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() -
 
 
 async def receive_match(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
-    """Find or make the takedown; a match that overtook its content or claim waits. What may flood asks for an exclusive scope."""
+    """Find or make the takedown; a match that overtook its content or claim waits. Where `may_flood` says
+    so, the unit of work must hold the content's row exclusively."""
     if scope.content.state is ContentState.WITHDRAWN:
         return
     received = received_of(event)
@@ -72,7 +73,7 @@ async def _receive_waiting(scope: UnitOfWork) -> None:
 
 
 def may_flood(event: MatchFound, policy: Policy) -> bool:
-    """Whether the flood guard counts it: then the scope is exclusive."""
+    """Whether the flood guard counts it: then the content's row is locked exclusively."""
     return (event.distance or 0) > policy.flood_distance_over
 
 

@@ -1,4 +1,5 @@
-"""What many takedowns have to hear of, told to a few in a transaction; and matches that waited, received one by one.
+"""Applies a change that concerns many takedowns (of a content, its claims, a decision) to a few of them in each transaction; and receives
+the matches that waited for their content, one by one.
 
 One that fails is that one's failure: it is counted in its row, tried again later, and from the third in a row on a person's task. What
 stops a content is committed before any of this and read before each attempt and each look, so that nothing hangs on who has heard.

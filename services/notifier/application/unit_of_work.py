@@ -41,8 +41,8 @@ from services.notifier.domain.events import (
 from services.notifier.domain.ladder import Routes
 from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.domain.takedown import decide
+from services.notifier.store import checks, decisions, demand_limit, messages, rejections, takedowns, untold
 from services.notifier.store import content as store_content
-from services.notifier.store import decisions, demand_limit, messages, rejections, takedowns, untold
 from services.notifier.store import effects as store_effects
 from services.notifier.store.content import KnownContent
 from shared.contracts.decisions import DecisionKind, DecisionTaken
@@ -92,7 +92,7 @@ class UnitOfWorkFactory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Locked:
-    """What a scope begins with. `now`: the database's clock once the locks were had."""
+    """What a unit of work begins with. `now`: the database's clock, read once the locks were held."""
 
     content: KnownContent
     terms: Terms | None
@@ -199,7 +199,7 @@ class UnitOfWork:
         return Routes(organisations=tuple(one.organisation_view(mail=self._applier.mail) for one in known))
 
     async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
-        """Decide, and write state and effects. `takedown` was loaded in this scope, or has just begun (`new`)."""
+        """Decide, and write state and effects. `takedown` was loaded in this unit of work, or has just begun (`new`)."""
         around = await self.surroundings(takedown, event)
         after, effects = decide(takedown, event, self.now, self.runtime.policy, around)
         # Nothing that is written here is read here: it goes out in one go.
@@ -215,7 +215,7 @@ class UnitOfWork:
         due, known = (None if one.next_check is None else one.next_check.at for one in (after, before))
         if new or due != known or after.target != before.target:
             reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
-            await takedowns.keep_due_check(self.tx, after, reason)
+            await checks.keep_due_check(self.tx, after, reason)
             if due is None:
                 self._woken.add(takedowns.STOPPED_CHANNEL)
             elif soon(due, self.now):
@@ -265,7 +265,7 @@ class UnitOfWork:
             await self.tell_later(all_of_it, untold.CONTENT if isinstance(event, ContentUpdated) else untold.TERMS)
 
     async def tell_later(self, takedown_ids: Sequence[UUID], what: str) -> None:
-        """Each of these is told in a transaction of its own (`telling.py`)."""
+        """Apply this change to each of these takedowns, later, a few in each transaction (`telling.py`)."""
         if takedown_ids:
             await untold.put(self.tx, takedown_ids, what)
             self._woken.add(takedowns.UNTOLD_CHANNEL)
@@ -319,7 +319,7 @@ class UnitOfWork:
         if takedown.takedown_id in self._reached or not isinstance(event, DecisionMade):
             return
         matched = takedown.match.fingerprint_ref
-        seen = await rejections.refs_seen(self.tx, takedown.takedown_id)
+        seen = await checks.refs_seen(self.tx, takedown.takedown_id)
         refs = tuple(dict.fromkeys((*((matched,) if matched is not None else ()), *seen)))
         if isinstance(effect, RecordRejection):
             await rejections.reject(self.tx, self.content_id, takedown.takedown_id, refs, event.person_id)

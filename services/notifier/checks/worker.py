@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from psycopg.types.json import Jsonb
 
 from services.notifier.application.failing_jobs import tell_of_failure
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
@@ -19,11 +18,10 @@ from services.notifier.checks.seen import Looked, Wanted
 from services.notifier.domain.events import CheckCompleted
 from services.notifier.domain.model import Outcome, Takedown, TakedownState
 from services.notifier.domain.schedule import is_browser_watch
-from services.notifier.store import content, takedowns
+from services.notifier.store import checks, content, takedowns
+from services.notifier.store.checks import DUE_CHECKS, DueCheck
 from shared.access import stops
-from shared.access.stops import is_stopped
 from shared.contracts.content import RegisteredFingerprint
-from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker, NoLongerWanted
 from shared.db.pool import Tx
 from shared.media.fingerprints import fingerprint_ref
@@ -34,67 +32,6 @@ from shared.urls import address_key
 log = structlog.get_logger(__name__)
 
 SLOTS = 16
-
-# Its content is stopped, though its takedown may not have heard of it.
-_STOPPED = f"""
-({is_stopped("t.content_id")}
- OR EXISTS (SELECT 1 FROM notifier.content k WHERE k.content_id = t.content_id AND k.state IN ('suspended', 'withdrawn')))
-"""
-
-# Nothing of a job that was called off since it was claimed: its row is gone, or leased anew.
-_WANTED = f"""
-SELECT clock_timestamp() AS now, t.target_kind, t.url, t.page_url, t.state, t.removed_at,
-       c.fingerprints, r.fingerprints AS reference, r.adopted_at,
-       (t.last_outcome = 'present' AND t.match_basis = 'fingerprint') IS TRUE AS seen_before,
-       (SELECT coalesce(array_agg(fingerprint_ref), '{{}}') FROM notifier.rejections x WHERE x.content_id = t.content_id) AS rejected,
-       (SELECT coalesce(array_agg(value), '{{}}') FROM notifier.negative_list n WHERE n.algorithm = 'pdq' AND n.value IS NOT NULL)
-           AS harmless
-FROM notifier.takedowns t JOIN notifier.content c USING (content_id) JOIN notifier.due_checks d USING (takedown_id)
-LEFT JOIN notifier.reference_fingerprints r USING (takedown_id)
-WHERE t.takedown_id = %s AND d.lease_id = %s AND t.state NOT IN ('suspended', 'withdrawn') AND NOT {_STOPPED}
-"""
-
-_GO_ON = f"""
-SELECT d.takedown_id FROM notifier.due_checks d JOIN notifier.takedowns t USING (takedown_id)
-WHERE d.takedown_id = ANY(%s) AND NOT {_STOPPED}
-"""
-
-_RECORD = """
-INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
-    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, browser, fingerprint_refs, elapsed_ms)
-VALUES (%(check_id)s, %(takedown_id)s, %(reason)s, %(started_at)s, clock_timestamp(), %(outcome)s, %(page_outcome)s,
-    %(detail)s, %(vantage)s, %(address)s, %(status)s, %(page_status)s, %(final_url)s, %(content_type)s, %(size_bytes)s,
-    %(algorithm)s, %(distance)s, %(browser)s, %(fingerprint_refs)s,
-    (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
-"""
-
-# What was fetched at an asserted target, until a person adopts it; afterwards it is the reference and stays.
-_KEEP_SEEN = """
-INSERT INTO notifier.reference_fingerprints (takedown_id, fingerprints) VALUES (%s, %s)
-ON CONFLICT (takedown_id) DO UPDATE SET fingerprints = excluded.fingerprints
-WHERE reference_fingerprints.adopted_at IS NULL
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueCheck:
-    takedown_id: UUID
-    content_id: UUID
-    host: str
-    reason: str
-    lease_id: UUID
-
-
-DUE_CHECKS = DueTable(
-    "notifier.due_checks",
-    key=("takedown_id",),
-    place="d.host",
-    beside="notifier.takedowns t",
-    on="t.takedown_id = d.takedown_id",
-    allowed=f"NOT {_STOPPED}",
-    returning="d.host, d.reason, t.content_id",
-    job=lambda row: DueCheck(**row),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +87,7 @@ class CheckWorker:
 
     async def _unwanted(self, tx: Tx, looking: Collection[DueCheck]) -> Mapping[DueCheck, str]:
         """A suspension stops fetches at once, those under way too: the check that is due is gone, or its content stopped."""
-        cursor = await tx.execute(_GO_ON, ([due.takedown_id for due in looking],))
-        going_on = {row["takedown_id"] for row in await cursor.fetchall()}
+        going_on = await checks.that_are_wanted(tx, [due.takedown_id for due in looking])
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
     async def _failed(self, due: DueCheck, failures: int) -> None:
@@ -183,7 +119,7 @@ class CheckWorker:
             await DUE_CHECKS.release(scope.tx, (due.takedown_id,), due.lease_id)
             await self._record(scope.tx, due, completed, looked, erased=takedown.target is None)
             if takedown.match.basis == "person" and takedown.target is not None and looked.media.fingerprints:
-                await scope.tx.execute(_KEEP_SEEN, (due.takedown_id, Jsonb(_reference(looked, takedown))))
+                await checks.keep_seen(scope.tx, due.takedown_id, _reference(looked, takedown))
             await scope.apply(takedown, completed)
 
     async def _read_and_look(self, due: DueCheck) -> _Seen | None:
@@ -197,7 +133,7 @@ class CheckWorker:
 
     async def _wanted(self, tx: Tx, due: DueCheck) -> tuple[Wanted, datetime] | None:
         """What to look for, and the database's time as the look begins."""
-        row = await (await tx.execute(_WANTED, (due.takedown_id, due.lease_id))).fetchone()
+        row = await checks.read_due_check(tx, due)
         if row is None or row["url"] is None:
             return None
         adopted = row["adopted_at"] is not None
@@ -255,8 +191,8 @@ class CheckWorker:
 
     async def _record(self, tx: Tx, due: DueCheck, completed: CheckCompleted, looked: Looked, *, erased: bool) -> None:
         observed = None if erased else looked.media.observed
-        await tx.execute(
-            _RECORD,
+        await checks.record(
+            tx,
             {
                 "check_id": completed.check_id,
                 "takedown_id": due.takedown_id,

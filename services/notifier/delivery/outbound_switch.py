@@ -1,4 +1,5 @@
-"""What goes out at all: one switch, and holds by domain. Rows that are read before every attempt; they stop messages, not checks."""
+"""Whether messages are sent: one switch for all of them, and holds by domain. Both are rows that are read before
+every attempt; they stop messages, not checks."""
 
 from __future__ import annotations
 

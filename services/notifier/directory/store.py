@@ -241,7 +241,8 @@ async def mark_endpoint_works(tx: Tx, organisation: str) -> None:
 
 
 async def _changed(tx: Tx) -> None:
-    """Have the takedowns told that wait for the directory. The last of its transaction: the row is locked until the commit."""
+    """Have the takedowns that wait for the directory decided on again. Call it last in its transaction:
+    the row stays locked until the commit."""
     await tx.execute("UPDATE notifier.directory SET changes = changes + 1")
     await notify(tx, DIRECTORY_CHANNEL)
 

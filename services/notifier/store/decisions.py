@@ -46,15 +46,6 @@ async def read(tx: Tx, decision_id: UUID) -> DecisionTaken | None:
     return None if row is None else DecisionTaken.model_validate(row)
 
 
-async def keep_look(tx: Tx, decided: DecisionTaken) -> None:
-    """A person's look stands among our own, with the vantage `person`."""
-    await tx.execute(
-        "INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, detail, vantage, elapsed_ms)"
-        " VALUES (%s, %s, 'person', %s, clock_timestamp(), %s, %s, 'person', 0)",
-        (decided.decision_id, decided.takedown_id, decided.seen_at, decided.looked, decided.how),
-    )
-
-
 async def resumptions(tx: Tx, content_id: UUID) -> int:
     """How often it was decided that a content is acted on again."""
     cursor = await tx.execute(

@@ -24,7 +24,7 @@ from services.notifier.domain.effects import (
     SendMessage,
 )
 from services.notifier.domain.model import Takedown
-from services.notifier.store import answers, messages, takedowns, tasks, timers
+from services.notifier.store import answers, checks, messages, takedowns, tasks, timers
 from shared.contracts.event import data_of
 from shared.contracts.lifecycle import TakedownHappened
 from shared.contracts.topics import LIFECYCLE, TARGETS
@@ -49,8 +49,6 @@ INSERT INTO notifier.outbox (outbox_id, topic, key, type, data)
 SELECT event_id, %(topic)s, %(takedown_id)s::uuid::text, %(type)s, data FROM entry ORDER BY sequence
 ON CONFLICT (outbox_id) DO NOTHING
 """
-
-_ADOPT = "UPDATE notifier.reference_fingerprints SET adopted_at = clock_timestamp() WHERE takedown_id = %s"
 
 
 async def write_all(tx: Tx, takedown: Takedown, effects: Sequence[Effect]) -> None:
@@ -84,9 +82,9 @@ async def _write(tx: Tx, takedown: Takedown, effect: Effect) -> None:
             await _erase(tx, takedown.takedown_id)
             await _publish_target(tx, takedown.takedown_id)
         case AdoptReference():
-            await _adopt(tx, takedown.takedown_id)
+            await checks.adopt(tx, takedown.takedown_id)
         case _:
-            pass  # checks follow the takedown's own word; the time line is written at once; the rest is the scope's
+            pass  # checks follow the takedown's own word; the time line is written at once; the rest is written by the unit of work
 
 
 async def write_time_line(tx: Tx, takedown: Takedown, entries: Sequence[Lifecycle]) -> None:
@@ -141,20 +139,10 @@ def channels_of(effects: Sequence[Effect], now: datetime) -> set[str]:
 
 async def _erase(tx: Tx, takedown_id: UUID) -> None:
     """Forget every URL, fingerprint and free text of this takedown; ids, states, words and times stay."""
-    await takedowns.erase(tx, takedown_id)
+    await checks.forget(tx, takedown_id)
     await messages.forget_addresses(tx, takedown_id)
     await answers.forget_details(tx, takedown_id)
 
 
 async def _publish_target(tx: Tx, takedown_id: UUID) -> None:
     await outbox.put_current(tx, SCHEMA, TARGETS, key=str(takedown_id), event_id=uuid4())
-
-
-async def _adopt(tx: Tx, takedown_id: UUID) -> None:
-    # A page without media has no fingerprints to adopt; the row still says that a person vouched for it.
-    await tx.execute(
-        "INSERT INTO notifier.reference_fingerprints (takedown_id, fingerprints) VALUES (%s, '[]')"
-        " ON CONFLICT DO NOTHING",
-        (takedown_id,),
-    )
-    await tx.execute(_ADOPT, (takedown_id,))

@@ -1,4 +1,4 @@
-"""The negative list in its table: known harmless hashes, as `takedown.content` tells them. A check takes none of them for content."""
+"""The negative list in its table: known harmless hashes, as `takedown.content` has them. A check takes none of them for content."""
 
 from __future__ import annotations
 

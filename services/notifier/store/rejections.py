@@ -19,9 +19,6 @@ DELETE FROM notifier.rejections r WHERE r.content_id = %(content_id)s AND (r.fin
     SELECT o.takedown_id FROM notifier.rejections o WHERE o.content_id = %(content_id)s AND o.fingerprint_ref = ANY(%(refs)s)))
 RETURNING r.fingerprint_ref
 """
-_LAST_LOOK = """
-SELECT fingerprint_refs FROM notifier.checks WHERE takedown_id = %s AND fingerprint_refs IS NOT NULL ORDER BY started_at DESC LIMIT 1
-"""
 _MADE_BY = """
 SELECT takedown_id FROM notifier.takedowns t WHERE content_id = %s
   AND (fingerprint_ref = ANY(%s)
@@ -46,12 +43,6 @@ async def who_rejected(tx: Tx, content_id: UUID, fingerprint_ref: str) -> Reject
     )
     row = await cursor.fetchone()
     return None if row is None else Rejection(person_id=row["person_id"], at=row["rejected_at"])
-
-
-async def refs_seen(tx: Tx, takedown_id: UUID) -> tuple[str, ...]:
-    """What our last look at this takedown's target that saw the content, or nearly, saw it by."""
-    row = await (await tx.execute(_LAST_LOOK, (takedown_id,))).fetchone()
-    return () if row is None else tuple(row["fingerprint_refs"])
 
 
 async def reject(tx: Tx, content_id: UUID, takedown_id: UUID, refs: Collection[str], person_id: str) -> None:

@@ -1,11 +1,10 @@
-"""The takedown's own row and what is shown of it beside: demands, their tokens, the check that is due.
+"""The tables `takedowns` and `demands`: a takedown's row, and its demands with their tokens' hashes.
 
 Locks are taken in one order: content, then takedown. Everything here runs in the caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,13 +62,6 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (demand_id) DO UPDATE SET
     state = excluded.state, issued_at = excluded.issued_at, delivered_at = excluded.delivered_at,
     deadline = excluded.deadline, regime = excluded.regime
-"""
-
-# The due check follows the takedown's own word. A look under way keeps its lease: what it sees is judged by its start.
-_DUE_CHECK = """
-INSERT INTO notifier.due_checks (takedown_id, due_at, reason, host) VALUES (%s, %s, %s, %s)
-ON CONFLICT (takedown_id) DO UPDATE SET due_at = excluded.due_at,
-    reason = CASE WHEN due_checks.due_at = excluded.due_at THEN due_checks.reason ELSE excluded.reason END
 """
 
 
@@ -187,16 +179,6 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
             )
 
 
-async def keep_due_check(tx: Tx, takedown: Takedown, reason: str | None) -> None:
-    """Bring the row of the one due check to what the takedown says."""
-    if takedown.next_check is None or takedown.target is None:
-        await tx.execute("DELETE FROM notifier.due_checks WHERE takedown_id = %s", (takedown.takedown_id,))
-        return
-    await tx.execute(
-        _DUE_CHECK, (takedown.takedown_id, takedown.next_check.at, reason or "scheduled", takedown.target.host)
-    )
-
-
 async def owner_of_token(tx: Tx, token: str) -> DemandOwner | None:
     """The demand whose token this is; looked up by the token's SHA-256."""
     cursor = await tx.execute(
@@ -218,18 +200,3 @@ async def current_target(tx: Tx, key: str) -> TargetChanged | None:
         )
     ).fetchone()
     return None if row is None or row["url"] is None else TargetChanged.model_validate(row)
-
-
-async def erase(tx: Tx, takedown_id: UUID) -> None:
-    """Forget every URL and fingerprint that its checks saw; the takedown's own row is written with its new state."""
-    for statement in _ERASE:
-        await tx.execute(statement, (takedown_id,))
-
-
-_ERASE: Sequence[str] = (
-    "UPDATE notifier.checks SET final_url = NULL, address = NULL, content_type = NULL, size_bytes = NULL,"
-    " fingerprint_refs = NULL"
-    " WHERE takedown_id = %s",
-    "DELETE FROM notifier.reference_fingerprints WHERE takedown_id = %s",
-    "DELETE FROM notifier.due_checks WHERE takedown_id = %s",
-)

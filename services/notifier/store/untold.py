@@ -1,5 +1,5 @@
-"""The table `untold`: what a takedown has still to hear of, each in a transaction of its own. A row is what is to be told, not the event:
-whoever tells reads what holds then."""
+"""The table `untold`: changes that a takedown has still to be decided on for. A row names the kind of change, not the event:
+what has become of it is read when the takedown is decided on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TAKE = "DELETE FROM notifier.untold WHERE takedown_id = %s AND what = %s AND le
 
 
 def decision(decision_id: UUID) -> str:
-    """What is to be told of a person's decision."""
+    """The name of the change that a person's decision is."""
     return str(decision_id)
 
 

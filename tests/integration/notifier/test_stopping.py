@@ -9,7 +9,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
-from services.notifier.checks.worker import CheckWorker, DueCheck
+from services.notifier.checks.worker import CheckWorker
+from services.notifier.store.checks import DueCheck
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind

@@ -29,6 +29,7 @@ from shared.contracts.topics import CONTENT, DEAD_LETTERS, MATCHES, SIGHTINGS
 from shared.log.port import EventLog, TopicPartition
 from shared.media.fingerprints import Fingerprint
 from shared.policy import Policy
+from shared.process.settings import Settings
 from shared.service.app import create_app
 from shared.service.runtime import Runtime
 from tests.matcher_world import KEY, running_matcher, seen_value, sighting, sightings_record, until
@@ -42,7 +43,7 @@ class Metrics:
     """As a scrape of the matcher's `/metrics` finds them."""
 
     def __init__(self) -> None:
-        app = create_app(cast(Runtime, SimpleNamespace(policy=Policy(), database=None)), [])
+        app = create_app(cast(Runtime, SimpleNamespace(policy=Policy(), database=None, settings=Settings())), [])
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://matcher.test")
 
     async def value(self, name: str, **labels: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.notifier.checks.worker import DUE_CHECKS
+from services.notifier.store.checks import DUE_CHECKS
 from services.notifier.store.messages import MESSAGES
 from services.notifier.store.timers import TIMERS
 from shared.db.due_rows import DueTable, Room
