@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
 
 from ada_url import URL, HostType
 
@@ -95,6 +96,17 @@ def parse_url(url: str, *, base: str | None = None) -> WebUrl:
         port=int(parsed.port) if parsed.port else _DEFAULT_PORTS[scheme],
         host_is_address=parsed.host_type is not HostType.DEFAULT,
     )
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL as the standard reads it, for what `urllib.parse` puts together again; without its fragment.
+
+    `urllib.parse` itself reads `https://a.example\\x]/` otherwise, or raises. A text that is no URL has no parts. Raises nothing.
+    """
+    try:
+        return urlsplit(parse_url(url).href)
+    except ValueError:  # BadUrl is one
+        return urlsplit("")
 
 
 def canonical(url: str) -> UrlKey:

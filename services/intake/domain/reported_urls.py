@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 
+from shared.urls import MAX_URL_CHARACTERS
+
 # Only what stands in for `http` is a scheme in disguise; any other scheme is left for the parser to refuse.
 _SCHEME = re.compile(r"h(?:tt|xx|\*\*)p(?P<secure>s?)(?:://|\[:\]//|\[://\])", re.IGNORECASE)
 _PLAIN = re.compile(r"https?://", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[^/?#]*")
-_DOT = re.compile(r"\s*(?:\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\})\s*", re.IGNORECASE)
+_DOT = re.compile(r"\s{0,8}(?:\[\.\]|\(\.\)|\{\.\}|\[dot\]|\(dot\)|\{dot\})\s{0,8}", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[^\s/?#@:\[\]]+\.[^\s/?#@:\[\].]+(?::\d+)?")
+MOST_WRAPPINGS = 32
 _AROUND = ("<>", '""', "''")
 
 
@@ -20,6 +23,8 @@ def reported_url(pasted: str) -> str:
     A bare address is taken as `https`, as browsers do. In a path or query `[.]` may belong to the URL: it is a dot there only
     where scheme or host were disguised too.
     """
+    if len(pasted) > MAX_URL_CHARACTERS:
+        return pasted
     text = _unwrapped(pasted)
     found = _SCHEME.match(text)
     if found is not None:
@@ -47,6 +52,11 @@ def _unwrapped(text: str) -> str:
 
 
 def _with_dots(authority: str) -> str:
-    while (host := _DOT.sub(".", authority).replace("[:]", ":")) != authority:
-        authority = host
-    return host
+    """A disguise within another is taken off too; one within a hundred is none."""
+    host = authority
+    for _ in range(MOST_WRAPPINGS):
+        plainer = _DOT.sub(".", host).replace("[:]", ":")
+        if plainer == host:
+            return host
+        host = plainer
+    return authority

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+
+from shared.urls import split_url
 
 _SECONDS = frozenset(
     (
@@ -38,7 +40,7 @@ _IN_TOKEN = re.compile(r"(?:^|[~&;,])(?:exp|expires|expiry)=(\d{10})(?:$|[~&;,])
 
 def expires_at(url: str) -> datetime | None:
     """The moment after which the URL is refused; None: it says none. Raises nothing."""
-    query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    query = {name.lower(): value for name, value in parse_qsl(split_url(url).query, keep_blank_values=True)}
     found = [
         *(_moment(query[name], 10) for name in _SECONDS & query.keys()),
         *(_moment(query[name], 16) for name in _HEXADECIMAL & query.keys()),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlunsplit
+
+from shared.urls import split_url
 
 ALIKE = 0.95
 """Of two texts: the share of words that they have in common."""
@@ -47,7 +49,7 @@ def answer_shape(
 ) -> AnswerShape:
     """The shape of an answer to `asked_url`. What repeats the address, and what changes from request to request, is left out."""
     names = _names_in(asked_url)
-    place = unquote("" if final_url == asked_url else urlunsplit(urlsplit(final_url)._replace(query="", fragment="")))
+    place = unquote("" if final_url == asked_url else urlunsplit(split_url(final_url)._replace(query="", fragment="")))
     return AnswerShape(
         status=status,
         kind=kind,
@@ -86,7 +88,7 @@ def impossible_url(url: str, nonce: str) -> str:
 
     A file is named differently in its folder; where a program is asked, what it is asked for differs.
     """
-    split = urlsplit(url)
+    split = split_url(url)
     folder, _, name = split.path.rpartition("/")
     query = parse_qsl(split.query, keep_blank_values=True)
     if query and (not name or _PROGRAMS.search(name) or "." not in name):
@@ -98,12 +100,12 @@ def impossible_url(url: str, nonce: str) -> str:
 
 def root_url(url: str) -> str:
     """The site's first page."""
-    return urlunsplit(urlsplit(url)._replace(path="/", query="", fragment=""))
+    return urlunsplit(split_url(url)._replace(path="/", query="", fragment=""))
 
 
 def _names_in(url: str) -> list[str]:
     """What an answer may repeat of the address, the longest first."""
-    split = urlsplit(url)
+    split = split_url(url)
     name = split.path.rpartition("/")[2]
     found = {
         url,

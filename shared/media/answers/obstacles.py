@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from shared.media.html.contents import PageSigns
+from shared.urls import split_url
 
 WALL_CHARACTERS = 1_500
 """A page with more to read than this is no wall for its words alone."""
@@ -101,7 +102,7 @@ def of_redirect(asked_url: str, final_url: str) -> Obstacle | None:
     """Whether one was led to a login, a gate or a challenge instead."""
     if final_url == asked_url:
         return None
-    asked, final = urlsplit(asked_url), urlsplit(final_url)
+    asked, final = split_url(asked_url), split_url(final_url)
     led_to = unquote(f"{final.hostname or ''}{final.path}").lower()
     came_from = unquote(f"{asked.hostname or ''}{asked.path}").lower()
     for obstacle, pattern in _PLACES.items():

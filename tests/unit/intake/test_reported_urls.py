@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +89,34 @@ def test_it_is_the_same_a_second_time_and_never_touches_a_good_url(text: str) ->
         return
     url = f"https://host.example/x{text.strip()}"
     assert reported_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http:" + " " * 2_000_000,
+        "http:" + " " * 4_000,
+        "h" * 4_000 + " " * 90,
+        "<" * 1_000_000 + ">" * 1_000_000,
+        "<" * 2_000 + ">" * 2_000,
+        "[" * 2_000 + "." + "]" * 2_000,
+        "img" + " [.] " * 800,
+        "img" + "[:]" * 1_300,
+        "a[.]" * 500_000,
+    ],
+    ids=[
+        "2 MB of spaces",
+        "spaces",
+        "letters",
+        "2 MB of brackets",
+        "brackets",
+        "nested",
+        "dots",
+        "colons",
+        "2 MB of dots",
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    began = time.process_time()
+    reported_url(text)
+    assert time.process_time() - began < 0.1
