@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from services.standalone import serve
 from services.standalone.demo import clients as people
 from services.standalone.demo import judge, scenarios, table
 from services.standalone.demo.clients import Clients, HostAnswers
+from services.standalone.demo.closing import say_how_to_look
 from services.standalone.demo.internet import Internet
 from services.standalone.demo.judge import Course
 from services.standalone.demo.mailbox import DemoMailServer, MailboxOnly
@@ -101,7 +101,7 @@ async def run_demo(
         if code:
             _show_warnings(console, lines)
         if stay and not stop.is_set():
-            _say_how_to_look(console, base_url, client)
+            await say_how_to_look(console, runtime.database, base_url, client)
             await stop.wait()
     return code
 
@@ -162,22 +162,6 @@ def _introduce(console: Console, settings: Settings, log: str) -> None:
     console.print("- We may connect to these addresses on this machine, which belong to the hosts of the demo:")
     names = [f"{name} {address}" for name, address in settings.static_hosts.items()]
     console.print(Columns(names, padding=(0, 2)), style="dim")
-
-
-def _say_how_to_look(console: Console, base_url: str, client: Clients) -> None:
-    where = f"TAKEDOWN_NOTIFIER_URL={base_url} TAKEDOWN_INTAKE_URL={base_url}"
-    console.print(
-        f"\nIt stays up: {base_url} is a page that says where to go. From another terminal, try what operations staff and"
-        " a helpline see:"
-    )
-    for person, command in (("operations", "watch"), ("operations", "tasks list"), ("helpline-a", "case DEMO-00001")):
-        console.print(f"  {where} TAKEDOWN_KEY={client.keys[person]} {_program()} {command}", soft_wrap=True)
-    console.print("Ctrl-C ends it.")
-
-
-def _program() -> str:
-    """How this program is called."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "takedown" else "takedown"
 
 
 def _days(wait: timedelta) -> str:
