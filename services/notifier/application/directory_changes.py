@@ -9,6 +9,7 @@ import psycopg
 import structlog
 
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
+from services.notifier.directory import store as directory
 from services.notifier.domain.events import DirectoryChanged
 from services.notifier.store import takedowns
 from shared.errors import Transient
@@ -20,12 +21,6 @@ RETRY_SECONDS = 0.5
 _ENDED_POLL_SECONDS = 0.05
 _ENDED_SECONDS = 10.0
 
-# `begun`: every transaction that may have read the directory as it was, and is not committed yet, has a lower number (a unit of
-# work locks a row before it reads the directory).
-_UNTOLD = """
-SELECT changes, pg_snapshot_xmax(pg_current_snapshot())::text AS begun FROM notifier.directory WHERE told < changes
-"""
-
 _ENDED = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8 AS ended"
 
 # Takedowns for which a change of the directory can change what happens next.
@@ -36,8 +31,6 @@ LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS N
 WHERE t.state IN ('open', 'reappeared', 'unremoved')
   AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR t.wants_demand)
 """
-
-_TOLD = "UPDATE notifier.directory SET told = greatest(told, %s)"
 
 
 class DirectoryWorker:
@@ -59,7 +52,7 @@ class DirectoryWorker:
                     await woken.wait(POLL_SECONDS)
 
     async def _tell(self) -> None:
-        untold = await self._database.read_one(_UNTOLD)
+        untold = await self._database.read_one(directory.CHANGED)
         if untold is None:
             return
         await self._decided_before_have_ended(untold["begun"])
@@ -71,7 +64,7 @@ class DirectoryWorker:
                 if takedown is not None:
                     await scope.apply(takedown, DirectoryChanged())
         async with self._database.transaction() as tx:
-            await tx.execute(_TOLD, (untold["changes"],))
+            await directory.changes_applied(tx, untold["changes"])
 
     async def _decided_before_have_ended(self, begun: str) -> None:
         """Wait until every transaction that may have read the directory before the change has ended: its takedowns are seen then."""

@@ -240,6 +240,18 @@ async def mark_endpoint_works(tx: Tx, organisation: str) -> None:
         await _changed(tx)
 
 
+# `begun`: every transaction that may have read the directory as it was, and is not committed yet, has a lower number (a unit of
+# work locks a row before it reads the directory).
+CHANGED = """
+SELECT changes, pg_snapshot_xmax(pg_current_snapshot())::text AS begun FROM notifier.directory WHERE told < changes
+"""
+
+
+async def changes_applied(tx: Tx, changes: int) -> None:
+    """Every takedown that waited has been decided on again since this many changes of the directory."""
+    await tx.execute("UPDATE notifier.directory SET told = greatest(told, %s)", (changes,))
+
+
 async def _changed(tx: Tx) -> None:
     """Have the takedowns that wait for the directory decided on again. Call it last in its transaction:
     the row stays locked until the commit."""

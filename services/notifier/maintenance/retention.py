@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import structlog
 
+from services.notifier.store import content
 from services.notifier.store.takedowns import SCHEMA
 from shared.db.pool import Database
 from shared.db.vacuum import vacuum
@@ -24,19 +25,6 @@ ATTEMPT_ENDS_WITHIN = timedelta(hours=1)
 """An attempt that has no outcome after so long has died with its process and was not made again."""
 MARKS_AT_ONCE = 10_000
 """In one transaction, so that none takes long."""
-
-# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: every takedown has heard of it, no
-# retraction waits, and no message is under way of which one may follow.
-_FORGET_TERMS = """
-UPDATE notifier.claims c SET do_not_contact = '{}'
-FROM notifier.content k
-WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
-  AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
-                  WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
-  AND NOT EXISTS (SELECT 1 FROM notifier.untold u JOIN notifier.takedowns t USING (takedown_id) WHERE t.content_id = c.content_id)
-  AND NOT EXISTS (SELECT 1 FROM notifier.attempts a JOIN notifier.takedowns t USING (takedown_id)
-                  WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > statement_timestamp() - %s::interval)
-"""
 
 _FORGET_MARKS = """
 DELETE FROM notifier.inbox WHERE (group_name, event_id) IN (
@@ -68,7 +56,7 @@ class Retention:
     async def tidy_up(self) -> None:
         """Forget what has had its time, and free what a withdrawal took."""
         async with self._database.transaction() as tx:
-            await tx.execute(_FORGET_TERMS, (ATTEMPT_ENDS_WITHIN,))
+            await content.forget_terms(tx, attempts_end_within=ATTEMPT_ENDS_WITHIN)
         forgotten = MARKS_AT_ONCE
         while forgotten >= MARKS_AT_ONCE:
             async with self._database.transaction() as tx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -294,3 +294,22 @@ async def take_due_match(tx: Tx, event_id: str, lease_id: UUID) -> MatchFound | 
     )
     row = await cursor.fetchone()
     return None if row is None else MatchFound.model_validate_json(bytes(row["data"]))
+
+
+# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: every takedown has heard of it, no
+# retraction waits, and no message is under way of which one may follow.
+_FORGET_TERMS = """
+UPDATE notifier.claims c SET do_not_contact = '{}'
+FROM notifier.content k
+WHERE k.content_id = c.content_id AND k.state = 'withdrawn' AND c.state = 'withdrawn' AND c.do_not_contact <> '{}'
+  AND NOT EXISTS (SELECT 1 FROM notifier.messages m JOIN notifier.takedowns t USING (takedown_id)
+                  WHERE t.content_id = c.content_id AND m.kind = 'demand.retracted' AND m.state IN ('due', 'idle'))
+  AND NOT EXISTS (SELECT 1 FROM notifier.untold u JOIN notifier.takedowns t USING (takedown_id) WHERE t.content_id = c.content_id)
+  AND NOT EXISTS (SELECT 1 FROM notifier.attempts a JOIN notifier.takedowns t USING (takedown_id)
+                  WHERE t.content_id = c.content_id AND a.outcome IS NULL AND a.started_at > statement_timestamp() - %s::interval)
+"""
+
+
+async def forget_terms(tx: Tx, *, attempts_end_within: timedelta) -> None:
+    """Forget whom the claims of withdrawn content said not to contact, once nobody is left to be written to about it."""
+    await tx.execute(_FORGET_TERMS, (attempts_end_within,))
