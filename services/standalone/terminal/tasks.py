@@ -21,7 +21,7 @@ WAITING: Mapping[str, str] = {
     "message_fails": "a message cannot be prepared or recorded, for a reason that the operator has to find",
     "seen_by_person": "a person has seen it there; another has to say that this counts",
     "rejection": "one person rejected it; hosts are about to hear that it was an error",
-    "telling_fails": "it cannot be told of a change, for a reason that the operator has to find",
+    "telling_fails": "a change cannot be applied to it, for a reason that the operator has to find",
     "suggested_recipient": "a host names somebody else to ask",
     "silent": "our checks have got no usable answer for days",
     "probably_present": "a check found something very similar, but not surely the same",
