@@ -29,6 +29,7 @@ from tests.e2e.processes import Fleet, free_port, wait_for
 from tests.e2e.test_killed_processes import Story, config, environment
 from tests.e2e.world import Hosts, World, make_world
 
+SEEN_LATER = "/seen-while-it-was-suspended"
 EXEMPT = {
     "postgres/cluster": "PostgreSQL's own files: dead rows until its vacuum, the write-ahead log until its retention",
     "hosts.csv, takedown.toml, *.log of other programs": "the test's own files",
@@ -181,9 +182,24 @@ def report_matches(story: Story, url: str) -> None:
     )
 
 
-def withdrawn(story: Story, claim: str) -> None:
-    """At the subject's request, by two; three takedowns end with it."""
+def seen_while_suspended(story: Story, claim: str, data: Path) -> str:
+    """The first of two people withdraws; then a copy is seen at another place, which no matcher tells of. Its path."""
     story.claimant.post(f"/v1/claims/{claim}/withdrawal", {"reason": "subject_request"})
+    wait_for(lambda: story.states()["suspended"] == 3, seconds=60, what="three takedowns suspended")
+    copies = {placed.url for placed in story.world.placed if placed.content == 0}
+    copy = next(one for one in story.sightings if one["media_url"] in copies)
+    story.sight(
+        [
+            copy
+            | {"media_url": f"http://elsewhere.test{SEEN_LATER}", "page_url": f"http://elsewhere.test{SEEN_LATER}/page"}
+        ]
+    )
+    wait_for(lambda: bool(files_with(data, {SEEN_LATER})), seconds=60, what="the matcher remembers it", every=0.2)
+    return SEEN_LATER
+
+
+def withdrawn(story: Story, claim: str) -> None:
+    """At the subject's request, by the second of two; three takedowns end with it."""
     story.confirmer.post(f"/v1/claims/{claim}/withdrawal", {"reason": "subject_request"})
     wait_for(lambda: story.states()["withdrawn"] == 3, seconds=60, what="three takedowns withdrawn")
 
@@ -233,6 +249,7 @@ def test_nothing_of_withdrawn_content_is_found(
                 every=0.5,
             )
 
+            gone.add(seen_while_suspended(story, claims[0], data))
             withdrawn(story, claims[0])
             wait_for(
                 lambda: not {name for name in tables_with(conninfo, gone) if not name.startswith("eventlog.")},
