@@ -80,7 +80,15 @@ async def test_the_end_of_the_disputed_takedown_is_a_persons_word_too(fresh_data
             decision = {"kind": kind, "takedown_id": str(takedown), "reason": "of this one it is true"}
             assert (await operations.post("/v1/decisions", decision))[0] == 201
             assert await disputes(operations) == []
-        await world.until(lambda: world.hosts["other"].received, what="the demand goes on")
+        await world.until_true(
+            "SELECT new_demands_held IS NULL FROM notifier.content WHERE content_id = %s", content_id
+        )
+        if kind == "dismiss":
+            await world.until(lambda: world.hosts["other"].received, what="the demand goes on")
+        else:  # the same picture is rejected there, too
+            await world.until_true(
+                "SELECT count(*) = 2 FROM notifier.takedowns WHERE content_id = %s AND state = 'rejected'", content_id
+            )
 
 
 async def test_a_dispute_holds_nobody_elses_demand_unless_a_person_says_so(fresh_database: str) -> None:
