@@ -36,7 +36,9 @@ _UPSET: Mapping[str, float] = {"suspend": 4, "resume": 3, "compact": 6, "hours":
 JOIN_RULES: tuple[Rule, ...] = (
     # Add before you look, and durable before committed
     Rule(
-        name="a sighting enters the history before it is matched", leave_out=omit.look_at_register_before_adding, seed=17
+        name="a sighting enters the history before it is matched",
+        leave_out=omit.look_at_register_before_adding,
+        seed=17,
     ),
     Rule(name="content enters the register before it is scanned", leave_out=omit.look_at_history_before_adding, seed=8),
     Rule(
