@@ -140,10 +140,14 @@ def test_each_url_is_a_line_that_is_no_link_and_still_the_same_url(url: str, pag
 
 
 secrets = st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=12, max_size=24).map(lambda text: f"zz{text}zz")
-urls = st.from_regex(r"https?://[a-z]{1,8}\.test/[a-zA-Z0-9/?=&%.-]{0,40}", fullmatch=True)
+OUR_WORDS = ("mirror", "viewed", "pdq", "distance", "vantage")
+"""Of how we saw it: none may be in a message. Hosts' own addresses may hold any letters; those made here hold none of these words."""
+urls = st.from_regex(r"https?://[a-z]{1,8}\.test/[a-zA-Z0-9/?=&%.-]{0,40}", fullmatch=True).filter(
+    lambda url: not any(word in url.lower() for word in OUR_WORDS)
+)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(DEMAND_KINDS + LAST_KINDS),
     url=urls,
@@ -209,8 +213,8 @@ def test_rule_5_a_message_is_safe_in_the_uploaders_hands(
             assert forbidden not in text
         for identifier in (content_id, sighting_id, report_id, takedown.takedown_id):
             assert str(identifier) not in text
-        for word in ("mirror", "viewed", "pdq", "distance", "vantage"):
-            assert word not in text.lower().replace(url.lower(), "").replace((page_url or "").lower(), "")
+        for word in OUR_WORDS:
+            assert word not in text.lower()
     for item in made.data.items:
         if isinstance(item, notice.DemandItem):
             for forbidden in (TOKEN, LINK, US.contact, US.name, str(demand.demand_id)):
