@@ -40,7 +40,7 @@ class Notifier:
 
     def __init__(self, runtime: OutboundRuntime) -> None:
         self._runtime = runtime
-        self._applier = UnitOfWorkFactory(runtime)
+        self._units_of_work = UnitOfWorkFactory(runtime)
         self._running = False
 
     def routers(self) -> Sequence[APIRouter]:
@@ -52,7 +52,7 @@ class Notifier:
         )
 
     def provides(self) -> Sequence[object]:
-        return (self._applier,)
+        return (self._units_of_work,)
 
     async def run(self) -> None:
         """Run all workers until cancelled. An unexpected error of one ends all with that error."""
@@ -82,18 +82,18 @@ class Notifier:
         )
         return [
             relay.run,
-            CheckWorker(self._applier).run,
-            MessageWorker(self._applier).run,
-            TimerWorker(self._applier).run,
-            DirectoryWorker(self._applier).run,
-            TellingWorker(self._applier).run,
+            CheckWorker(self._units_of_work).run,
+            MessageWorker(self._units_of_work).run,
+            TimerWorker(self._units_of_work).run,
+            DirectoryWorker(self._units_of_work).run,
+            TellingWorker(self._units_of_work).run,
             Gauges(runtime).run,
             Retention(runtime.database, runtime.policy).run,
             *(runner.run for runner in self._runners()),
         ]
 
     def _runners(self) -> list[Runner]:
-        consumer = Consumer(self._applier)
+        consumer = Consumer(self._units_of_work)
         handlers = {
             CONTENT.name: consumer.on_content,
             CLAIMS.name: consumer.on_claim,

@@ -228,22 +228,22 @@ async def add_look(
 
 async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
     """Keep, publish, apply and audit a decision in one transaction; a refusal leaves nothing behind."""
-    async with work.scope(content_id, exclusive=True) as scope:
-        _check_moment(decided, scope.now, scope.runtime.policy)
-        if not await decisions.keep(scope.tx, decided):
-            await _must_be_the_same(scope.tx, decided)
+    async with work.begin(content_id, exclusive=True) as unit:
+        _check_moment(decided, unit.now, unit.runtime.policy)
+        if not await decisions.keep(unit.tx, decided):
+            await _must_be_the_same(unit.tx, decided)
             return
-        refusal = await apply_decision(scope, decided, by_operations=True)
+        refusal = await apply_decision(unit, decided, by_operations=True)
         if refusal is not None:
             raise Conflict(refused_decisions.sentence_of(refusal), reason=refusal)
-        if scope.refs_decided:
-            found = {"content_id": content_id, "fingerprint_refs": tuple(scope.refs_decided)}
-            await queue_decision(scope.tx, decided.model_copy(update=found))
+        if unit.refs_decided:
+            found = {"content_id": content_id, "fingerprint_refs": tuple(unit.refs_decided)}
+            await queue_decision(unit.tx, decided.model_copy(update=found))
         else:
-            await queue_decision(scope.tx, decided)
+            await queue_decision(unit.tx, decided)
         about = decided.takedown_id or content_id
         await audit.record(
-            scope.tx,
+            unit.tx,
             principal,
             action=f"decision.{decided.kind}",
             object_kind="takedown" if decided.takedown_id else "content",

@@ -33,8 +33,8 @@ GROUPS = {
 class Consumer:
     """The handlers of the notifier's groups."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        self._applier = applier
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        self._units_of_work = units_of_work
 
     async def on_content(self, envelope: Envelope, record: Record) -> None:
         """Apply a content's state if it is newer; tell its takedowns; let waiting matches go on. A tombstone: withdrawn.
@@ -50,36 +50,36 @@ class Consumer:
             return
         if isinstance(event, ContentChanged) and event.for_erasure:  # a match of it is of nothing that is pursued
             event = event.model_copy(update={"state": ContentState.WITHDRAWN, "fingerprints": ()})
-        async with self._applier.scope(content_id, exclusive=True) as scope:
+        async with self._units_of_work.begin(content_id, exclusive=True) as unit:
             if event is None:
-                if scope.content.state is ContentState.WITHDRAWN:
+                if unit.content.state is ContentState.WITHDRAWN:
                     return
                 event = ContentChanged(
                     content_id=content_id,
-                    revision=scope.content.revision,
+                    revision=unit.content.revision,
                     state=ContentState.WITHDRAWN,
-                    withdrawn_for=scope.content.withdrawn_for,
+                    withdrawn_for=unit.content.withdrawn_for,
                     changed_at=record.append_time,
                 )
-            elif not isinstance(event, ContentChanged) or event.revision <= scope.content.revision:
+            elif not isinstance(event, ContentChanged) or event.revision <= unit.content.revision:
                 return
-            before = scope.content.view
-            stood = scope.content.state
-            scope.content = await store_content.apply_content(scope.tx, event)
+            before = unit.content.view
+            stood = unit.content.state
+            unit.content = await store_content.apply_content(unit.tx, event)
             if ContentState.WITHDRAWN in (stood, event.state):
                 await (
-                    scope.reread_terms()
+                    unit.reread_terms()
                 )  # of withdrawn content all claims count: who must not be contacted is not told either
-            if scope.content.view != before:
-                await scope.tell_content_changed()
-            await let_waiting_go_on(scope)
+            if unit.content.view != before:
+                await unit.tell_content_changed()
+            await let_waiting_go_on(unit)
 
     async def _on_negative_entry(self, event: NegativeEntry) -> None:
-        async with self._applier.runtime.database.transaction() as tx:
+        async with self._units_of_work.runtime.database.transaction() as tx:
             await negative_list.add(tx, event)
 
     async def _left_negative_list(self, entry_id: UUID) -> bool:
-        async with self._applier.runtime.database.transaction() as tx:
+        async with self._units_of_work.runtime.database.transaction() as tx:
             return await negative_list.remove(tx, entry_id)
 
     async def on_claim(self, envelope: Envelope, record: Record) -> None:
@@ -87,25 +87,27 @@ class Consumer:
         event = envelope.event
         if not isinstance(event, ClaimChanged):
             return  # a tombstone: the claim's withdrawal came before it
-        async with self._applier.scope(event.content_id, exclusive=True) as scope:
-            before = scope.terms
-            if not await store_content.apply_claim(scope.tx, event):
+        async with self._units_of_work.begin(event.content_id, exclusive=True) as unit:
+            before = unit.terms
+            if not await store_content.apply_claim(unit.tx, event):
                 return
-            await scope.reread_terms()
-            if scope.terms != before:
-                await scope.apply_to_all(TermsChanged())
-            await let_waiting_go_on(scope)
+            await unit.reread_terms()
+            if unit.terms != before:
+                await unit.apply_to_all(TermsChanged())
+            await let_waiting_go_on(unit)
 
     async def on_match(self, envelope: Envelope, record: Record) -> None:
         """Find or make the takedown; a match that overtook its content or claim waits."""
         event = envelope.event
         if not isinstance(event, MatchFound):
             return  # `sighting_unmatched` is intake's
-        exclusive = may_flood(event, self._applier.runtime.policy)
-        async with self._applier.scope(event.content_id, exclusive=exclusive, takedown_id=event.takedown_id) as scope:
+        exclusive = may_flood(event, self._units_of_work.runtime.policy)
+        async with self._units_of_work.begin(
+            event.content_id, exclusive=exclusive, takedown_id=event.takedown_id
+        ) as unit:
             group = next(name for name, topic in GROUPS.items() if topic is MATCHES)
-            if await outbox.mark(scope.tx, SCHEMA.name, group=group, event_id=envelope.id):
-                await receive_match(scope, envelope.id, event)
+            if await outbox.mark(unit.tx, SCHEMA.name, group=group, event_id=envelope.id):
+                await receive_match(unit, envelope.id, event)
 
     async def on_decision(self, envelope: Envelope, record: Record) -> None:
         """Apply a decision taken at intake. Our own come back and are known."""
@@ -114,13 +116,13 @@ class Consumer:
             return
         content_id = event.content_id
         if event.takedown_id is not None:
-            async with self._applier.runtime.database.transaction() as tx:
+            async with self._units_of_work.runtime.database.transaction() as tx:
                 content_id = await content_of(tx, event.takedown_id)
         if content_id is None:
             return
-        async with self._applier.scope(content_id, exclusive=True) as scope:
-            if await decisions.keep(scope.tx, event):
-                await apply_decision(scope, event, by_operations=False)
+        async with self._units_of_work.begin(content_id, exclusive=True) as unit:
+            if await decisions.keep(unit.tx, event):
+                await apply_decision(unit, event, by_operations=False)
 
 
 def _key(record: Record) -> UUID:

@@ -34,38 +34,38 @@ def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> boo
     return task.content_id == content_id and (task.scope == "content" or takedown_id in (None, task.takedown_id))
 
 
-async def apply_decision(scope: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
+async def apply_decision(unit: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
     """Apply a decision that is new. The unit of work holds the content's row exclusively. Gives why nothing was changed (a word), or None.
 
     With a task, it counts for every takedown that waits for that task, and the task is done. Suspension and resumption
     without a takedown are the content's: they count here at once, and intake applies them when it reads them. `by_operations`:
     taken here by operations staff, not read from intake's log.
     """
-    task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
-    if task is not None and not belongs(task, scope.content_id, decided.takedown_id):
+    task = None if decided.task_id is None else await tasks.task_of(unit.tx, decided.task_id)
+    if task is not None and not belongs(task, unit.content_id, decided.takedown_id):
         return "task_of_another_takedown"
     if decided.takedown_id is None and (task is None or decided.kind in CONTENT_DECISIONS):
-        refusal = await _on_content(scope, decided, by_operations=by_operations)
+        refusal = await _on_content(unit, decided, by_operations=by_operations)
         if refusal is None and task is not None and decided.kind is not DecisionKind.HOLD:  # that settles nothing
-            await tasks.close_task(scope.tx, task.task_id, decided.kind)
+            await tasks.close_task(unit.tx, task.task_id, decided.kind)
         return refusal
     if decided.kind is DecisionKind.LOOKED:
-        if scope.content.view.fetching_stopped:
+        if unit.content.view.fetching_stopped:
             return "fetching_stopped"  # it may show a minor: nobody looks
-        if scope.content.view.state is not ContentState.ACTIVE:
+        if unit.content.view.state is not ContentState.ACTIVE:
             return "suspended"
-        await checks.keep_look(scope.tx, decided)
+        await checks.keep_look(unit.tx, decided)
     takedown_ids: tuple[UUID, ...] = ()
     if task is not None:
-        takedown_ids = await tasks.takedowns_of_task(scope.tx, task.task_id)
+        takedown_ids = await tasks.takedowns_of_task(unit.tx, task.task_id)
     if decided.takedown_id is not None and decided.takedown_id not in takedown_ids:
         takedown_ids = (*takedown_ids, decided.takedown_id)
         takedown_ids = tuple(sorted(takedown_ids, key=lambda one: one != decided.takedown_id))
-    refusal = await _on_takedowns(scope, takedown_ids, made_of(decided, task), task)
+    refusal = await _on_takedowns(unit, takedown_ids, made_of(decided, task), task)
     if refusal is None:
         if task is not None:
-            await tasks.close_task(scope.tx, task.task_id, decided.kind)
-        await _let_go_on(scope, decided.kind)
+            await tasks.close_task(unit.tx, task.task_id, decided.kind)
+        await _let_go_on(unit, decided.kind)
     return refusal
 
 
@@ -93,72 +93,72 @@ def _look_of(decided: DecisionTaken) -> PersonLook | None:
     )
 
 
-async def of_takedown(scope: UnitOfWork, takedown: Takedown, made: DecisionMade) -> DecisionMade:
+async def of_takedown(unit: UnitOfWork, takedown: Takedown, made: DecisionMade) -> DecisionMade:
     """The decision with what the tables know of this takedown: who rejected its picture, if that was at another one."""
     ref = takedown.match.fingerprint_ref
     if made.kind is not DecisionKind.UNREJECT or takedown.rejection is not None or ref is None:
         return made
-    return replace(made, rejection=await rejections.who_rejected(scope.tx, scope.content_id, ref))
+    return replace(made, rejection=await rejections.who_rejected(unit.tx, unit.content_id, ref))
 
 
-async def _let_go_on(scope: UnitOfWork, kind: DecisionKind) -> None:
+async def _let_go_on(unit: UnitOfWork, kind: DecisionKind) -> None:
     """What a dispute of the content held goes on when a person has settled the last one, by its task or by ending its takedown."""
-    if kind not in LIFTS_DISPUTE or not scope.content.new_demands_held:
+    if kind not in LIFTS_DISPUTE or not unit.content.new_demands_held:
         return
-    if not await tasks.is_open(scope.tx, scope.content_id, TaskKind.DISPUTE):
-        await content.hold_new_demands(scope.tx, scope.content_id, None)
-        await scope.content_changed()
+    if not await tasks.is_open(unit.tx, unit.content_id, TaskKind.DISPUTE):
+        await content.hold_new_demands(unit.tx, unit.content_id, None)
+        await unit.content_changed()
 
 
-async def _on_content(scope: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
+async def _on_content(unit: UnitOfWork, decided: DecisionTaken, *, by_operations: bool) -> str | None:
     # What comes from intake may have been decided before what was decided here was known there.
-    here = scope.content.suspended_here_for == POSSIBLE_MINOR
-    if here and not by_operations and not scope.content.suspended_by_intake:
+    here = unit.content.suspended_here_for == POSSIBLE_MINOR
+    if here and not by_operations and not unit.content.suspended_by_intake:
         return POSSIBLE_MINOR
     match decided.kind:
         case DecisionKind.SUSPEND:
             reason = POSSIBLE_MINOR if here else decided.reason  # never weakened by a further one
-            await content.suspend_here(scope.tx, scope.content_id, reason, by_intake=not by_operations)
+            await content.suspend_here(unit.tx, unit.content_id, reason, by_intake=not by_operations)
         case DecisionKind.RESUME:
-            await content.suspend_here(scope.tx, scope.content_id, None)
+            await content.suspend_here(unit.tx, unit.content_id, None)
             if by_operations:
-                await content.stop_fetching_here(scope.tx, scope.content_id, stopped=False)
+                await content.stop_fetching_here(unit.tx, unit.content_id, stopped=False)
         case DecisionKind.STOP_FETCHING | DecisionKind.RESUME_FETCHING:
             stopped = decided.kind is DecisionKind.STOP_FETCHING
-            await content.stop_fetching_here(scope.tx, scope.content_id, stopped=stopped)
+            await content.stop_fetching_here(unit.tx, unit.content_id, stopped=stopped)
         case DecisionKind.HOLD:
-            await content.hold_new_demands(scope.tx, scope.content_id, "person")
-        case DecisionKind.RELEASE if scope.content.new_demands_held:
-            await content.hold_new_demands(scope.tx, scope.content_id, None)
+            await content.hold_new_demands(unit.tx, unit.content_id, "person")
+        case DecisionKind.RELEASE if unit.content.new_demands_held:
+            await content.hold_new_demands(unit.tx, unit.content_id, None)
         case DecisionKind.RELEASE:
             return "not_held"
         case _:
             return "needs_takedown"
-    await scope.content_changed()
+    await unit.content_changed()
     return None
 
 
 async def _on_takedowns(
-    scope: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade, task: tasks.Task | None
+    unit: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade, task: tasks.Task | None
 ) -> str | None:
     """The first refusal among the first few refuses all, before anything is written. Of more takedowns each hears in a transaction of
     its own, and notes it where the decision cannot be taken on it."""
     loaded = []
     for takedown_id in takedown_ids[:TOLD_AT_ONCE]:
-        takedown = await scope.load(takedown_id)
-        if takedown is None or takedown.content_id != scope.content_id:
+        takedown = await unit.load(takedown_id)
+        if takedown is None or takedown.content_id != unit.content_id:
             return "no_such_takedown"
         loaded.append(takedown)
-        made_of_it = await of_takedown(scope, takedown, made)
-        refusal = decision_refused(takedown, made_of_it, scope.now, scope.runtime.policy)
+        made_of_it = await of_takedown(unit, takedown, made)
+        refusal = decision_refused(takedown, made_of_it, unit.now, unit.runtime.policy)
         if refusal is not None:
             return refusal
     if task is not None and len(takedown_ids) > TOLD_AT_ONCE:
-        await tasks.close_together(scope.tx, task.task_id, made.kind)
+        await tasks.close_together(unit.tx, task.task_id, made.kind)
     for takedown in loaded:
         # A rejection reaches others of the same picture: what was loaded first may be rejected already.
-        present = await scope.load(takedown.takedown_id)
+        present = await unit.load(takedown.takedown_id)
         if present is not None:
-            await scope.apply(present, await of_takedown(scope, present, made))
-    await scope.tell_later(takedown_ids[TOLD_AT_ONCE:], untold.decision(made.decision_id))
+            await unit.apply(present, await of_takedown(unit, present, made))
+    await unit.tell_later(takedown_ids[TOLD_AT_ONCE:], untold.decision(made.decision_id))
     return None

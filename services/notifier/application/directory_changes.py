@@ -36,12 +36,12 @@ WHERE t.state IN ('open', 'reappeared', 'unremoved')
 class DirectoryWorker:
     """`run` it as a task. Several may: looking once more does no harm."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        self._applier = applier
-        self._database = applier.runtime.database
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        self._units_of_work = units_of_work
+        self._database = units_of_work.runtime.database
 
     async def run(self) -> None:
-        with self._applier.runtime.wakeups.subscribe(takedowns.DIRECTORY_CHANNEL) as woken:
+        with self._units_of_work.runtime.wakeups.subscribe(takedowns.DIRECTORY_CHANNEL) as woken:
             while True:
                 try:
                     await self._tell()
@@ -59,10 +59,10 @@ class DirectoryWorker:
         async with self._database.transaction() as tx:
             waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
         for row in waiting:
-            async with self._applier.scope(row["content_id"], exclusive=False) as scope:
-                takedown = await scope.load(row["takedown_id"])
+            async with self._units_of_work.begin(row["content_id"], exclusive=False) as unit:
+                takedown = await unit.load(row["takedown_id"])
                 if takedown is not None:
-                    await scope.apply(takedown, DirectoryChanged())
+                    await unit.apply(takedown, DirectoryChanged())
         async with self._database.transaction() as tx:
             await directory.changes_applied(tx, untold["changes"])
 

@@ -13,12 +13,16 @@ TOLD_FROM = 3
 
 
 async def tell_of_failure(
-    applier: UnitOfWorkFactory, content_id: UUID, takedown_id: UUID, job: Literal["check", "message"], failures: int
+    units_of_work: UnitOfWorkFactory,
+    content_id: UUID,
+    takedown_id: UUID,
+    job: Literal["check", "message"],
+    failures: int,
 ) -> None:
     """One more failure, `failures` in a row. Raises Transient; the next failure tells of it again."""
     if failures < TOLD_FROM:
         return
-    async with applier.scope(content_id, exclusive=False, takedown_id=takedown_id) as scope:
-        takedown = await scope.load(takedown_id)
+    async with units_of_work.begin(content_id, exclusive=False, takedown_id=takedown_id) as unit:
+        takedown = await unit.load(takedown_id)
         if takedown is not None:
-            await scope.apply(takedown, JobFailed(job=job))
+            await unit.apply(takedown, JobFailed(job=job))

@@ -99,22 +99,22 @@ def kind_of(answer: Answer) -> AnswerKind:
 
 
 async def receive_answer(
-    applier: UnitOfWorkFactory, owner: takedowns.DemandOwner, answer: Answer, *, via: Literal["api", "page"]
+    units_of_work: UnitOfWorkFactory, owner: takedowns.DemandOwner, answer: Answer, *, via: Literal["api", "page"]
 ) -> Kept:
     """Keep an answer and hand it to the takedown, in one transaction. The same answer again is the same one: nothing happens."""
     reaches_further = isinstance(answer, Response) and answer.reason in REACHES_FURTHER
-    async with applier.scope(owner.content_id, exclusive=reaches_further, takedown_id=owner.takedown_id) as scope:
-        takedown = await scope.load(owner.takedown_id)
+    async with units_of_work.begin(owner.content_id, exclusive=reaches_further, takedown_id=owner.takedown_id) as unit:
+        takedown = await unit.load(owner.takedown_id)
         assert takedown is not None
         demand = takedown.demand(owner.demand_id)
         assert demand is not None
-        answer_id = _id_of(demand, answer, via, resumed=await _resumed(scope.tx, takedown))
-        again = await _said_again(scope.tx, owner.demand_id, answer_id)
+        answer_id = _id_of(demand, answer, via, resumed=await _resumed(unit.tx, takedown))
+        again = await _said_again(unit.tx, owner.demand_id, answer_id)
         if again is not None:
             return again
-        await _must_be_taken(scope.tx, demand, most=scope.runtime.policy.answers_per_demand)
-        settled_before = reaches_further and await _settled_before(scope.tx, takedown, demand, answer)
-        kept = await _keep(scope.tx, takedown, demand, answer_id, answer, via)
+        await _must_be_taken(unit.tx, demand, most=unit.runtime.policy.answers_per_demand)
+        settled_before = reaches_further and await _settled_before(unit.tx, takedown, demand, answer)
+        kept = await _keep(unit.tx, takedown, demand, answer_id, answer, via)
         if kept is not None:
             event = HostAnswered(
                 answer_id=answer_id,
@@ -125,9 +125,9 @@ async def receive_answer(
                 suggests_recipient=isinstance(answer, Response) and bool(answer.suggested_recipient),
                 settled_before=settled_before,
             )
-            await scope.apply(takedown, event)
+            await unit.apply(takedown, event)
             return kept
-        known = await answers.of_demand(scope.tx, owner.demand_id, answer_id)
+        known = await answers.of_demand(unit.tx, owner.demand_id, answer_id)
         return known[0]
 
 

@@ -33,43 +33,43 @@ WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() -
 """
 
 
-async def receive_match(scope: UnitOfWork, event_id: str, event: MatchFound) -> None:
+async def receive_match(unit: UnitOfWork, event_id: str, event: MatchFound) -> None:
     """Find or make the takedown; a match that overtook its content or claim waits. Where `may_flood` says
     so, the unit of work must hold the content's row exclusively."""
-    if scope.content.state is ContentState.WITHDRAWN:
+    if unit.content.state is ContentState.WITHDRAWN:
         return
     received = received_of(event)
-    takedown = await scope.load(event.takedown_id) or await _of_the_same_thing(scope, event)
+    takedown = await unit.load(event.takedown_id) or await _of_the_same_thing(unit, event)
     if takedown is not None:
-        await scope.apply(takedown, received)
-    elif not _ready(scope, event.content_revision):
-        await store_content.park_match(scope.tx, event_id, event)
+        await unit.apply(takedown, received)
+    elif not _ready(unit, event.content_revision):
+        await store_content.park_match(unit.tx, event_id, event)
     elif acts_on(received):
-        fresh = begin(event.takedown_id, event.content_id, received, scope.now)
-        await scope.apply(fresh, received, new=True)
-        if may_flood(event, scope.runtime.policy):
-            await _guard_flood(scope)
+        fresh = begin(event.takedown_id, event.content_id, received, unit.now)
+        await unit.apply(fresh, received, new=True)
+        if may_flood(event, unit.runtime.policy):
+            await _guard_flood(unit)
 
 
-async def _of_the_same_thing(scope: UnitOfWork, event: MatchFound) -> Takedown | None:
+async def _of_the_same_thing(unit: UnitOfWork, event: MatchFound) -> Takedown | None:
     """The takedown of the same content at the same thing, begun under another version of its key."""
-    known_as = await aliases.same_thing(scope.tx, event)
-    return None if known_as is None else await scope.load(known_as)
+    known_as = await aliases.same_thing(unit.tx, event)
+    return None if known_as is None else await unit.load(known_as)
 
 
-async def let_waiting_go_on(scope: UnitOfWork) -> None:
+async def let_waiting_go_on(unit: UnitOfWork) -> None:
     """What waited for this content or its claim is received: the first few now, more of them each in a transaction of its own."""
-    if scope.content.state is ContentState.WITHDRAWN:
-        await store_content.drop_waiting(scope.tx, scope.content_id)
-    elif _ready(scope, 0):
-        await scope.all_or_none(lambda: _receive_waiting(scope))
-        if await store_content.make_waiting_due(scope.tx, scope.content_id):
-            scope.wake_channel(UNTOLD_CHANNEL)
+    if unit.content.state is ContentState.WITHDRAWN:
+        await store_content.drop_waiting(unit.tx, unit.content_id)
+    elif _ready(unit, 0):
+        await unit.all_or_none(lambda: _receive_waiting(unit))
+        if await store_content.make_waiting_due(unit.tx, unit.content_id):
+            unit.wake_channel(UNTOLD_CHANNEL)
 
 
-async def _receive_waiting(scope: UnitOfWork) -> None:
-    for event_id, event in await store_content.take_waiting(scope.tx, scope.content_id, at_most=AT_ONCE):
-        await receive_match(scope, event_id, event)
+async def _receive_waiting(unit: UnitOfWork) -> None:
+    for event_id, event in await store_content.take_waiting(unit.tx, unit.content_id, at_most=AT_ONCE):
+        await receive_match(unit, event_id, event)
 
 
 def may_flood(event: MatchFound, policy: Policy) -> bool:
@@ -77,21 +77,21 @@ def may_flood(event: MatchFound, policy: Policy) -> bool:
     return (event.distance or 0) > policy.flood_distance_over
 
 
-def _ready(scope: UnitOfWork, revision: int) -> bool:
-    content = scope.content
-    return content.view.state is ContentState.ACTIVE and content.revision >= revision and scope.terms is not None
+def _ready(unit: UnitOfWork, revision: int) -> bool:
+    content = unit.content
+    return content.view.state is ContentState.ACTIVE and content.revision >= revision and unit.terms is not None
 
 
-async def _guard_flood(scope: UnitOfWork) -> None:
-    policy = scope.runtime.policy
-    cursor = await scope.tx.execute(_FLOOD, (scope.content_id, policy.flood_distance_over, policy.scaled(_HOUR)))
+async def _guard_flood(unit: UnitOfWork) -> None:
+    policy = unit.runtime.policy
+    cursor = await unit.tx.execute(_FLOOD, (unit.content_id, policy.flood_distance_over, policy.scaled(_HOUR)))
     row = await cursor.fetchone()
     if row is None or row["hosts"] <= policy.flood_hosts_per_hour:
         return
     for takedown_id in row["takedown_ids"] or ():
-        takedown = await scope.load(takedown_id)
+        takedown = await unit.load(takedown_id)
         if takedown is not None:
-            await scope.apply(takedown, FloodHeld(hosts=row["hosts"]))
+            await unit.apply(takedown, FloodHeld(hosts=row["hosts"]))
 
 
 def received_of(event: MatchFound) -> MatchReceived:

@@ -76,9 +76,9 @@ WAITING_MATCHES = DueTable(
 class TellingWorker:
     """`run` it as a task. Several processes may."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        runtime = applier.runtime
-        self._applier = applier
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        runtime = units_of_work.runtime
+        self._units_of_work = units_of_work
         self._database = runtime.database
         self.untold = DueWorker(
             "untold",
@@ -117,35 +117,35 @@ class TellingWorker:
         one of them fails, each is told alone."""
         for content_id in dict.fromkeys(one.content_id for one in due):
             of_it = sorted((one for one in due if one.content_id == content_id), key=lambda one: one.takedown_id)
-            async with self._applier.scope(content_id, exclusive=False) as scope:
+            async with self._units_of_work.begin(content_id, exclusive=False) as unit:
                 for one in of_it:
-                    await self._tell(scope, one)
+                    await self._tell(unit, one)
 
-    async def _tell(self, scope: UnitOfWork, due: Untold) -> None:
-        if not await untold.take(scope.tx, due.takedown_id, due.what, due.lease_id):
+    async def _tell(self, unit: UnitOfWork, due: Untold) -> None:
+        if not await untold.take(unit.tx, due.takedown_id, due.what, due.lease_id):
             return
-        takedown = await scope.load(due.takedown_id)
-        event = await _event_of(scope, due.what)
+        takedown = await unit.load(due.takedown_id)
+        event = await _event_of(unit, due.what)
         if takedown is not None and event is not None:
             if isinstance(event, DecisionMade):
-                event = await of_takedown(scope, takedown, event)
-            await scope.apply(takedown, event)
-        if scope.refs_decided:
-            await _tell_intake(scope, due)
-        await tasks.close_open(scope.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
+                event = await of_takedown(unit, takedown, event)
+            await unit.apply(takedown, event)
+        if unit.refs_decided:
+            await _tell_intake(unit, due)
+        await tasks.close_open(unit.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
 
     async def _failed(self, due: Untold, failures: int) -> None:
         """The takedown may be what cannot be read, so the task is opened beside it."""
         if failures < TOLD_FROM:
             return
-        async with self._applier.scope(due.content_id, exclusive=False) as scope:
+        async with self._units_of_work.begin(due.content_id, exclusive=False) as unit:
             await tasks.open_beside(
-                scope.tx,
+                unit.tx,
                 takedown_id=due.takedown_id,
                 content_id=due.content_id,
                 kind=TaskKind.TELLING_FAILS,
                 reason=due.what if due.what in (untold.CONTENT, untold.TERMS) else "decision",
-                due_at=scope.now + scope.runtime.policy.scaled(scope.runtime.policy.dispute_due),
+                due_at=unit.now + unit.runtime.policy.scaled(unit.runtime.policy.dispute_due),
             )
 
     async def _receive_all(self, due: Sequence[DueMatch]) -> None:
@@ -155,35 +155,37 @@ class TellingWorker:
     async def receive(self, due: DueMatch) -> None:
         """A match that waited: as if it came now."""
         match = due.match
-        exclusive = may_flood(match, self._applier.runtime.policy)
-        async with self._applier.scope(match.content_id, exclusive=exclusive, takedown_id=match.takedown_id) as scope:
-            taken = await store_content.take_due_match(scope.tx, due.event_id, due.lease_id)
+        exclusive = may_flood(match, self._units_of_work.runtime.policy)
+        async with self._units_of_work.begin(
+            match.content_id, exclusive=exclusive, takedown_id=match.takedown_id
+        ) as unit:
+            taken = await store_content.take_due_match(unit.tx, due.event_id, due.lease_id)
             if taken is not None:
-                await receive_match(scope, due.event_id, taken)
+                await receive_match(unit, due.event_id, taken)
 
 
-async def _tell_intake(scope: UnitOfWork, due: Untold) -> None:
+async def _tell_intake(unit: UnitOfWork, due: Untold) -> None:
     """The pictures that a decision on many takedowns was about, as far as they were not known when it was taken."""
-    decided = await decisions.read(scope.tx, UUID(due.what))
+    decided = await decisions.read(unit.tx, UUID(due.what))
     if decided is not None:
         part = {
             "decision_id": deterministic_id((due.what, "of", str(due.takedown_id))),
             "content_id": due.content_id,
             "takedown_id": due.takedown_id,
             "task_id": None,
-            "fingerprint_refs": tuple(scope.refs_decided),
+            "fingerprint_refs": tuple(unit.refs_decided),
         }
-        await publish_decision(scope.tx, decided.model_copy(update=part))
-    scope.refs_decided.clear()
+        await publish_decision(unit.tx, decided.model_copy(update=part))
+    unit.refs_decided.clear()
 
 
-async def _event_of(scope: UnitOfWork, what: str) -> Event | None:
+async def _event_of(unit: UnitOfWork, what: str) -> Event | None:
     if what == untold.CONTENT:
         return ContentUpdated()
     if what == untold.TERMS:
         return TermsChanged()
-    decided = await decisions.read(scope.tx, UUID(what))
+    decided = await decisions.read(unit.tx, UUID(what))
     if decided is None:
         return None
-    task = None if decided.task_id is None else await tasks.task_of(scope.tx, decided.task_id)
+    task = None if decided.task_id is None else await tasks.task_of(unit.tx, decided.task_id)
     return made_of(decided, task)

@@ -76,17 +76,17 @@ class UnitOfWorkFactory:
         )
 
     @asynccontextmanager
-    async def scope(
+    async def begin(
         self, content_id: UUID, *, exclusive: bool, takedown_id: UUID | None = None
     ) -> AsyncIterator[UnitOfWork]:
         """A transaction with the content locked, and the takedown that will be loaded first (if it is known already). What
         happened in it is logged once it is committed."""
         async with self.runtime.database.transaction() as tx:
             locked = await _lock(tx, content_id, takedown_id, exclusive=exclusive)
-            scope = UnitOfWork(self, tx, content_id, locked, exclusive=exclusive)
-            yield scope
-            await scope.wake()
-        for happened_to, entry in scope.happened:
+            unit = UnitOfWork(self, tx, content_id, locked, exclusive=exclusive)
+            yield unit
+            await unit.wake()
+        for happened_to, entry in unit.happened:
             log.info(entry.kind, takedown_id=str(happened_to), sequence=entry.sequence, state=entry.state)
 
 
@@ -119,7 +119,7 @@ class UnitOfWork:
     """One transaction on one content. `now` is one moment for all of it."""
 
     def __init__(
-        self, applier: UnitOfWorkFactory, tx: Tx, content_id: UUID, locked: _Locked, *, exclusive: bool
+        self, units_of_work: UnitOfWorkFactory, tx: Tx, content_id: UUID, locked: _Locked, *, exclusive: bool
     ) -> None:
         self.tx = tx
         self.content_id = content_id
@@ -127,17 +127,17 @@ class UnitOfWork:
         self.terms = locked.terms
         self.now = locked.now
         self.happened: list[tuple[UUID, Lifecycle]] = []
-        self._applier = applier
+        self._units_of_work = units_of_work
         self._exclusive = exclusive
         self._first = locked.takedown
         self._reached: set[UUID] = set()
         self.refs_decided: dict[str, None] = {}
-        """By what a picture agrees that was rejected in this scope, or is so no more: for the event of the decision."""
+        """By what a picture agrees that was rejected in this unit, or is so no more: for the event of the decision."""
         self._woken: set[str] = set()
 
     @property
     def runtime(self) -> OutboundRuntime:
-        return self._applier.runtime
+        return self._units_of_work.runtime
 
     async def reread(self) -> None:
         """After the content's row or its claims were changed in this transaction."""
@@ -162,7 +162,7 @@ class UnitOfWork:
             content=self.content.view,
             terms=self.terms,
             routes=await self._routes(takedown, event),
-            sender=self._applier.sender,
+            sender=self._units_of_work.sender,
             rejected=ref is not None and await rejections.is_rejected(self.tx, self.content_id, ref),
             demand_limit_reached=await self._demand_limit_reached(takedown, event),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
@@ -196,7 +196,7 @@ class UnitOfWork:
         if isinstance(event, DecisionMade) and event.recipient is not None:
             organisations.add(event.recipient)
         known = await directory.routes_for(self.tx, hosts=hosts, organisations=organisations)
-        return Routes(organisations=tuple(one.organisation_view(mail=self._applier.mail) for one in known))
+        return Routes(organisations=tuple(one.organisation_view(mail=self._units_of_work.mail) for one in known))
 
     async def apply(self, takedown: Takedown, event: Event, *, new: bool = False) -> Takedown:
         """Decide, and write state and effects. `takedown` was loaded in this unit of work, or has just begun (`new`)."""

@@ -45,9 +45,9 @@ class _Seen:
 class CheckWorker:
     """Looks at what is due to be looked at."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        runtime = applier.runtime
-        self._applier = applier
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        runtime = units_of_work.runtime
+        self._units_of_work = units_of_work
         self._database = runtime.database
         self._vantage = runtime.settings.vantage
         self._policy = runtime.policy
@@ -91,7 +91,7 @@ class CheckWorker:
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
     async def _failed(self, due: DueCheck, failures: int) -> None:
-        await tell_of_failure(self._applier, due.content_id, due.takedown_id, "check", failures)
+        await tell_of_failure(self._units_of_work, due.content_id, due.takedown_id, "check", failures)
 
     async def _check_all(self, due: Sequence[DueCheck]) -> None:
         for one in due:
@@ -113,14 +113,14 @@ class CheckWorker:
         looked, started_at = seen.looked, seen.started_at
         completed = self._completed(looked, check_id=uuid4(), started_at=started_at)
         CHECKS.labels(completed.outcome).inc()
-        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
-            takedown = await scope.load(due.takedown_id)
+        async with self._units_of_work.begin(due.content_id, exclusive=False, takedown_id=due.takedown_id) as unit:
+            takedown = await unit.load(due.takedown_id)
             assert takedown is not None
-            await DUE_CHECKS.release(scope.tx, (due.takedown_id,), due.lease_id)
-            await self._record(scope.tx, due, completed, looked, erased=takedown.target is None)
+            await DUE_CHECKS.release(unit.tx, (due.takedown_id,), due.lease_id)
+            await self._record(unit.tx, due, completed, looked, erased=takedown.target is None)
             if takedown.match.basis == "person" and takedown.target is not None and looked.media.fingerprints:
-                await checks.keep_seen(scope.tx, due.takedown_id, _reference(looked, takedown))
-            await scope.apply(takedown, completed)
+                await checks.keep_seen(unit.tx, due.takedown_id, _reference(looked, takedown))
+            await unit.apply(takedown, completed)
 
     async def _read_and_look(self, due: DueCheck) -> _Seen | None:
         async with self._database.transaction() as tx:

@@ -19,9 +19,9 @@ LONGEST_SECONDS = 10.0
 class TimerWorker:
     """Fires what is due."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        self._applier = applier
-        runtime = applier.runtime
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        self._units_of_work = units_of_work
+        runtime = units_of_work.runtime
         self.due = DueWorker(
             "timers",
             runtime.database,
@@ -43,10 +43,10 @@ class TimerWorker:
             await self.fire(one)
 
     async def fire(self, due: DueTimer) -> None:
-        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
-            takedown = await scope.load(due.takedown_id)
-            was_due_at = await timers.take_due(scope.tx, due)
+        async with self._units_of_work.begin(due.content_id, exclusive=False, takedown_id=due.takedown_id) as unit:
+            takedown = await unit.load(due.takedown_id)
+            was_due_at = await timers.take_due(unit.tx, due)
             if takedown is None or was_due_at is None:
                 return  # cancelled, set anew, or fired by another process
             event = TimerFired(kind=TimerKind(due.kind), demand_id=due.demand_id, number=due.number, due_at=was_due_at)
-            await scope.apply(takedown, event)
+            await unit.apply(takedown, event)

@@ -56,9 +56,9 @@ class Attempt:
 class MessageWorker:
     """Sends what is due."""
 
-    def __init__(self, applier: UnitOfWorkFactory) -> None:
-        runtime = applier.runtime
-        self._applier = applier
+    def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
+        runtime = units_of_work.runtime
+        self._units_of_work = units_of_work
         self._runtime = runtime
         self._database = runtime.database
         self._mail_refused = False
@@ -98,7 +98,7 @@ class MessageWorker:
         return {due: "stopped" for due in sending if due.message_id not in going_on}
 
     async def _failed(self, due: DueMessage, failures: int) -> None:
-        await tell_of_failure(self._applier, due.content_id, due.takedown_id, "message", failures)
+        await tell_of_failure(self._units_of_work, due.content_id, due.takedown_id, "message", failures)
 
     async def _deliver_all(self, due: Sequence[DueMessage]) -> None:
         for one in due:
@@ -106,8 +106,8 @@ class MessageWorker:
 
     async def deliver(self, due: DueMessage) -> None:
         """One attempt, from the last look at whether it may be made to the takedown's decision."""
-        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
-            attempt = await self._begin(scope, due)
+        async with self._units_of_work.begin(due.content_id, exclusive=False, takedown_id=due.takedown_id) as unit:
+            attempt = await self._begin(unit, due)
         if attempt is None:
             return
         attempted = await self._send(due, attempt)
@@ -152,16 +152,16 @@ class MessageWorker:
             self._runtime, attempt.channel, attempt.endpoint, attempt.letter, message_id=due.message_id
         )
 
-    async def _begin(self, scope: UnitOfWork, due: DueMessage) -> Attempt | None:
+    async def _begin(self, unit: UnitOfWork, due: DueMessage) -> Attempt | None:
         """The attempt's row, or why there is none: put back, settled, or refused."""
-        takedown = await scope.load(due.takedown_id)
-        row = await messages.read_due(scope.tx, due)
+        takedown = await unit.load(due.takedown_id)
+        row = await messages.read_due(unit.tx, due)
         if takedown is None or row is None:
             return None  # ended, or taken by another since
         kind = MessageKind(row["kind"])
         stopped = row["stopped"] and takedown.state is not TakedownState.SUSPENDED  # which refuses it below
         if not row["is_on"] or row["held"] or stopped:
-            await MESSAGES.release(scope.tx, (due.message_id,), due.lease_id)
+            await MESSAGES.release(unit.tx, (due.message_id,), due.lease_id)
             return None
         if row["open_attempt"] is not None:
             unknown = AttemptCompleted(
@@ -175,11 +175,11 @@ class MessageWorker:
                 outcome=AttemptEnded.UNKNOWN,
                 detail="no_outcome",
             )
-            await self._settle(scope, due, takedown, unknown, None)
+            await self._settle(unit, due, takedown, unknown, None)
             return None
-        now, around = scope.now, await scope.surroundings(takedown)
+        now, around = unit.now, await unit.surroundings(takedown)
         refusal = may_send(takedown, row["demand_id"], kind, now, self._runtime.policy, around)
-        endpoint = await directory.endpoint_of(scope.tx, self._runtime.keys, due.recipient)
+        endpoint = await directory.endpoint_of(unit.tx, self._runtime.keys, due.recipient)
         recipient = around.routes.by_key(due.recipient)
         if refusal is None and (endpoint is None or recipient is None or recipient.channel is None):
             refusal = Refusal.NO_CHANNEL
@@ -188,7 +188,7 @@ class MessageWorker:
             letter = self._write(takedown, row, due)
             refusal = Refusal.ENDED if letter is None else None
         if refusal is not None:
-            await self._refuse(scope, due, takedown, row["demand_id"], kind, row["number"], refusal)
+            await self._refuse(unit, due, takedown, row["demand_id"], kind, row["number"], refusal)
             return None
         assert endpoint is not None
         assert recipient is not None
@@ -205,7 +205,7 @@ class MessageWorker:
             endpoint=endpoint,
             letter=letter,
         )
-        await self._start(scope.tx, due, attempt)
+        await self._start(unit.tx, due, attempt)
         return attempt
 
     def _write(self, takedown: Takedown, row: Row, due: DueMessage) -> RenderedMessage | None:
@@ -233,7 +233,7 @@ class MessageWorker:
 
     async def _refuse(
         self,
-        scope: UnitOfWork,
+        unit: UnitOfWork,
         due: DueMessage,
         takedown: Takedown,
         demand_id: UUID,
@@ -241,11 +241,11 @@ class MessageWorker:
         number: int,
         refusal: Refusal,
     ) -> None:
-        await messages.refuse(scope.tx, due.message_id, refusal)
+        await messages.refuse(unit.tx, due.message_id, refusal)
         refused = OutboundRefused(
             message_id=due.message_id, demand_id=demand_id, kind=kind, number=number, refusal=refusal
         )
-        await scope.apply(takedown, refused)
+        await unit.apply(takedown, refused)
 
     async def _record(self, due: DueMessage, attempt: Attempt, attempted: Attempted | None) -> None:
         completed = AttemptCompleted(
@@ -261,16 +261,16 @@ class MessageWorker:
             detail=_detail(attempted),
             own_fault=attempted is not None and attempted.own_fault,
         )
-        async with self._applier.scope(due.content_id, exclusive=False, takedown_id=due.takedown_id) as scope:
-            takedown = await scope.load(due.takedown_id)
+        async with self._units_of_work.begin(due.content_id, exclusive=False, takedown_id=due.takedown_id) as unit:
+            takedown = await unit.load(due.takedown_id)
             assert takedown is not None
             if attempted is not None and attempted.endpoint_gone and attempt.endpoint.webhook_url is not None:
-                await directory.mark_endpoint_gone(scope.tx, due.recipient, attempt.endpoint.webhook_url)
-            await self._settle(scope, due, takedown, completed, attempted)
+                await directory.mark_endpoint_gone(unit.tx, due.recipient, attempt.endpoint.webhook_url)
+            await self._settle(unit, due, takedown, completed, attempted)
 
     async def _settle(
         self,
-        scope: UnitOfWork,
+        unit: UnitOfWork,
         due: DueMessage,
         takedown: Takedown,
         completed: AttemptCompleted,
@@ -287,8 +287,8 @@ class MessageWorker:
             address=None if attempted is None or takedown.target is None else attempted.address,
             elapsed_ms=None if attempted is None else int(attempted.elapsed_seconds * 1000),
         )
-        if await messages.end_attempt(scope.tx, ended):
-            await scope.apply(takedown, completed)
+        if await messages.end_attempt(unit.tx, ended):
+            await unit.apply(takedown, completed)
 
 
 def _detail(attempted: Attempted | None) -> str:

@@ -124,43 +124,43 @@ def _releases_the_hold(takedown: Takedown, decision: DecisionMade) -> bool:
     return takedown.state is TakedownState.HELD and decision.task_kind in (None, task_of(takedown))
 
 
-def decided(draft: TakedownBuilder, event: DecisionMade) -> None:
+def decided(builder: TakedownBuilder, event: DecisionMade) -> None:
     """A person decided; a decision that cannot be taken now is noted, and changes nothing else."""
-    refused = refusal_to_decide(draft.takedown, event, draft.now, draft.policy)
+    refused = refusal_to_decide(builder.takedown, event, builder.now, builder.policy)
     facts = {"decision_id": str(event.decision_id), "decision": event.kind.value}
     if refused is not None:
-        draft.note("decision.refused", **facts, reason=refused)
+        builder.note("decision.refused", **facts, reason=refused)
         return
-    draft.note("decision.made", **facts)
+    builder.note("decision.made", **facts)
     match event.kind:
         case DecisionKind.RELEASE:
-            _release(draft, event)
+            _release(builder, event)
         case DecisionKind.REJECT:
-            reject(draft, event)
+            reject(builder, event)
         case DecisionKind.UNREJECT:
-            unreject(draft)
+            unreject(builder)
         case DecisionKind.DISMISS:
-            dismiss(draft)
+            dismiss(builder)
         case DecisionKind.LOOKED:
-            _looked(draft, event)
+            _looked(builder, event)
         case DecisionKind.SUSPEND:
-            suspend(draft, "person", "person")
+            suspend(builder, "person", "person")
         case DecisionKind.RESUME:
-            resume(draft, "person")
+            resume(builder, "person")
         case DecisionKind.RECHECK:
-            _recheck(draft)
+            _recheck(builder)
         case DecisionKind.REROUTE:
-            draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "rerouted")
-            draft.close_task(TaskKind.UNKNOWN_HOST, "rerouted")
-            draft.close_task(TaskKind.UNKNOWN_POSTURE, "rerouted")
-            for waiting in waiting_for_a_suggestion(draft):
-                leave(draft, waiting)
-            draft.change_climb(named=event.recipient, wanted=True)
-            ask_when_seen(draft)
+            builder.close_task(TaskKind.SUGGESTED_RECIPIENT, "rerouted")
+            builder.close_task(TaskKind.UNKNOWN_HOST, "rerouted")
+            builder.close_task(TaskKind.UNKNOWN_POSTURE, "rerouted")
+            for waiting in waiting_for_a_suggestion(builder):
+                leave(builder, waiting)
+            builder.change_climb(named=event.recipient, wanted=True)
+            ask_when_seen(builder)
         case DecisionKind.ESCALATE:
-            _escalate(draft)
+            _escalate(builder)
         case DecisionKind.BOUNCED:
-            _bounced(draft, event)
+            _bounced(builder, event)
 
 
 def _release_adopts(takedown: Takedown) -> bool:
@@ -169,171 +169,173 @@ def _release_adopts(takedown: Takedown) -> bool:
     return takedown.held_for is HoldReason.ASSERTED or (takedown.held_for is HoldReason.FIRST_CHECK and person)
 
 
-def _release(draft: TakedownBuilder, event: DecisionMade) -> None:
-    reason = draft.takedown.held_for
-    if reason is None or not _releases_the_hold(draft.takedown, event):
-        _task_settled(draft, event.task_kind)
+def _release(builder: TakedownBuilder, event: DecisionMade) -> None:
+    reason = builder.takedown.held_for
+    if reason is None or not _releases_the_hold(builder.takedown, event):
+        _task_settled(builder, event.task_kind)
         return
-    draft.release_hold(reason)
-    if _release_adopts(draft.takedown):
-        draft.change(releases=replace(draft.takedown.releases, reference_adopted=True))
-        draft.emit(AdoptReference())
-    look_again(draft, "released")
+    builder.release_hold(reason)
+    if _release_adopts(builder.takedown):
+        builder.change(releases=replace(builder.takedown.releases, reference_adopted=True))
+        builder.emit(AdoptReference())
+    look_again(builder, "released")
 
 
-def _task_settled(draft: TakedownBuilder, kind: TaskKind | None) -> None:
+def _task_settled(builder: TakedownBuilder, kind: TaskKind | None) -> None:
     """A person settled a task of a takedown that is not held."""
     if kind is None:
         return
-    draft.close_task(kind, "released")
+    builder.close_task(kind, "released")
     if kind is TaskKind.SEEN_BY_PERSON:
-        _seen_by_two(draft)
+        _seen_by_two(builder)
     elif kind is TaskKind.UNKNOWN_POSTURE:
-        _clear_postures(draft)
+        _clear_postures(builder)
     elif kind is TaskKind.SUGGESTED_RECIPIENT:
-        for waiting in waiting_for_a_suggestion(draft):
-            escalate(draft, waiting, "suggestion_settled")
-    elif kind is TaskKind.SILENT and draft.takedown.last_check is not None:
-        draft.change(
-            last_check=replace(draft.takedown.last_check, silent_since=None)
+        for waiting in waiting_for_a_suggestion(builder):
+            escalate(builder, waiting, "suggestion_settled")
+    elif kind is TaskKind.SILENT and builder.takedown.last_check is not None:
+        builder.change(
+            last_check=replace(builder.takedown.last_check, silent_since=None)
         )  # told again after as long a silence
     elif kind is TaskKind.LOW_ASSURANCE:
-        draft.release_hold(HoldReason.LOW_ASSURANCE)
+        builder.release_hold(HoldReason.LOW_ASSURANCE)
     elif kind is TaskKind.DISPUTE:
-        for demand in draft.current_demands():
-            if demand.state is DemandState.DISPUTED and draft.state is not TakedownState.REMOVED:
-                draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
-                draft.change_demand(demand.demand_id, waits=False)
-    if draft.state in ENDED:
-        tell_again(draft)
-    elif draft.state in ASKING and (draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())):
-        draft.check(draft.now, "released")
+        for demand in builder.current_demands():
+            if demand.state is DemandState.DISPUTED and builder.state is not TakedownState.REMOVED:
+                builder.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
+                builder.change_demand(demand.demand_id, waits=False)
+    if builder.state in ENDED:
+        tell_again(builder)
+    elif builder.state in ASKING and (
+        builder.takedown.climb.wanted or any(one.parked for one in builder.current_demands())
+    ):
+        builder.check(builder.now, "released")
 
 
-def _looked(draft: TakedownBuilder, event: DecisionMade) -> None:
+def _looked(builder: TakedownBuilder, event: DecisionMade) -> None:
     """A person looked. What one sees there waits for another's release; what one sees gone, for a second look a day later. Neither is
     stronger than what our own last look saw there."""
     look = event.look
     if look is None:
         return
-    ago = max(0, int((draft.now - look.seen_at).total_seconds()))
-    draft.note("person.looked", outcome="present" if look.present else "gone", how=look.how, seen_seconds_ago=ago)
-    takedown = draft.takedown
+    ago = max(0, int((builder.now - look.seen_at).total_seconds()))
+    builder.note("person.looked", outcome="present" if look.present else "gone", how=look.how, seen_seconds_ago=ago)
+    takedown = builder.takedown
     if look.present:
-        draft.close_task(TaskKind.SEEN_BY_PERSON, "seen_again")
-        draft.change(seen_by_person=look, gone_by_person_at=None)
-        draft.open_task(TaskKind.SEEN_BY_PERSON, look.how)
+        builder.close_task(TaskKind.SEEN_BY_PERSON, "seen_again")
+        builder.change(seen_by_person=look, gone_by_person_at=None)
+        builder.open_task(TaskKind.SEEN_BY_PERSON, look.how)
     elif takedown.last_check is not None and takedown.last_check.outcome is Outcome.PRESENT:
-        draft.note("person.contradicted", outcome="present")
+        builder.note("person.contradicted", outcome="present")
     elif takedown.gone_by_person_at is None:
-        draft.change(gone_by_person_at=look.seen_at)
-    elif draft.state in ASKABLE and _day_apart(draft, takedown.gone_by_person_at, look.seen_at):
-        draft.change(seen_by_person=None)
-        removed(draft, "seen_gone")
+        builder.change(gone_by_person_at=look.seen_at)
+    elif builder.state in ASKABLE and _day_apart(builder, takedown.gone_by_person_at, look.seen_at):
+        builder.change(seen_by_person=None)
+        removed(builder, "seen_gone")
 
 
-def _day_apart(draft: TakedownBuilder, first: datetime, second: datetime) -> bool:
-    return second - first >= draft.policy.scaled(draft.policy.person_gone_apart)
+def _day_apart(builder: TakedownBuilder, first: datetime, second: datetime) -> bool:
+    return second - first >= builder.policy.scaled(builder.policy.person_gone_apart)
 
 
 VOUCHED = frozenset({HoldReason.FIRST_CHECK, HoldReason.LOW_ASSURANCE, HoldReason.PROBABLY_PRESENT})
 """Holds that two people settle who see the content there. What was asserted has a release of its own, by which our looks know it."""
 
 
-def _seen_by_two(draft: TakedownBuilder) -> None:
+def _seen_by_two(builder: TakedownBuilder) -> None:
     """One person saw it there and another vouches for that: as our own look would have, but that no look of ours ends it alone."""
-    look, takedown = draft.takedown.seen_by_person, draft.takedown
+    look, takedown = builder.takedown.seen_by_person, builder.takedown
     if look is None:
         return
-    draft.change(seen_by_person=None)
+    builder.change(seen_by_person=None)
     if takedown.last_seen is None or takedown.last_seen.at < look.seen_at:
         seen = Observed(at=look.seen_at, seen_by="person")
-        draft.change(last_seen=LastSeen(at=look.seen_at, observed=seen))
+        builder.change(last_seen=LastSeen(at=look.seen_at, observed=seen))
     gone = takedown.gone
-    if draft.state is TakedownState.REMOVED and takedown.demands:
-        draft.next_round()
-        draft.change(removal=None)
-        _ask_from(draft, TakedownState.REAPPEARED)
-    elif draft.state is TakedownState.VERIFYING and gone is not None and gone.seen_in is not TakedownState.DISCOVERED:
-        draft.change(gone=None)
-        draft.move(gone.seen_in, reason="seen_by_people")
-        for demand in draft.current_demands():
-            set_timers(draft, demand)
-    elif draft.state in (TakedownState.DISCOVERED, TakedownState.VERIFYING, TakedownState.REMOVED):
-        _ask_from(draft, TakedownState.OPEN)
-    elif draft.state is TakedownState.HELD and takedown.held_for in VOUCHED:
-        draft.release_hold(takedown.held_for)
-        unhold(draft, "seen_by_people")
-        _ask_from(draft, TakedownState.OPEN)
-    if draft.state in ASKING:
-        ask_when_seen(draft)
-        look_later(draft)
+    if builder.state is TakedownState.REMOVED and takedown.demands:
+        builder.next_round()
+        builder.change(removal=None)
+        _ask_from(builder, TakedownState.REAPPEARED)
+    elif builder.state is TakedownState.VERIFYING and gone is not None and gone.seen_in is not TakedownState.DISCOVERED:
+        builder.change(gone=None)
+        builder.move(gone.seen_in, reason="seen_by_people")
+        for demand in builder.current_demands():
+            set_timers(builder, demand)
+    elif builder.state in (TakedownState.DISCOVERED, TakedownState.VERIFYING, TakedownState.REMOVED):
+        _ask_from(builder, TakedownState.OPEN)
+    elif builder.state is TakedownState.HELD and takedown.held_for in VOUCHED:
+        builder.release_hold(takedown.held_for)
+        unhold(builder, "seen_by_people")
+        _ask_from(builder, TakedownState.OPEN)
+    if builder.state in ASKING:
+        ask_when_seen(builder)
+        look_later(builder)
 
 
-def _ask_from(draft: TakedownBuilder, state: TakedownState) -> None:
-    draft.change(first_look=None, gone=None, removal=None)
-    draft.change_climb(wanted=True)
-    draft.move(state, reason="seen_by_people")
+def _ask_from(builder: TakedownBuilder, state: TakedownState) -> None:
+    builder.change(first_look=None, gone=None, removal=None)
+    builder.change_climb(wanted=True)
+    builder.move(state, reason="seen_by_people")
 
 
-def waiting_for_a_suggestion(draft: TakedownBuilder) -> tuple[Demand, ...]:
+def waiting_for_a_suggestion(builder: TakedownBuilder) -> tuple[Demand, ...]:
     """Demands whose recipient declined and named somebody else, whom a person has not read yet."""
-    return tuple(one for one in draft.current_demands() if one.state is DemandState.REFUSED and not one.escalated)
+    return tuple(one for one in builder.current_demands() if one.state is DemandState.REFUSED and not one.escalated)
 
 
-def _clear_postures(draft: TakedownBuilder) -> None:
+def _clear_postures(builder: TakedownBuilder) -> None:
     """A person chose to ask these although nobody knows their posture."""
-    routes, takedown = draft.around.routes, draft.takedown
+    routes, takedown = builder.around.routes, builder.takedown
     chosen = [one.recipient for one in takedown.demands]
-    waiting = _waiting_posture(draft)
+    waiting = _waiting_posture(builder)
     if waiting is not None:
         chosen.append(waiting)
     unknown = [key for key in chosen if (found := routes.by_key(key)) and found.posture is Posture.UNKNOWN]
-    draft.change_climb(postures_cleared=tuple(dict.fromkeys((*takedown.climb.postures_cleared, *unknown))))
+    builder.change_climb(postures_cleared=tuple(dict.fromkeys((*takedown.climb.postures_cleared, *unknown))))
 
 
-def _waiting_posture(draft: TakedownBuilder) -> str | None:
+def _waiting_posture(builder: TakedownBuilder) -> str | None:
     """The organisation whose unknown posture holds the next demand up."""
-    takedown, terms = draft.takedown, draft.around.terms
+    takedown, terms = builder.takedown, builder.around.terms
     if takedown.target is None or terms is None or not takedown.climb.wanted:
         return None
-    choice = next_choice(draft, takedown.target.host)
+    choice = next_choice(builder, takedown.target.host)
     return choice.organisation.key if isinstance(choice, UnknownPosture) else None
 
 
-def _recheck(draft: TakedownBuilder) -> None:
-    if draft.state is TakedownState.DISMISSED:
-        if draft.around.content.state is ContentState.ACTIVE:
-            reopen(draft)
-    elif draft.state is TakedownState.HELD:
-        look_again(draft, "recheck")
+def _recheck(builder: TakedownBuilder) -> None:
+    if builder.state is TakedownState.DISMISSED:
+        if builder.around.content.state is ContentState.ACTIVE:
+            reopen(builder)
+    elif builder.state is TakedownState.HELD:
+        look_again(builder, "recheck")
     else:
-        draft.check(draft.now, "recheck")
+        builder.check(builder.now, "recheck")
 
 
-def _escalate(draft: TakedownBuilder) -> None:
+def _escalate(builder: TakedownBuilder) -> None:
     """Climb now: over the recipient that a choice waits for, or from the last one asked."""
-    draft.close_task(TaskKind.SUGGESTED_RECIPIENT, "passed_over")
-    if draft.takedown.climb.wanted:
-        waiting = _waiting_posture(draft)
+    builder.close_task(TaskKind.SUGGESTED_RECIPIENT, "passed_over")
+    if builder.takedown.climb.wanted:
+        waiting = _waiting_posture(builder)
         if waiting is not None:
-            draft.change_climb(skipped=(*draft.takedown.climb.skipped, waiting))
-            draft.close_task(TaskKind.UNKNOWN_POSTURE, "passed_over")
-        elif draft.takedown.task(TaskKind.UNKNOWN_HOST) is not None and draft.state in ASKING:
-            exhausted(draft)
+            builder.change_climb(skipped=(*builder.takedown.climb.skipped, waiting))
+            builder.close_task(TaskKind.UNKNOWN_POSTURE, "passed_over")
+        elif builder.takedown.task(TaskKind.UNKNOWN_HOST) is not None and builder.state in ASKING:
+            exhausted(builder)
             return
-        ask_when_seen(draft)
+        ask_when_seen(builder)
         return
-    waiting_demands = [one for one in draft.current_demands() if not one.escalated]
+    waiting_demands = [one for one in builder.current_demands() if not one.escalated]
     if waiting_demands:
-        escalate(draft, waiting_demands[-1], "decision")
+        escalate(builder, waiting_demands[-1], "decision")
     else:
-        draft.change_climb(wanted=True)
-        ask_when_seen(draft)
+        builder.change_climb(wanted=True)
+        ask_when_seen(builder)
 
 
-def _bounced(draft: TakedownBuilder, event: DecisionMade) -> None:
-    demand = draft.takedown.demand(event.demand_id) if event.demand_id is not None else None
+def _bounced(builder: TakedownBuilder, event: DecisionMade) -> None:
+    demand = builder.takedown.demand(event.demand_id) if event.demand_id is not None else None
     if demand is not None and demand.state not in (DemandState.CLOSED, DemandState.RETRACTED, DemandState.REFUSED):
-        draft.open_task(TaskKind.UNDELIVERABLE, "bounced", demand_id=demand.demand_id)
-        undeliverable(draft, demand, "bounced")
+        builder.open_task(TaskKind.UNDELIVERABLE, "bounced", demand_id=demand.demand_id)
+        undeliverable(builder, demand, "bounced")

@@ -43,21 +43,21 @@ LATER_ATTEMPTS = 24
 # Before an attempt
 
 
-def refusal_to_send(draft: TakedownBuilder, demand: Demand | None, kind: MessageKind) -> Refusal | None:
+def refusal_to_send(builder: TakedownBuilder, demand: Demand | None, kind: MessageKind) -> Refusal | None:
     """Rules 1, 5, 7 and 8 at the last moment. See `takedown.may_send`."""
-    if demand is None or not _still_wanted(draft, demand, kind):
+    if demand is None or not _still_wanted(builder, demand, kind):
         return Refusal.ENDED
-    content = draft.around.content.state
-    if draft.state is TakedownState.SUSPENDED or content is ContentState.SUSPENDED:
+    content = builder.around.content.state
+    if builder.state is TakedownState.SUSPENDED or content is ContentState.SUSPENDED:
         return Refusal.SUSPENDED
     if kind is not MessageKind.RETRACTED and content is not ContentState.ACTIVE:
         return Refusal.ENDED
-    matter = contact_rules.matter_of(draft.takedown, draft.around)
-    return contact_rules.refusal_of_recipient(demand, matter) or _moment_refusal(draft, demand, kind)
+    matter = contact_rules.matter_of(builder.takedown, builder.around)
+    return contact_rules.refusal_of_recipient(demand, matter) or _moment_refusal(builder, demand, kind)
 
 
-def _still_wanted(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -> bool:
-    state = draft.state
+def _still_wanted(builder: TakedownBuilder, demand: Demand, kind: MessageKind) -> bool:
+    state = builder.state
     match kind:
         case MessageKind.RETRACTED:
             undone = demand.retraction is not None and demand.retraction.undone
@@ -72,69 +72,69 @@ def _still_wanted(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -> 
             return False
 
 
-def _moment_refusal(draft: TakedownBuilder, demand: Demand, kind: MessageKind) -> Refusal | None:
+def _moment_refusal(builder: TakedownBuilder, demand: Demand, kind: MessageKind) -> Refusal | None:
     if kind in LAST:
         return None
-    if draft.state not in ASKING:
+    if builder.state not in ASKING:
         return Refusal.STALE_OBSERVATION
     if kind not in FIRST:
-        resumed, seen = draft.takedown.resumed_at, draft.takedown.last_seen
+        resumed, seen = builder.takedown.resumed_at, builder.takedown.last_seen
         stale = resumed is not None and (seen is None or seen.at < resumed)
         return Refusal.STALE_OBSERVATION if stale else None
-    not_before = None if draft.around.terms is None else draft.around.terms.demands_not_before
-    if not_before is not None and not_before > draft.now:
+    not_before = None if builder.around.terms is None else builder.around.terms.demands_not_before
+    if not_before is not None and not_before > builder.now:
         return Refusal.NOT_BEFORE
-    if draft.around.content.new_demands_held and demand.attempted_at is None:
+    if builder.around.content.new_demands_held and demand.attempted_at is None:
         return Refusal.DISPUTED
-    if draft.fetching_stopped and demand.attempted_at is None and not last_present_stands(draft, demand):
+    if builder.fetching_stopped and demand.attempted_at is None and not last_present_stands(builder, demand):
         return Refusal.FETCHING_STOPPED
-    if demand.attempted_at is None and not words_hold(draft, demand):
+    if demand.attempted_at is None and not words_hold(builder, demand):
         return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
-    return None if may_rest_on_a_look(draft, demand) else Refusal.STALE_OBSERVATION
+    return None if may_rest_on_a_look(builder, demand) else Refusal.STALE_OBSERVATION
 
 
-def refused(draft: TakedownBuilder, event: OutboundRefused) -> None:
+def refused(builder: TakedownBuilder, event: OutboundRefused) -> None:
     """A message was not attempted. A first message waits, or its rung is skipped; any other is just not sent."""
-    demand = draft.takedown.demand(event.demand_id)
+    demand = builder.takedown.demand(event.demand_id)
     if demand is None:
         return
-    draft.note_demand("message.refused", demand, message=event.kind.value, reason=event.refusal.value)
+    builder.note_demand("message.refused", demand, message=event.kind.value, reason=event.refusal.value)
     if event.kind not in FIRST or demand.state is not DemandState.DUE:
         if event.kind is MessageKind.RETRACTED:
-            _retraction_refused(draft, event)
+            _retraction_refused(builder, event)
         return
     match event.refusal:
         case Refusal.DO_NOT_CONTACT | Refusal.HOSTILE:
-            undeliverable(draft, demand, event.refusal.value)
+            undeliverable(builder, demand, event.refusal.value)
             return
         case Refusal.UNKNOWN_RECIPIENT | Refusal.NO_CHANNEL:
-            draft.open_task(TaskKind.UNDELIVERABLE, event.refusal.value, demand_id=event.demand_id)
-            undeliverable(draft, demand, event.refusal.value)
+            builder.open_task(TaskKind.UNDELIVERABLE, event.refusal.value, demand_id=event.demand_id)
+            undeliverable(builder, demand, event.refusal.value)
             return
         case _:
-            draft.change_demand(event.demand_id, parked=True)
+            builder.change_demand(event.demand_id, parked=True)
     if event.refusal is Refusal.UNKNOWN_POSTURE:
-        draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
-    elif event.refusal is Refusal.STALE_OBSERVATION and draft.state in ASKING:
-        draft.check(draft.now, "before_demand")
-    elif event.refusal is Refusal.NOT_BEFORE and draft.around.terms is not None:
-        draft.check(max(draft.now, draft.around.terms.demands_not_before or draft.now), "not_before")
+        builder.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
+    elif event.refusal is Refusal.STALE_OBSERVATION and builder.state in ASKING:
+        builder.check(builder.now, "before_demand")
+    elif event.refusal is Refusal.NOT_BEFORE and builder.around.terms is not None:
+        builder.check(max(builder.now, builder.around.terms.demands_not_before or builder.now), "not_before")
 
 
-def _retraction_refused(draft: TakedownBuilder, event: OutboundRefused) -> None:
+def _retraction_refused(builder: TakedownBuilder, event: OutboundRefused) -> None:
     """Somebody still believes that we ask for a removal: a person has to choose, or to tell them."""
     if event.refusal is Refusal.UNKNOWN_POSTURE:
-        draft.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
+        builder.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
     elif event.refusal in (Refusal.NO_CHANNEL, Refusal.UNKNOWN_RECIPIENT):
-        draft.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=event.demand_id)
+        builder.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=event.demand_id)
 
 
 # After an attempt
 
 
-def attempted(draft: TakedownBuilder, event: AttemptCompleted) -> None:
+def attempted(builder: TakedownBuilder, event: AttemptCompleted) -> None:
     """One delivery of a message ended. Accepted is delivered, nothing more."""
-    demand = draft.takedown.demand(event.demand_id)
+    demand = builder.takedown.demand(event.demand_id)
     if demand is None:
         return
     facts: dict[str, str | int | bool] = {
@@ -144,135 +144,135 @@ def attempted(draft: TakedownBuilder, event: AttemptCompleted) -> None:
     }
     if event.detail is not None:
         facts["detail"] = event.detail
-    draft.note_demand(f"attempt.{event.outcome.value}", demand, **facts)
-    draft.close_task(TaskKind.MESSAGE_FAILS, "attempted")
+    builder.note_demand(f"attempt.{event.outcome.value}", demand, **facts)
+    builder.close_task(TaskKind.MESSAGE_FAILS, "attempted")
     if event.kind in FIRST:
-        _first_message(draft, demand, event)
+        _first_message(builder, demand, event)
     else:
-        _later_message(draft, demand, event)
+        _later_message(builder, demand, event)
 
 
-def _first_message(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
+def _first_message(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
     if demand.attempted_at is None:
-        demand = draft.change_demand(demand.demand_id, attempted_at=event.started_at)
+        demand = builder.change_demand(demand.demand_id, attempted_at=event.started_at)
     if event.outcome is AttemptEnded.ACCEPTED:
-        _delivered(draft, demand, event)
+        _delivered(builder, demand, event)
         return
-    if demand.state is not DemandState.DUE or draft.state in ENDED:
-        draft.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
+    if demand.state is not DemandState.DUE or builder.state in ENDED:
+        builder.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
         if event.outcome is not AttemptEnded.PERMANENT:  # a time-out, a lost connection: it may have been read
-            _settle_late(draft, demand)
+            _settle_late(builder, demand)
         return
     if event.outcome is AttemptEnded.PERMANENT:
-        draft.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
-        draft.emit(EndMessage(message_id=event.message_id, reason="permanent"))
-        undeliverable(draft, demand, event.detail or "permanent")
+        builder.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
+        builder.emit(EndMessage(message_id=event.message_id, reason="permanent"))
+        undeliverable(builder, demand, event.detail or "permanent")
     elif event.own_fault:
-        _again(draft, put_off(draft, demand), event)
-    elif demand.give_up_at is not None and draft.now >= demand.give_up_at:
-        draft.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
-        give_up(draft, demand)
+        _again(builder, put_off(builder, demand), event)
+    elif demand.give_up_at is not None and builder.now >= demand.give_up_at:
+        builder.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
+        give_up(builder, demand)
     else:
-        _again(draft, demand, event)
+        _again(builder, demand, event)
 
 
-def _delivered(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
+def _delivered(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
     if demand.delivery is not None:
         return
-    arrived = Delivery(at=draft.now, attempt_id=event.attempt_id)
-    demand = draft.change_demand(demand.demand_id, delivery=arrived)
-    if draft.settled or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
-        _settle_late(draft, demand)
+    arrived = Delivery(at=builder.now, attempt_id=event.attempt_id)
+    demand = builder.change_demand(demand.demand_id, delivery=arrived)
+    if builder.settled or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
+        _settle_late(builder, demand)
         return
-    demand = draft.move_demand(demand.demand_id, DemandState.DELIVERED, attempt_id=str(event.attempt_id))
-    start_clock(draft, demand, clock_of(demand, draft.policy))
+    demand = builder.move_demand(demand.demand_id, DemandState.DELIVERED, attempt_id=str(event.attempt_id))
+    start_clock(builder, demand, clock_of(demand, builder.policy))
 
 
-def _settle_late(draft: TakedownBuilder, demand: Demand) -> None:
+def _settle_late(builder: TakedownBuilder, demand: Demand) -> None:
     """It (perhaps) arrived although all was settled or taken back meanwhile: its recipient has to hear that too."""
-    if draft.state in ENDED or demand.state is DemandState.RETRACTED:
-        take_back(draft, demand)
-    elif draft.settled or demand.state is DemandState.CLOSED:
-        demand = draft.move_demand(demand.demand_id, DemandState.CLOSED)
-        if told_at_the_end(draft, demand):
-            draft.send(demand, MessageKind.CLOSED)
+    if builder.state in ENDED or demand.state is DemandState.RETRACTED:
+        take_back(builder, demand)
+    elif builder.settled or demand.state is DemandState.CLOSED:
+        demand = builder.move_demand(demand.demand_id, DemandState.CLOSED)
+        if told_at_the_end(builder, demand):
+            builder.send(demand, MessageKind.CLOSED)
 
 
-def _later_message(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
+def _later_message(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
     match event.outcome:
         case AttemptEnded.ACCEPTED:
             return
         case AttemptEnded.PERMANENT:
-            draft.emit(EndMessage(message_id=event.message_id, reason="permanent"))
+            builder.emit(EndMessage(message_id=event.message_id, reason="permanent"))
             if demand.state in ANSWERABLE:
-                draft.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
-                undeliverable(draft, demand, event.detail or "permanent")
+                builder.open_task(TaskKind.UNDELIVERABLE, event.detail or "permanent", demand_id=demand.demand_id)
+                undeliverable(builder, demand, event.detail or "permanent")
         case AttemptEnded.TRANSIENT | AttemptEnded.UNKNOWN if event.attempt < LATER_ATTEMPTS or event.own_fault:
-            if refusal_to_send(draft, demand, event.kind) is Refusal.ENDED:
-                draft.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
+            if refusal_to_send(builder, demand, event.kind) is Refusal.ENDED:
+                builder.emit(EndMessage(message_id=event.message_id, reason="no_longer_wanted"))
             else:
-                _again(draft, demand, event)
+                _again(builder, demand, event)
             return
         case _:
-            draft.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
+            builder.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
     if event.kind is MessageKind.RETRACTED:
         # Somebody still believes that we ask for a removal: a person has to tell them.
-        draft.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=demand.demand_id)
+        builder.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=demand.demand_id)
 
 
-def _again(draft: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
+def _again(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
     """Try again later. Suspended: nothing is made due; the look after the resumption does that."""
-    if draft.state is TakedownState.SUSPENDED:
+    if builder.state is TakedownState.SUSPENDED:
         return
     at = schedule.next_attempt(
         attempt=event.attempt,
-        now=draft.now,
+        now=builder.now,
         give_up_at=demand.give_up_at if event.kind in FIRST else None,
-        jitter=draft.around.jitter,
-        policy=draft.policy,
+        jitter=builder.around.jitter,
+        policy=builder.policy,
         retry_after_seconds=event.retry_after_seconds,
     )
-    draft.send(demand, event.kind, event.number, at)
+    builder.send(demand, event.kind, event.number, at)
 
 
 # Timers
 
 
-def timer_fired(draft: TakedownBuilder, event: TimerFired) -> None:
+def timer_fired(builder: TakedownBuilder, event: TimerFired) -> None:
     """A timer of a demand. While the second look is awaited or all is suspended it waits; both set the timers anew."""
-    demand = draft.takedown.demand(event.demand_id)
-    if demand is None or draft.state not in ASKING or demand.round != draft.takedown.round or demand.escalated:
+    demand = builder.takedown.demand(event.demand_id)
+    if demand is None or builder.state not in ASKING or demand.round != builder.takedown.round or demand.escalated:
         return
     match event.kind:
         case TimerKind.REMINDER:
-            _remind(draft, demand, event.number)
+            _remind(builder, demand, event.number)
         case TimerKind.DEADLINE:
-            if demand.deadline is not None and demand.deadline > draft.now:
-                draft.emit(
+            if demand.deadline is not None and demand.deadline > builder.now:
+                builder.emit(
                     ScheduleTimer(kind=TimerKind.DEADLINE, demand_id=demand.demand_id, number=0, at=demand.deadline)
                 )
             else:
-                expire_overdue(draft)
+                expire_overdue(builder)
         case TimerKind.UNDELIVERED:
             # Never attempted (we were down, or outbound is off): attempted once first, then escalated by its outcome.
             # Parked, it waits for a look, and is given up after it; if none may be had, now.
-            waits = demand.parked and not draft.fetching_stopped
+            waits = demand.parked and not builder.fetching_stopped
             if demand.state is DemandState.DUE and demand.attempted_at is not None and not waits:
-                give_up(draft, demand)
+                give_up(builder, demand)
 
 
-def _remind(draft: TakedownBuilder, demand: Demand, number: int) -> None:
+def _remind(builder: TakedownBuilder, demand: Demand, number: int) -> None:
     """Not for what is gone: with an old look, look first."""
     delivery = demand.delivery
-    if delivery is None or delivery.deadline is None or delivery.deadline <= draft.now:
+    if delivery is None or delivery.deadline is None or delivery.deadline <= builder.now:
         return
     waiting = demand.state in (DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.DISPUTED)
     if not waiting or demand.waits or number <= delivery.reminders:
         return
-    if seen_lately(draft) or (draft.fetching_stopped and last_present_stands(draft)):
-        draft.change_delivery(demand.demand_id, reminders=number)
-        draft.note_demand("demand.reminded", demand, number=number)
-        draft.send(demand, MessageKind.REMINDED, number)
+    if seen_lately(builder) or (builder.fetching_stopped and last_present_stands(builder)):
+        builder.change_delivery(demand.demand_id, reminders=number)
+        builder.note_demand("demand.reminded", demand, number=number)
+        builder.send(demand, MessageKind.REMINDED, number)
     else:
-        draft.change_delivery(demand.demand_id, reminder_wanted=number)
-        draft.check(draft.now, "before_reminder")
+        builder.change_delivery(demand.demand_id, reminder_wanted=number)
+        builder.check(builder.now, "before_reminder")

@@ -50,105 +50,105 @@ def _is_derived(match: MatchFacts) -> bool:
     return Guard.DERIVED_ORIENTATION in match.guards
 
 
-def check_is_sure(draft: TakedownBuilder, event: CheckCompleted) -> bool:
+def check_is_sure(builder: TakedownBuilder, event: CheckCompleted) -> bool:
     """The same of what our own check saw: a person's word (`reference_adopted`) stands for what has no distance."""
-    takedown = draft.takedown
+    takedown = builder.takedown
     if event.distance is None:
         return takedown.releases.reference_adopted
     assurance = event.assurance or takedown.match.assurance
-    return grade(assurance, event.distance, event.guards, draft.policy) is Grade.SURE
+    return grade(assurance, event.distance, event.guards, builder.policy) is Grade.SURE
 
 
-def hold(draft: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
+def hold(builder: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
     """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
-    draft.change(held_for=reason, first_look=None, gone=None, removal=None)
-    draft.change_climb(wanted=False)
+    builder.change(held_for=reason, first_look=None, gone=None, removal=None)
+    builder.change_climb(wanted=False)
     if reason is not HoldReason.LOW_ASSURANCE:
-        draft.close_task(TaskKind.LOW_ASSURANCE, "held")  # it is asked anew after this hold
+        builder.close_task(TaskKind.LOW_ASSURANCE, "held")  # it is asked anew after this hold
     if reason is not HoldReason.ASSERTED:
-        draft.no_check()
-    if draft.state is not TakedownState.HELD:
-        draft.move(TakedownState.HELD, reason=reason.value, **facts)
+        builder.no_check()
+    if builder.state is not TakedownState.HELD:
+        builder.move(TakedownState.HELD, reason=reason.value, **facts)
     if reason is HoldReason.ASSERTED:
-        look_later(draft)
+        look_later(builder)
     task = _TASKS.get(reason)
     if task is not None:
         within = HOUR if task is TaskKind.POSSIBLE_MINOR else None
-        draft.open_task(task, reason.value, within=within, scope="content" if task in _OF_CONTENT else "takedown")
+        builder.open_task(task, reason.value, within=within, scope="content" if task in _OF_CONTENT else "takedown")
 
 
-def stop_fetching(draft: TakedownBuilder) -> None:
+def stop_fetching(builder: TakedownBuilder) -> None:
     """Nothing of the content is looked at until a person has decided. What nobody was asked about is held; the rest goes on."""
-    draft.no_check()
-    first = draft.takedown.gone is not None and draft.takedown.gone.seen_in is TakedownState.DISCOVERED
-    early = draft.state in (TakedownState.DISCOVERED, TakedownState.OPEN, TakedownState.VERIFYING)
-    if (early and not draft.takedown.demands) or first or draft.state is TakedownState.DISCOVERED:
-        hold(draft, HoldReason.FETCHING_STOPPED)
+    builder.no_check()
+    first = builder.takedown.gone is not None and builder.takedown.gone.seen_in is TakedownState.DISCOVERED
+    early = builder.state in (TakedownState.DISCOVERED, TakedownState.OPEN, TakedownState.VERIFYING)
+    if (early and not builder.takedown.demands) or first or builder.state is TakedownState.DISCOVERED:
+        hold(builder, HoldReason.FETCHING_STOPPED)
 
 
-def begin_again(draft: TakedownBuilder, reason: str) -> None:
+def begin_again(builder: TakedownBuilder, reason: str) -> None:
     """What was held begins as if it had just been found."""
-    unhold(draft, reason)
-    draft.move(TakedownState.DISCOVERED, reason=reason)
-    start(draft)
+    unhold(builder, reason)
+    builder.move(TakedownState.DISCOVERED, reason=reason)
+    start(builder)
 
 
-def look_later(draft: TakedownBuilder) -> None:
+def look_later(builder: TakedownBuilder) -> None:
     """The next look without an occasion."""
-    draft.check(
+    builder.check(
         schedule.routine(
-            every=draft.policy.open_check_every, now=draft.now, jitter=draft.around.jitter, policy=draft.policy
+            every=builder.policy.open_check_every, now=builder.now, jitter=builder.around.jitter, policy=builder.policy
         ),
         "routine",
     )
 
 
-def unhold(draft: TakedownBuilder, resolution: str) -> None:
+def unhold(builder: TakedownBuilder, resolution: str) -> None:
     """What it was held for is settled; the state is the caller's to change."""
-    reason = draft.takedown.held_for
-    draft.change(held_for=None)
+    reason = builder.takedown.held_for
+    builder.change(held_for=None)
     if reason in _TASKS:
-        draft.close_task(_TASKS[reason], resolution)
+        builder.close_task(_TASKS[reason], resolution)
 
 
-def look_again(draft: TakedownBuilder, reason: str) -> None:
+def look_again(builder: TakedownBuilder, reason: str) -> None:
     """Back to the beginning: a first look with fresh patience."""
-    if draft.state is TakedownState.HELD:
-        unhold(draft, reason)
-    if draft.state is not TakedownState.DISCOVERED:
-        draft.move(TakedownState.DISCOVERED, reason=reason)
-    _try_first_look(draft, reason)
+    if builder.state is TakedownState.HELD:
+        unhold(builder, reason)
+    if builder.state is not TakedownState.DISCOVERED:
+        builder.move(TakedownState.DISCOVERED, reason=reason)
+    _try_first_look(builder, reason)
 
 
-def _try_first_look(draft: TakedownBuilder, reason: str) -> None:
+def _try_first_look(builder: TakedownBuilder, reason: str) -> None:
     """With fresh patience; what it sees may lead to a demand."""
-    draft.change(first_look=FirstLook(since=draft.now))
-    draft.change_climb(wanted=True)
-    draft.check(draft.now, reason)
+    builder.change(first_look=FirstLook(since=builder.now))
+    builder.change_climb(wanted=True)
+    builder.check(builder.now, reason)
 
 
-def start(draft: TakedownBuilder) -> None:
+def start(builder: TakedownBuilder) -> None:
     """A discovered takedown whose content is active and whose claims are known gets its first look, or is held.
 
     A match that overtakes its content or its claim waits here.
     """
-    takedown, around = draft.takedown, draft.around
-    if draft.state is not TakedownState.DISCOVERED or takedown.next_check is not None:
+    takedown, around = builder.takedown, builder.around
+    if builder.state is not TakedownState.DISCOVERED or takedown.next_check is not None:
         return
     if around.content.state is not ContentState.ACTIVE or around.terms is None:
         return
     if takedown.match.basis == "person" and HoldReason.ASSERTED not in takedown.releases.holds:
-        hold(draft, HoldReason.ASSERTED)
-        draft.check(draft.now, "first_look")
+        hold(builder, HoldReason.ASSERTED)
+        builder.check(builder.now, "first_look")
     elif (
         takedown.match.basis == "fingerprint"
         and not _is_derived(takedown.match)  # our own look, at the true pixels, says whether it is sure
         and HoldReason.LOW_ASSURANCE not in takedown.releases.holds
-        and not match_is_sure(takedown.match, draft.policy)
+        and not match_is_sure(takedown.match, builder.policy)
     ):
-        hold(draft, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
+        hold(builder, HoldReason.LOW_ASSURANCE, distance=takedown.match.distance or 0)
     else:
-        _try_first_look(draft, "first_look")
+        _try_first_look(builder, "first_look")
 
 
 # Rule 1: what a demand may rest on
@@ -157,14 +157,14 @@ SILENT = frozenset({Outcome.BLOCKED, Outcome.INCONCLUSIVE})
 """What a look sees that says nothing: neither that it is there, nor that it is not."""
 
 
-def seen_lately(draft: TakedownBuilder) -> bool:
+def seen_lately(builder: TakedownBuilder) -> bool:
     """Rule 1: whether our own last look (or a person, as another one vouches) saw the content at the target, lately enough for a demand to
     rest on it.
 
     Not if it was before a resumption, or before a host's word that it is removed; and not while it needs a person's release.
     """
-    takedown = draft.takedown
-    if needs_release(draft):
+    takedown = builder.takedown
+    if needs_release(builder):
         return False
     if takedown.last_seen is None:
         return False
@@ -174,53 +174,58 @@ def seen_lately(draft: TakedownBuilder) -> bool:
     seen = takedown.last_seen.at
     if takedown.resumed_at is not None and seen < takedown.resumed_at:
         return False
-    reports = [one.removal_reports for one in draft.current_demands()]
+    reports = [one.removal_reports for one in builder.current_demands()]
     if any(one is not None and one.at is not None and one.at > seen for one in reports):
         return False
     # A look from the future: the clock was set back since.
-    valid_for = schedule.observation_valid_for(draft.policy)
+    valid_for = schedule.observation_valid_for(builder.policy)
     if by_people:
-        valid_for = draft.policy.scaled(draft.policy.person_look_valid_for)
-    return timedelta(0) <= draft.now - seen <= valid_for
+        valid_for = builder.policy.scaled(builder.policy.person_look_valid_for)
+    return timedelta(0) <= builder.now - seen <= valid_for
 
 
-def only_people_saw_it(draft: TakedownBuilder) -> bool:
+def only_people_saw_it(builder: TakedownBuilder) -> bool:
     """Whether people see, or were the last to see, what our looks do not: then no look of ours ends it alone."""
-    seen = draft.takedown.last_seen
-    return draft.takedown.task(TaskKind.SEEN_BY_PERSON) is not None or (seen is not None and seen.by_people)
+    seen = builder.takedown.last_seen
+    return builder.takedown.task(TaskKind.SEEN_BY_PERSON) is not None or (seen is not None and seen.by_people)
 
 
-def last_present_stands(draft: TakedownBuilder, demand: Demand | None = None) -> bool:
+def last_present_stands(builder: TakedownBuilder, demand: Demand | None = None) -> bool:
     """Whether a climb may rest on the round's last `present`, since our last look says nothing or no look may be had: the notice says
     when that was.
 
     Only where somebody else than this demand's recipient was written to in this round (the round's first demand is for `seen_lately`
     alone). A look that says gone leaves `ASKING`; and what was seen before a resumption does not count.
     """
-    takedown = draft.takedown
-    if draft.state not in ASKING or needs_release(draft) or takedown.last_seen is None or takedown.last_check is None:
+    takedown = builder.takedown
+    if (
+        builder.state not in ASKING
+        or needs_release(builder)
+        or takedown.last_seen is None
+        or takedown.last_check is None
+    ):
         return False
     seen, resumed = takedown.last_seen.at, takedown.resumed_at
     stands = takedown.last_check.outcome in SILENT or (
-        draft.fetching_stopped and takedown.last_check.outcome is Outcome.PRESENT
+        builder.fetching_stopped and takedown.last_check.outcome is Outcome.PRESENT
     )
-    if not stands or seen > draft.now:
+    if not stands or seen > builder.now:
         return False
     if resumed is not None and seen < resumed:
         return False
     return any(
-        one.may_be_known for one in draft.current_demands() if demand is None or one.demand_id != demand.demand_id
+        one.may_be_known for one in builder.current_demands() if demand is None or one.demand_id != demand.demand_id
     )
 
 
-def may_rest_on_a_look(draft: TakedownBuilder, demand: Demand) -> bool:
+def may_rest_on_a_look(builder: TakedownBuilder, demand: Demand) -> bool:
     """Whether our own looks let this demand's first message leave now."""
-    return seen_lately(draft) or last_present_stands(draft, demand)
+    return seen_lately(builder) or last_present_stands(builder, demand)
 
 
-def needs_release(draft: TakedownBuilder) -> bool:
+def needs_release(builder: TakedownBuilder) -> bool:
     """Rule 4: no first demand of a round rests on a look that is not sure, whatever was sure before; a person's release stands for it."""
-    seen = draft.takedown.last_seen
-    written_to = any(one.attempted_at is not None for one in draft.current_demands())
-    released = HoldReason.LOW_ASSURANCE in draft.takedown.releases.holds
+    seen = builder.takedown.last_seen
+    written_to = any(one.attempted_at is not None for one in builder.current_demands())
+    released = HoldReason.LOW_ASSURANCE in builder.takedown.releases.holds
     return not (seen is None or seen.surely or written_to or released)

@@ -32,10 +32,10 @@ DECLINES = frozenset(
 DISPUTES_CONTENT = frozenset({ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII})
 
 
-def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
+def answered(builder: TakedownBuilder, event: HostAnswered) -> None:
     """A recipient answered by its demand's token. One of a demand that is over is kept, and means nothing."""
-    demand = draft.takedown.demand(event.demand_id)
-    if demand is None or draft.state is TakedownState.WITHDRAWN:
+    demand = builder.takedown.demand(event.demand_id)
+    if demand is None or builder.state is TakedownState.WITHDRAWN:
         return
     facts: dict[str, str | int | bool] = {"answer_id": str(event.answer_id)}
     if event.reason is not None:
@@ -44,101 +44,103 @@ def answered(draft: TakedownBuilder, event: HostAnswered) -> None:
         facts["method"] = event.method.value
     if event.settled_before:
         facts["settled_before"] = True
-    draft.note_demand(f"host.{event.kind.value}", demand, **facts)
+    builder.note_demand(f"host.{event.kind.value}", demand, **facts)
     if demand.state in SETTLED:
         return
     if event.suggests_recipient:
-        draft.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
-    if not draft.settled:
-        demand = _received(draft, demand)
+        builder.open_task(TaskKind.SUGGESTED_RECIPIENT, "the_host_names_another", demand_id=event.demand_id)
+    if not builder.settled:
+        demand = _received(builder, demand)
     if event.reason is ResponseReason.POSSIBLE_MINOR or event.reason in DISPUTES_CONTENT:
         if not event.settled_before:
-            _about_the_content(draft, demand, event.reason)
-    elif not draft.settled:
-        _about_the_demand(draft, demand, event)
+            _about_the_content(builder, demand, event.reason)
+    elif not builder.settled:
+        _about_the_demand(builder, demand, event)
 
 
-def _about_the_demand(draft: TakedownBuilder, demand: Demand, event: HostAnswered) -> None:
+def _about_the_demand(builder: TakedownBuilder, demand: Demand, event: HostAnswered) -> None:
     if event.kind is AnswerKind.ACKNOWLEDGEMENT:
-        _step(draft, demand, DemandState.ACKNOWLEDGED)
+        _step(builder, demand, DemandState.ACKNOWLEDGED)
     elif event.kind is AnswerKind.REMOVAL and event.method is RemovalMethod.GEOBLOCKED:
         # Still there for everybody else: an answer, not a removal.
-        _step(draft, demand, DemandState.ACKNOWLEDGED)
+        _step(builder, demand, DemandState.ACKNOWLEDGED)
     elif event.kind is AnswerKind.REMOVAL or event.reason is ResponseReason.ALREADY_REMOVED:
-        _reported_removed(draft, demand)
+        _reported_removed(builder, demand)
     elif event.reason in DECLINES and event.reason is not None:
-        if _step(draft, demand, DemandState.REFUSED):
-            refused = draft.change_demand(demand.demand_id, refusal=event.reason.value)
+        if _step(builder, demand, DemandState.REFUSED):
+            refused = builder.change_demand(demand.demand_id, refusal=event.reason.value)
             if event.suggests_recipient:
                 return  # a person reads whom it names before anybody else is asked; at the latest the deadline asks
-            draft.emit(CancelTimers(demand_id=demand.demand_id))
-            escalate(draft, refused, event.reason.value)
+            builder.emit(CancelTimers(demand_id=demand.demand_id))
+            escalate(builder, refused, event.reason.value)
     elif event.reason is ResponseReason.INSUFFICIENT_INFORMATION:
-        _step(draft, demand, DemandState.DISPUTED)
-        draft.open_task(TaskKind.DISPUTE, event.reason.value, demand_id=demand.demand_id)
+        _step(builder, demand, DemandState.DISPUTED)
+        builder.open_task(TaskKind.DISPUTE, event.reason.value, demand_id=demand.demand_id)
 
 
-def _step(draft: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
+def _step(builder: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
     """Step the demand if its state allows; an answer that comes too late, or twice, changes nothing."""
     if to not in DEMAND[demand.state]:
         return False
-    draft.move_demand(demand.demand_id, to)
+    builder.move_demand(demand.demand_id, to)
     return True
 
 
-def _received(draft: TakedownBuilder, demand: Demand) -> Demand:
+def _received(builder: TakedownBuilder, demand: Demand) -> Demand:
     """An answer proves that the demand arrived, also where no attempt was seen to succeed: the clock runs from now."""
     if demand.delivery is not None or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
         return demand
-    draft.emit(EndMessage(message_id=ids.message_id(demand.demand_id, demand.kind.value), reason="answered"))
-    draft.change_demand(
+    builder.emit(EndMessage(message_id=ids.message_id(demand.demand_id, demand.kind.value), reason="answered"))
+    builder.change_demand(
         demand.demand_id,
-        delivery=Delivery(at=draft.now),
-        attempted_at=demand.attempted_at or draft.now,
+        delivery=Delivery(at=builder.now),
+        attempted_at=demand.attempted_at or builder.now,
         refusal=None,
     )
-    demand = draft.move_demand(demand.demand_id, DemandState.DELIVERED, reason="answered")
-    return start_clock(draft, demand, clock_of(demand, draft.policy))
+    demand = builder.move_demand(demand.demand_id, DemandState.DELIVERED, reason="answered")
+    return start_clock(builder, demand, clock_of(demand, builder.policy))
 
 
-def _reported_removed(draft: TakedownBuilder, demand: Demand) -> None:
+def _reported_removed(builder: TakedownBuilder, demand: Demand) -> None:
     """The host's word: looked at now. From one that was wrong before, not more often than an inconclusive look is repeated."""
     known = demand.state is DemandState.REPORTED_REMOVED
-    if not known and not _step(draft, demand, DemandState.REPORTED_REMOVED):
+    if not known and not _step(builder, demand, DemandState.REPORTED_REMOVED):
         return
     false = 0 if demand.removal_reports is None else demand.removal_reports.false
     if not known:
-        draft.change_demand(demand.demand_id, removal_reports=RemovalReports(at=draft.now, false=false))
-    wait = draft.policy.scaled(draft.policy.check_inconclusive_retry)
-    draft.check(draft.now + wait if false else draft.now, "host_reported")
+        builder.change_demand(demand.demand_id, removal_reports=RemovalReports(at=builder.now, false=false))
+    wait = builder.policy.scaled(builder.policy.check_inconclusive_retry)
+    builder.check(builder.now + wait if false else builder.now, "host_reported")
 
 
-def _about_the_content(draft: TakedownBuilder, demand: Demand, reason: ResponseReason) -> None:
+def _about_the_content(builder: TakedownBuilder, demand: Demand, reason: ResponseReason) -> None:
     """No recipient's word ends protection elsewhere: what others were or will be asked goes on."""
     if reason is ResponseReason.POSSIBLE_MINOR:
-        _possible_minor(draft, demand)
+        _possible_minor(builder, demand)
         return
-    if not draft.settled:
-        _step(draft, demand, DemandState.DISPUTED)
-        draft.change_demand(demand.demand_id, waits=True)
-    draft.open_task(TaskKind.DISPUTE, reason.value, owner="helpline", scope="content", demand_id=demand.demand_id)
+    if not builder.settled:
+        _step(builder, demand, DemandState.DISPUTED)
+        builder.change_demand(demand.demand_id, waits=True)
+    builder.open_task(TaskKind.DISPUTE, reason.value, owner="helpline", scope="content", demand_id=demand.demand_id)
 
 
-def _possible_minor(draft: TakedownBuilder, demand: Demand) -> None:
+def _possible_minor(builder: TakedownBuilder, demand: Demand) -> None:
     """Rule 2: nothing of the content is fetched or shown from now on, here and by a decision for all; a person is paged. What was
     asked goes on, reminders and climbs too."""
-    if not draft.settled:
-        _step(draft, demand, DemandState.DISPUTED)
-    if not draft.fetching_stopped:
-        draft.emit(
+    if not builder.settled:
+        _step(builder, demand, DemandState.DISPUTED)
+    if not builder.fetching_stopped:
+        builder.emit(
             PublishDecision(
                 kind=DecisionKind.STOP_FETCHING,
-                content_id=draft.takedown.content_id,
+                content_id=builder.takedown.content_id,
                 reason="possible_minor",
                 demand_id=demand.demand_id,
                 recipient=demand.recipient,
             )
         )
-    draft.open_task(TaskKind.POSSIBLE_MINOR, "possible_minor", within=HOUR, scope="content", demand_id=demand.demand_id)
-    content = replace(draft.around.content, fetching_stopped=True)
-    draft.around = replace(draft.around, content=content)
+    builder.open_task(
+        TaskKind.POSSIBLE_MINOR, "possible_minor", within=HOUR, scope="content", demand_id=demand.demand_id
+    )
+    content = replace(builder.around.content, fetching_stopped=True)
+    builder.around = replace(builder.around, content=content)

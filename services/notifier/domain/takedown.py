@@ -70,36 +70,36 @@ def decide(
     takedown: Takedown, event: Event, now: datetime, policy: Policy, around: DecisionContext
 ) -> tuple[Takedown, tuple[Effect, ...]]:
     """The takedown after this event, and what follows from it."""
-    draft = TakedownBuilder(takedown, now, policy, around)
-    _stop_if_content_stopped(draft)
+    builder = TakedownBuilder(takedown, now, policy, around)
+    _stop_if_content_stopped(builder)
     match event:
         case MatchReceived():
-            _matched(draft, event)
+            _matched(builder, event)
         case ContentUpdated():
-            _content_changed(draft)
+            _content_changed(builder)
         case TermsChanged():
-            _terms_changed(draft)
+            _terms_changed(builder)
         case DirectoryChanged():
-            _directory_changed(draft)
+            _directory_changed(builder)
         case CheckCompleted():
-            check_results.completed(draft, event)
+            check_results.completed(builder, event)
         case AttemptCompleted():
-            deliveries.attempted(draft, event)
+            deliveries.attempted(builder, event)
         case OutboundRefused():
-            deliveries.refused(draft, event)
+            deliveries.refused(builder, event)
         case HostAnswered():
-            host_answers.answered(draft, event)
+            host_answers.answered(builder, event)
         case TimerFired():
-            deliveries.timer_fired(draft, event)
+            deliveries.timer_fired(builder, event)
         case DecisionMade():
-            decisions.decided(draft, event)
+            decisions.decided(builder, event)
         case FloodHeld():
-            _flood(draft, event)
+            _flood(builder, event)
         case JobFailed():
-            draft.open_task(FAILING_TASKS[event.job], "unforeseen")
-    if draft.fetching_stopped:
-        holds.stop_fetching(draft)
-    return draft.finished()
+            builder.open_task(FAILING_TASKS[event.job], "unforeseen")
+    if builder.fetching_stopped:
+        holds.stop_fetching(builder)
+    return builder.finished()
 
 
 def may_send(
@@ -115,70 +115,70 @@ def decision_refused(takedown: Takedown, decision: DecisionMade, now: datetime, 
     return decisions.refusal_to_decide(takedown, decision, now, policy)
 
 
-def _stop_if_content_stopped(draft: TakedownBuilder) -> None:
+def _stop_if_content_stopped(builder: TakedownBuilder) -> None:
     """A suspension or a withdrawal counts from the moment its row says so, whichever event is heard first."""
-    content = draft.around.content
+    content = builder.around.content
     if content.state is ContentState.WITHDRAWN:
-        endings.withdraw(draft, content.withdrawn_for)
+        endings.withdraw(builder, content.withdrawn_for)
     elif content.state is ContentState.SUSPENDED:
-        endings.suspend(draft, "content", content.suspended_for or "unknown")
+        endings.suspend(builder, "content", content.suspended_for or "unknown")
 
 
-def _content_changed(draft: TakedownBuilder) -> None:
-    if draft.around.content.state is not ContentState.ACTIVE:
+def _content_changed(builder: TakedownBuilder) -> None:
+    if builder.around.content.state is not ContentState.ACTIVE:
         return
-    disputed = draft.around.content.new_demands_held
-    endings.resume(draft, "content")
-    if draft.state in (TakedownState.REJECTED, TakedownState.DISMISSED):
-        endings.tell_again(draft)
-    elif draft.takedown.held_for is HoldReason.DISPUTE and draft.state is TakedownState.HELD and not disputed:
-        holds.look_again(draft, "dispute_settled")
-    if not draft.fetching_stopped:
-        _fetching_allowed(draft)
-    holds.start(draft)
-    _look_if_waiting(draft, "content_changed")
+    disputed = builder.around.content.new_demands_held
+    endings.resume(builder, "content")
+    if builder.state in (TakedownState.REJECTED, TakedownState.DISMISSED):
+        endings.tell_again(builder)
+    elif builder.takedown.held_for is HoldReason.DISPUTE and builder.state is TakedownState.HELD and not disputed:
+        holds.look_again(builder, "dispute_settled")
+    if not builder.fetching_stopped:
+        _fetching_allowed(builder)
+    holds.start(builder)
+    _look_if_waiting(builder, "content_changed")
 
 
-def _fetching_allowed(draft: TakedownBuilder) -> None:
+def _fetching_allowed(builder: TakedownBuilder) -> None:
     """A person has decided: what was looked at before is looked at again, and what was held for it begins."""
-    draft.close_task(TaskKind.POSSIBLE_MINOR, "decided")
-    takedown = draft.takedown
-    if draft.state is TakedownState.HELD and takedown.held_for is HoldReason.FETCHING_STOPPED:
-        holds.begin_again(draft, "fetching_resumed")
+    builder.close_task(TaskKind.POSSIBLE_MINOR, "decided")
+    takedown = builder.takedown
+    if builder.state is TakedownState.HELD and takedown.held_for is HoldReason.FETCHING_STOPPED:
+        holds.begin_again(builder, "fetching_resumed")
     elif takedown.next_check is None and (
-        draft.state in LOOKED_AT or (takedown.held_for is HoldReason.ASSERTED and draft.state is TakedownState.HELD)
+        builder.state in LOOKED_AT or (takedown.held_for is HoldReason.ASSERTED and builder.state is TakedownState.HELD)
     ):
-        draft.check(draft.now, "fetching_resumed")
+        builder.check(builder.now, "fetching_resumed")
 
 
-def _terms_changed(draft: TakedownBuilder) -> None:
-    if draft.state in ENDED:
-        endings.tell_again(draft)  # of some nobody knew whether they may hear it
-    holds.start(draft)
-    _look_if_waiting(draft, "terms_changed")
+def _terms_changed(builder: TakedownBuilder) -> None:
+    if builder.state in ENDED:
+        endings.tell_again(builder)  # of some nobody knew whether they may hear it
+    holds.start(builder)
+    _look_if_waiting(builder, "terms_changed")
 
 
-def _directory_changed(draft: TakedownBuilder) -> None:
-    if draft.state is TakedownState.UNREMOVED:
-        draft.change_climb(wanted=True)
-    _look_if_waiting(draft, "directory_changed")
+def _directory_changed(builder: TakedownBuilder) -> None:
+    if builder.state is TakedownState.UNREMOVED:
+        builder.change_climb(wanted=True)
+    _look_if_waiting(builder, "directory_changed")
 
 
-def _look_if_waiting(draft: TakedownBuilder, reason: str) -> None:
+def _look_if_waiting(builder: TakedownBuilder, reason: str) -> None:
     """What stood against a demand may be gone: look, then ask."""
-    waiting = draft.takedown.climb.wanted or any(one.parked for one in draft.current_demands())
-    content = draft.around.content
-    if draft.state in ASKING and waiting and content.state is ContentState.ACTIVE and not content.new_demands_held:
-        draft.check(draft.now, reason)
+    waiting = builder.takedown.climb.wanted or any(one.parked for one in builder.current_demands())
+    content = builder.around.content
+    if builder.state in ASKING and waiting and content.state is ContentState.ACTIVE and not content.new_demands_held:
+        builder.check(builder.now, reason)
 
 
 # Matches
 
 
-def _matched(draft: TakedownBuilder, event: MatchReceived) -> None:
-    if draft.takedown.target is None or draft.state is TakedownState.WITHDRAWN:
+def _matched(builder: TakedownBuilder, event: MatchReceived) -> None:
+    if builder.takedown.target is None or builder.state is TakedownState.WITHDRAWN:
         return
-    new = draft.before.sequence == 0
+    new = builder.before.sequence == 0
     facts: dict[str, str | int | bool] = {"basis": event.match.basis}
     for name, seen in (("sighting_id", event.match.sighting_id), ("report_id", event.match.report_id)):
         if seen is not None:
@@ -186,44 +186,44 @@ def _matched(draft: TakedownBuilder, event: MatchReceived) -> None:
     if event.match.distance is not None:
         facts["distance"] = event.match.distance
     if not acts_on(event):
-        draft.note("match.ignored", **facts)
+        builder.note("match.ignored", **facts)
         return
-    draft.note("match.received", **facts)
+    builder.note("match.received", **facts)
     if new:
-        draft.emit(PublishTarget())
-    _learn_page(draft, event)
-    anew = _learn_url(draft, event)
-    if draft.around.rejected:
+        builder.emit(PublishTarget())
+    _learn_page(builder, event)
+    anew = _learn_url(builder, event)
+    if builder.around.rejected:
         # Of another picture at the same place nothing is said.
-        same = event.match.fingerprint_ref == draft.takedown.match.fingerprint_ref
-        if draft.state is TakedownState.DISCOVERED and same:
-            endings.reject_silently(draft)
+        same = event.match.fingerprint_ref == builder.takedown.match.fingerprint_ref
+        if builder.state is TakedownState.DISCOVERED and same:
+            endings.reject_silently(builder)
         return
-    _act_on_match(draft, event.match)
+    _act_on_match(builder, event.match)
     if anew:
-        _look_at_new_url(draft)
+        _look_at_new_url(builder)
 
 
-def _act_on_match(draft: TakedownBuilder, match: MatchFacts) -> None:
-    takedown = draft.takedown
-    match draft.state:
+def _act_on_match(builder: TakedownBuilder, match: MatchFacts) -> None:
+    takedown = builder.takedown
+    match builder.state:
         case TakedownState.DISCOVERED:
-            draft.change(match=_surer(takedown.match, match, draft.policy))
-            holds.start(draft)
+            builder.change(match=_surer(takedown.match, match, builder.policy))
+            holds.start(builder)
         case TakedownState.HELD:
-            if takedown.held_for is HoldReason.LOW_ASSURANCE and holds.match_is_sure(match, draft.policy):
-                draft.change(match=match)
-                holds.look_again(draft, "surer_match")
+            if takedown.held_for is HoldReason.LOW_ASSURANCE and holds.match_is_sure(match, builder.policy):
+                builder.change(match=match)
+                holds.look_again(builder, "surer_match")
         case TakedownState.REMOVED:
-            draft.check(draft.now, "match_after_removal")
+            builder.check(builder.now, "match_after_removal")
         case TakedownState.REJECTED:
             if match.fingerprint_ref is None or match.fingerprint_ref != takedown.match.fingerprint_ref:
-                draft.change(match=match, releases=replace(takedown.releases, holds=()))
-                endings.held_after_rejection(draft)
+                builder.change(match=match, releases=replace(takedown.releases, holds=()))
+                endings.held_after_rejection(builder)
         case _:
             looked = takedown.last_check
-            if looked is None or draft.now - looked.at >= draft.policy.scaled(draft.policy.resighting_after):
-                draft.check(draft.now, "seen_again")
+            if looked is None or builder.now - looked.at >= builder.policy.scaled(builder.policy.resighting_after):
+                builder.check(builder.now, "seen_again")
 
 
 def _surer(known: MatchFacts, heard: MatchFacts, policy: Policy) -> MatchFacts:
@@ -231,47 +231,47 @@ def _surer(known: MatchFacts, heard: MatchFacts, policy: Policy) -> MatchFacts:
     return heard if holds.match_is_sure(heard, policy) and not holds.match_is_sure(known, policy) else known
 
 
-def _learn_page(draft: TakedownBuilder, event: MatchReceived) -> None:
+def _learn_page(builder: TakedownBuilder, event: MatchReceived) -> None:
     """The page is an attribute of the target: the first one known is kept."""
-    target = draft.takedown.target
+    target = builder.takedown.target
     if target is not None and target.page_url is None and event.target.page_url is not None:
         learnt = replace(target, page_url=event.target.page_url, page_host=event.target.page_host)
-        draft.change(target=learnt)
-        draft.emit(PublishTarget())
+        builder.change(target=learnt)
+        builder.emit(PublishTarget())
 
 
-def _learn_url(draft: TakedownBuilder, event: MatchReceived) -> bool:
+def _learn_url(builder: TakedownBuilder, event: MatchReceived) -> bool:
     """Of one file under ever new signatures the newest URL is looked at, and quoted: an older one may have expired. What an open
     demand quotes stays as it is. Whether the URL is another now."""
-    takedown = draft.takedown
+    takedown = builder.takedown
     target, newer = takedown.target, event.target
     if target is None or newer.url == target.url or newer.seen_at is None:
         return False
-    if newer.seen_at <= (target.seen_at or takedown.match.seen_at) or _is_quoted(draft):
+    if newer.seen_at <= (target.seen_at or takedown.match.seen_at) or _is_quoted(builder):
         return False
-    draft.change(target=replace(target, url=newer.url, seen_at=newer.seen_at))
-    draft.emit(PublishTarget())
+    builder.change(target=replace(target, url=newer.url, seen_at=newer.seen_at))
+    builder.emit(PublishTarget())
     return True
 
 
-def _is_quoted(draft: TakedownBuilder) -> bool:
-    return draft.around.attempt_under_way or any(
-        one.may_be_known and one.state not in SETTLED for one in draft.current_demands()
+def _is_quoted(builder: TakedownBuilder) -> bool:
+    return builder.around.attempt_under_way or any(
+        one.may_be_known and one.state not in SETTLED for one in builder.current_demands()
     )
 
 
-def _look_at_new_url(draft: TakedownBuilder) -> None:
+def _look_at_new_url(builder: TakedownBuilder) -> None:
     """Where the older URL told nothing, the newer one may."""
-    takedown = draft.takedown
-    if draft.state is TakedownState.HELD and takedown.held_for is HoldReason.FIRST_CHECK:
-        holds.look_again(draft, "seen_at_new_url")
+    takedown = builder.takedown
+    if builder.state is TakedownState.HELD and takedown.held_for is HoldReason.FIRST_CHECK:
+        holds.look_again(builder, "seen_at_new_url")
     elif takedown.last_check is not None and takedown.last_check.outcome in (Outcome.BLOCKED, Outcome.INCONCLUSIVE):
-        draft.check(draft.now, "seen_at_new_url")
+        builder.check(builder.now, "seen_at_new_url")
 
 
-def _flood(draft: TakedownBuilder, event: FloodHeld) -> None:
+def _flood(builder: TakedownBuilder, event: FloodHeld) -> None:
     """Only what nobody was asked about yet is held."""
-    takedown = draft.takedown
-    early = draft.state in (TakedownState.DISCOVERED, TakedownState.OPEN) and not takedown.demands
+    takedown = builder.takedown
+    early = builder.state in (TakedownState.DISCOVERED, TakedownState.OPEN) and not takedown.demands
     if early and HoldReason.FLOOD not in takedown.releases.holds:
-        holds.hold(draft, HoldReason.FLOOD, hosts=event.hosts)
+        holds.hold(builder, HoldReason.FLOOD, hosts=event.hosts)

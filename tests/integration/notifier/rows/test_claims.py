@@ -49,11 +49,11 @@ async def prepare(world: World, *, rows: int, of_a_place: int) -> Mapping[str, C
         await tx.execute(_MESSAGES)
         await tx.execute(_TIMERS)
         await tx.execute("UPDATE notifier.outbound SET is_on = true")
-    applier = UnitOfWorkFactory(world.runtime)
+    units_of_work = UnitOfWorkFactory(world.runtime)
     return {
-        "checks": CheckWorker(applier).due.claim,
-        "messages": MessageWorker(applier).due.claim,
-        "timers": TimerWorker(applier).due.claim,
+        "checks": CheckWorker(units_of_work).due.claim,
+        "messages": MessageWorker(units_of_work).due.claim,
+        "timers": TimerWorker(units_of_work).due.claim,
     }
 
 
