@@ -58,6 +58,8 @@ class Policy(BaseModel):
     preserve_days: int = 90
     first_demands_per_host_hour: int = 1000
     """First demands for one content at one host in an hour, before a person has looked at one of the rest."""
+    first_demands_per_key_hour: int = 1000
+    """First demands in an hour that rest on sightings or reports of one API key, before a person has looked at one of the rest."""
     answers_per_demand: int = 100
     """Different answers that are taken to one demand. The same one again is counted, and is no further one."""
     dispute_due: timedelta = DAY

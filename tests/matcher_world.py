@@ -89,6 +89,7 @@ def as_batch(*sightings: StoredSighting) -> SeenBatch:
             page_url=one.page_url,
             seen_at=one.seen_at,
             report_id=None if one.report_id is None else str(one.report_id),
+            reported_by=one.reported_by,
             fingerprints=[
                 {"algorithm": of.algorithm.value, "value": of.hex, "quality": of.quality, "orientation": of.orientation}
                 for of in one.fingerprints

@@ -40,6 +40,8 @@ _WAITS_FOR = {
     "unknown_host": "Nobody is listed for this site. Operations find out whom to ask.",
     "unknown_posture": "Operations decide whether this site may be asked.",
     "flood": "Very many links came at once. Operations look before anybody is asked.",
+    "demand_limit": "Very many links at this site came at once. Operations look before anybody is asked.",
+    "key_limit": "Very many links came at once. Operations look before anybody is asked.",
     "possible_minor": "Our looks have stopped: the person may be under 18. Operations have been told.",
 }
 _A_PERSON = "Operations decide how it goes on."

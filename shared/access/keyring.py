@@ -24,12 +24,14 @@ class OtherRootKey(BadSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class KeyRing:
-    """`fingerprint_ref`: HMAC key of fingerprint digests. `demand_token`: of demand tokens. `host_secrets`: AES-256-GCM at rest."""
+    """`fingerprint_ref`: HMAC key of fingerprint digests. `demand_token`: of demand tokens. `host_secrets`: AES-256-GCM at rest.
+    `reported_by`: HMAC key of what stands for an API key in events."""
 
     fingerprint_ref: bytes
     demand_token: bytes
     host_secrets: bytes
     idempotency: bytes
+    reported_by: bytes
 
     @classmethod
     def from_root(cls, root_key: bytes) -> KeyRing:
@@ -50,12 +52,18 @@ class KeyRing:
             demand_token=derive("demand-token"),
             host_secrets=derive("host-secrets"),
             idempotency=derive("idempotency"),
+            reported_by=derive("reported-by"),
         )
 
     def token_of(self, demand_id: UUID) -> str:
         """The capability token of a demand: HMAC-SHA-256, base64url without padding. Recomputed for each attempt, never stored."""
         digest = hmac.new(self.demand_token, str(demand_id).encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def reported_by_of(self, key_id: UUID) -> str:
+        """What stands for an API key in events: the first 8 bytes of HMAC-SHA-256 over its id, in hex. It tells keys apart, and nobody
+        without the root key whose they are."""
+        return hmac.new(self.reported_by, str(key_id).encode(), hashlib.sha256).digest()[:8].hex()
 
     def seal(self, secret: str, *, purpose: str) -> bytes:
         """Encrypt a host's secret for a table. `purpose` (e.g. the recipient's key) is bound to it."""

@@ -31,7 +31,8 @@ class MatchFound(Event):
     """One match for each (takedown, sighting or report): exact first, then the least distance.
 
     `distance` is in bits (0-31; 0 for exact algorithms; None for `basis: person`). `assurance` is the matched register
-    entry's. `asserted_by` is the opaque person id of a `basis: person` match.
+    entry's. `asserted_by` is the opaque person id of a `basis: person` match. `reported_by` stands for the API key that the sighting or
+    report came by (`KeyRing.reported_by_of`); older records lack it.
     """
 
     TYPE: ClassVar[str] = "takedown.match.v1"
@@ -57,6 +58,7 @@ class MatchFound(Event):
     assurance: Assurance
     guards: tuple[Guard, ...] = ()
     asserted_by: Name | None = None
+    reported_by: Hex | None = None
 
 
 class SightingUnmatched(Event):

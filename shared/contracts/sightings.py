@@ -25,7 +25,8 @@ class SeenFingerprint(Value):
 
 
 class Sighting(Value):
-    """Media seen at a URL (and the page it is on)."""
+    """Media seen at a URL (and the page it is on). `reported_by` stands for the API key it came by (`KeyRing.reported_by_of`); older
+    records lack it."""
 
     sighting_id: UUID
     organisation_id: Name
@@ -36,6 +37,7 @@ class Sighting(Value):
     page_url: UrlText | None = None
     seen_at: Moment
     report_id: UUID | None = None
+    reported_by: Hex | None = None
     fingerprints: tuple[SeenFingerprint, ...]
 
 
@@ -91,6 +93,7 @@ class SightingData(TypedDict):
     page_url: NotRequired[UrlText | None]
     seen_at: Moment
     report_id: NotRequired[CanonicalUuid | None]
+    reported_by: NotRequired[Hex | None]
     fingerprints: list[SeenFingerprintData]
 
 
@@ -121,6 +124,7 @@ def _data_of(sighting: Sighting) -> SightingData:
         page_url=sighting.page_url,
         seen_at=sighting.seen_at,
         report_id=None if sighting.report_id is None else str(sighting.report_id),
+        reported_by=sighting.reported_by,
         fingerprints=[
             SeenFingerprintData(
                 algorithm=one.algorithm, value=one.value, quality=one.quality, orientation=one.orientation

@@ -59,6 +59,7 @@ async def make_report(
             content_id=content_id,
             asserted=asked.asserted,
             fetch=asked.fetch,
+            reported_by=runtime.keys.reported_by_of(principal.key_id),
         )
         await audit.record(tx, principal, action="report.made", object_kind="report", object_id=report_id)
         return ReportQueued(report_id=report_id)

@@ -90,7 +90,10 @@ async def post_sightings(
     key = await request_key(request, principal, runtime.keys, required=False)
     done_at = await _already_done(runtime.database, key)
     seen_by, at = principal.organisation_id, done_at or now
-    parsed = await in_turns(partial(parse_sighting, item, organisation_id=seen_by, now=at) for item in items)
+    by_key = runtime.keys.reported_by_of(principal.key_id)
+    parsed = await in_turns(
+        partial(parse_sighting, item, organisation_id=seen_by, now=at, reported_by=by_key) for item in items
+    )
     if done_at is None:
         await _publish(writer, [one for one in parsed if isinstance(one, Sighting)], now)
         await _remember(runtime.database, key)
@@ -110,6 +113,7 @@ async def _take_lines(runtime: Runtime, writer: LogWriter, principal: Principal,
             tally,
             max_line_bytes=runtime.policy.sighting_line_max_bytes,
             organisation_id=principal.organisation_id,
+            reported_by=runtime.keys.reported_by_of(principal.key_id),
             clock=runtime.clock,
             publish=publish,
         )

@@ -36,8 +36,10 @@ class SightingRefusal:
     errors: tuple[tuple[str, str], ...]
 
 
-def parse_sighting(item: Any, *, organisation_id: str, now: datetime) -> Sighting | SightingRefusal:
-    """One item of the request."""
+def parse_sighting(
+    item: Any, *, organisation_id: str, now: datetime, reported_by: str | None = None
+) -> Sighting | SightingRefusal:
+    """One item of the request. `reported_by` stands for its API key."""
     try:
         asked = SightingRequest.model_validate(item)
     except ValidationError as error:
@@ -52,6 +54,7 @@ def parse_sighting(item: Any, *, organisation_id: str, now: datetime) -> Sightin
         page_url=asked.page_url,
         seen_at=asked.seen_at,
         fingerprints=[one.parsed() for one in asked.fingerprints],
+        reported_by=reported_by,
     )
 
 
@@ -64,6 +67,7 @@ def make_sighting(
     seen_at: datetime,
     fingerprints: Iterable[Fingerprint],
     report_id: UUID | None = None,
+    reported_by: str | None = None,
     key: UrlKey | None = None,
 ) -> Sighting:
     """A sighting with its id and key (`key`: that of `media_url`, where it is known already). Raises BadUrl."""
@@ -86,6 +90,7 @@ def make_sighting(
         page_url=page_url,
         seen_at=seen_at,
         report_id=report_id,
+        reported_by=reported_by,
         fingerprints=seen,
     )
 

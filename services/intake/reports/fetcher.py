@@ -55,16 +55,18 @@ class ReportLooker:
             priority=Priority.REPORT,
         )
 
-    async def look(self, url: str, *, organisation_id: str, report_id: UUID) -> ReportLook:
+    async def look(
+        self, url: str, *, organisation_id: str, report_id: UUID, reported_by: str | None = None
+    ) -> ReportLook:
         """Look at `url`, and say what that means for the report. Raises DecoderUnavailable."""
         look = await self._looker.look(url)
-        media = tuple(_sightings(look, organisation_id, report_id))
+        media = tuple(_sightings(look, organisation_id, report_id, reported_by))
         if media:
             return ReportLook(state=None, media=media, page=isinstance(look.saw, PageMedia))
         return _why_none(look)
 
 
-def _sightings(look: UrlLook, organisation_id: str, report_id: UUID) -> Iterator[Sighting]:
+def _sightings(look: UrlLook, organisation_id: str, report_id: UUID, reported_by: str | None) -> Iterator[Sighting]:
     for one in look.media():
         fingerprints = _fingerprints(one)
         if fingerprints and one.answer is not None:
@@ -78,6 +80,7 @@ def _sightings(look: UrlLook, organisation_id: str, report_id: UUID) -> Iterator
                 seen_at=one.answer.at,
                 fingerprints=fingerprints,
                 report_id=report_id,
+                reported_by=reported_by,
             )
 
 

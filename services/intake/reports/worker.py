@@ -136,7 +136,12 @@ class ReportWorker:
         refusal = await self._refusal(report)
         if refusal is not None:
             return ReportLook(state="refused", why=refusal)
-        return await self._looker.look(report.url, organisation_id=report.organisation_id, report_id=report.report_id)
+        return await self._looker.look(
+            report.url,
+            organisation_id=report.organisation_id,
+            report_id=report.report_id,
+            reported_by=report.reported_by,
+        )
 
     async def _unwanted(self, tx: Tx, looking: Collection[Taken]) -> Mapping[Taken, str]:
         """What forbids a look, by report; a look takes up to a minute."""
@@ -227,4 +232,5 @@ def person_match(report: Taken, looked: ReportLook, content: RegisteredContent, 
         observed_by=SOURCE,
         assurance=content.facts.assurance or Assurance.UNSEEN,
         asserted_by=report.person_id,
+        reported_by=report.reported_by,
     )

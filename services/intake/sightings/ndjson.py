@@ -88,7 +88,9 @@ class Tally:
             self.refusals.append({"line": line, "pointer": pointer[:_POINTER_CHARACTERS], "detail": detail})
 
 
-def parse_line(line: Line, *, organisation_id: str, now: datetime) -> Sighting | SightingRefusal | None:
+def parse_line(
+    line: Line, *, organisation_id: str, now: datetime, reported_by: str | None = None
+) -> Sighting | SightingRefusal | None:
     """One line; None for a blank one."""
     if line is TOO_LONG:
         return _refusal("This line is too long. Send a shorter one, with fewer fingerprints.")
@@ -102,7 +104,7 @@ def parse_line(line: Line, *, organisation_id: str, now: datetime) -> Sighting |
         return _refusal("This line is not valid JSON in UTF-8.")
     if (fault := fault_of(line)) is not None:
         return SightingRefusal(errors=((fault.pointer, fault.text),))
-    return parse_sighting(item, organisation_id=organisation_id, now=now)
+    return parse_sighting(item, organisation_id=organisation_id, now=now, reported_by=reported_by)
 
 
 async def take_lines(
@@ -113,6 +115,7 @@ async def take_lines(
     organisation_id: str,
     clock: Callable[[], datetime],
     publish: Publish,
+    reported_by: str | None = None,
 ) -> None:
     """Take lines to the end of `chunks`. `tally` counts what is settled, also when an error ends it.
 
@@ -124,7 +127,8 @@ async def take_lines(
         while some := list(islice(lines, LINES_AT_ONCE)):
             now = clock()
             parsed = await in_turns(
-                partial(parse_line, line, organisation_id=organisation_id, now=now) for line in some
+                partial(parse_line, line, organisation_id=organisation_id, now=now, reported_by=reported_by)
+                for line in some
             )
             accepted = [one for one in parsed if isinstance(one, Sighting)]
             await publish(accepted)

@@ -49,6 +49,8 @@ class Taken:
     asserted: bool
     fetch: bool
     attempt: int
+    reported_by: str | None = None
+    """Stands for the API key it came by; None: nobody noted it then."""
 
 
 def _taken(row: Row) -> Taken:
@@ -61,6 +63,7 @@ def _taken(row: Row) -> Taken:
         asserted=row["asserted"],
         fetch=row["fetch_when"] == "now",
         attempt=row["attempts"],
+        reported_by=row["reported_by"],
     )
 
 
@@ -69,7 +72,7 @@ REPORTS = DueTable(
     key=("report_id",),
     waiting="d.state = 'queued'",
     claiming="attempts = d.attempts + 1",
-    returning="d.organisation_id, d.person_id, d.url, d.content_id, d.asserted, d.fetch_when, d.attempts",
+    returning="d.organisation_id, d.person_id, d.url, d.content_id, d.asserted, d.fetch_when, d.attempts, d.reported_by",
     job=_taken,
 )
 
@@ -111,9 +114,9 @@ async def wake_worker(tx: Tx) -> None:
 
 _INSERT = """
 INSERT INTO intake.reports (report_id, organisation_id, person_id, url, url_key, key_version, case_ref, content_id,
-    asserted, fetch_when)
+    asserted, fetch_when, reported_by)
 VALUES (%(report_id)s, %(organisation_id)s, %(person_id)s, %(url)s, %(url_key)s, %(key_version)s, %(case_ref)s,
-    %(content_id)s, %(asserted)s, %(fetch)s)
+    %(content_id)s, %(asserted)s, %(fetch)s, %(reported_by)s)
 """
 
 

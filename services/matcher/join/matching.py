@@ -234,6 +234,7 @@ def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes,
         fingerprint_ref=fingerprint_ref(fingerprint_key, fingerprint),
         assurance=entry.assurance,
         guards=agreement.guards,
+        reported_by=seen.reported_by,
     )
     event_id = match_event_id(takedown, seen.sighting_id)
     if Guard.NEGATIVE_LIST in agreement.guards:

@@ -114,6 +114,7 @@ class SeenBatch(Sequence[StoredSighting]):
             seen_at=one["seen_at"],
             report_id=None if report_id is None else UUID(report_id),
             fingerprints=_usable(one),
+            reported_by=one.get("reported_by"),
             traceparent=self.traceparent,
         )
 

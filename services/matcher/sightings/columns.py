@@ -35,7 +35,7 @@ UNKNOWN_QUALITY = -1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIELDS = 7
+_FIELDS = 8
 _AS_JSON = "\x01"
 
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ class Columns:
         )
         if text is None:
             text = self.text[slice(*self.text_range(place))].tobytes()
-        url_key, media_url, page_url, source, traceparent, report_id, key_version = _fields_of(text)
+        url_key, media_url, page_url, source, traceparent, report_id, key_version, reported_by = _fields_of(text)
         seen = StoredSighting(
             partition=partition,
             offset=int(self.offset[place]),
@@ -105,6 +105,7 @@ class Columns:
             seen_at=from_micros(int(self.seen_at[place])),
             report_id=UUID(report_id) if report_id else None,
             fingerprints=(fingerprint,),
+            reported_by=reported_by or None,
             traceparent=traceparent or None,
         )
         bits = int(self.given[place])
@@ -209,13 +210,15 @@ def text_of(
     traceparent: str | None,
     report_id: str,
     key_version: int,
+    reported_by: str | None,
 ) -> bytes:
     """URLs, source and what else is text. A media URL that is its own key is left out. `report_id`: 32 digits, or none."""
     media = "" if media_url == url_key else media_url
     version = "" if key_version == FIRST_KEY_VERSION else str(key_version)
-    text = f"{url_key}\0{media}\0{page_url or ''}\0{source}\0{traceparent or ''}\0{report_id}\0{version}"
+    last = (page_url or "", source, traceparent or "", report_id, version, reported_by or "")
+    text = f"{url_key}\0{media}\0{last[0]}\0{source}\0{last[2]}\0{report_id}\0{version}\0{last[5]}"
     if text.count("\0") != _FIELDS - 1 or text.startswith(_AS_JSON):  # a character that no URL has
-        text = _AS_JSON + json.dumps((url_key, media, page_url or "", source, traceparent or "", report_id, version))
+        text = _AS_JSON + json.dumps((url_key, media, *last))
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -71,7 +71,7 @@ def arrivals_of(sightings: Sequence[StoredSighting], counts: Callable[[bytes, in
         found.sighting_id.append(seen.sighting_id.bytes)
         report_id = "" if seen.report_id is None else seen.report_id.hex
         urls = (seen.url_key, seen.media_url, seen.page_url)
-        found.text.append(text_of(*urls, seen.source, seen.traceparent, report_id, seen.key_version))
+        found.text.append(text_of(*urls, seen.source, seen.traceparent, report_id, seen.key_version, seen.reported_by))
         found.digest.append(digest)
         found.given.append(0)
         for one in seen.fingerprints:
@@ -120,4 +120,5 @@ def _text(one: SightingData, traceparent: str | None) -> bytes:
         traceparent,
         "" if report_id is None else UUID(report_id).hex,
         one.get("key_version", FIRST_KEY_VERSION),
+        one.get("reported_by"),
     )

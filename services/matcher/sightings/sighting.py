@@ -29,6 +29,7 @@ class StoredSighting:
     seen_at: datetime
     report_id: UUID | None
     fingerprints: tuple[Fingerprint, ...]
+    reported_by: str | None = None
     traceparent: str | None = None
 
     @property

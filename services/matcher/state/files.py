@@ -40,7 +40,8 @@ from shared.errors import Transient
 
 log = structlog.get_logger(__name__)
 
-_VERSION = 1
+_VERSION = 2
+"""1 did not keep by which API key a sighting came."""
 _REGISTER, _MANIFEST, _LOCK = "register", "manifest", "lock"
 _INDEX = "register-index-"
 _KIND_OF_REGISTER, _KIND_OF_MANIFEST = "matcher-register", "matcher-history"

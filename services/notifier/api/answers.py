@@ -65,6 +65,7 @@ _TASK = {
     "takedown_id": _TAKEDOWN_ID,
     "content_id": _CONTENT_ID,
     "demand_id": _DEMAND_ID,
+    "key_id": None,
     "reason": "consent_claimed",
     "owner": "operations",
     "due_at": _LATER,
@@ -282,6 +283,10 @@ class TaskView(Answer):
     takedown_id: UUID | None
     content_id: Annotated[UUID, Field(description="For a helpline, its own id for this content.")]
     demand_id: UUID | None
+    key_id: Annotated[
+        UUID | None,
+        Field(description="For operations, where the task is about an API key: which. Its `scope` is `key`."),
+    ]
     reason: str
     owner: str
     due_at: Moment

@@ -19,7 +19,8 @@ from services.notifier.store import aliases, decisions, takedowns, tasks
 from services.notifier.store.content import LIVE_CLAIMS
 from shared.access import audit
 from shared.access.auth import AnyReader, Operations
-from shared.access.keys import Principal
+from shared.access.keyring import KeyRing
+from shared.access.keys import Principal, Role, list_keys
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 from shared.db.pool import Tx
 from shared.http.paging import Page, page_of
@@ -158,7 +159,8 @@ async def list_tasks(
             live=list(LIVE_CLAIMS),
             page=page,
         )
-    items = [_shown_task(principal, one) for one in found]
+        keys = await _keys_of(tx, runtime.keys, principal, found)
+    items = [_shown_task(principal, one, keys) for one in found]
     return page_of(found, items, page, lambda task: (task.opened_at, task.task_id))
 
 
@@ -347,7 +349,14 @@ def _decision_id(principal: Principal, idempotency_key: str | None) -> UUID:
     return deterministic_id(("decision", principal.organisation_id, principal.person_id, idempotency_key))
 
 
-def _shown_task(principal: Principal, task: tasks.Task) -> dict[str, Any]:
+async def _keys_of(tx: Tx, ring: KeyRing, principal: Principal, found: Sequence[tasks.Task]) -> Mapping[str, UUID]:
+    """The ids of API keys by what stands for them in tasks: for operations staff, who may have to revoke one."""
+    if principal.role is not Role.OPERATIONS or all(one.reported_by is None for one in found):
+        return {}
+    return {ring.reported_by_of(one.key_id): one.key_id for one in await list_keys(tx)}
+
+
+def _shown_task(principal: Principal, task: tasks.Task, keys: Mapping[str, UUID]) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "kind": task.kind,
@@ -355,6 +364,7 @@ def _shown_task(principal: Principal, task: tasks.Task) -> dict[str, Any]:
         "takedown_id": task.takedown_id,
         "content_id": queries.shown_content_id(principal, task.content_id),
         "demand_id": task.demand_id,
+        "key_id": None if task.reported_by is None else keys.get(task.reported_by),
         "reason": task.reason,
         "owner": task.owner,
         "due_at": task.due_at,

@@ -30,7 +30,8 @@ CONTENT_DECISIONS = frozenset(
 
 
 def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> bool:
-    """Whether a task is of this takedown; a content's task is of every takedown of that content."""
+    """Whether a task is of this takedown; a content's task is of every takedown of that content. A key's is of many contents, and is
+    named by the takedown it is shown with."""
     return task.content_id == content_id and (task.scope == "content" or takedown_id in (None, task.takedown_id))
 
 
@@ -56,12 +57,13 @@ async def apply_decision(unit: UnitOfWork, decided: DecisionTaken, *, by_operati
             return "suspended"
         await checks.keep_look(unit.tx, decided)
     takedown_ids: tuple[UUID, ...] = ()
+    elsewhere: tuple[UUID, ...] = ()
     if task is not None:
-        takedown_ids = await tasks.takedowns_of_task(unit.tx, task.task_id)
+        takedown_ids, elsewhere = await tasks.takedowns_of_task(unit.tx, task.task_id, unit.content_id)
     if decided.takedown_id is not None and decided.takedown_id not in takedown_ids:
         takedown_ids = (*takedown_ids, decided.takedown_id)
         takedown_ids = tuple(sorted(takedown_ids, key=lambda one: one != decided.takedown_id))
-    refusal = await _on_takedowns(unit, takedown_ids, made_of(decided, task), task)
+    refusal = await _on_takedowns(unit, takedown_ids, made_of(decided, task), task, elsewhere)
     if refusal is None:
         if task is not None:
             await tasks.close_task(unit.tx, task.task_id, decided.kind)
@@ -139,10 +141,15 @@ async def _on_content(unit: UnitOfWork, decided: DecisionTaken, *, by_operations
 
 
 async def _on_takedowns(
-    unit: UnitOfWork, takedown_ids: tuple[UUID, ...], made: DecisionMade, task: tasks.Task | None
+    unit: UnitOfWork,
+    takedown_ids: tuple[UUID, ...],
+    made: DecisionMade,
+    task: tasks.Task | None,
+    elsewhere: tuple[UUID, ...],
 ) -> str | None:
-    """The first refusal among the first few refuses all, before anything is written. Of more takedowns each hears in a transaction of
-    its own, and notes it where the decision cannot be taken on it."""
+    """The first refusal among the first few refuses all, before anything is written. Of more takedowns, and of those of other contents
+    (`elsewhere`), each hears in a transaction of its own, and notes it where the decision cannot be taken on it."""
+    later = (*takedown_ids[TOLD_AT_ONCE:], *elsewhere)
     loaded = []
     for takedown_id in takedown_ids[:TOLD_AT_ONCE]:
         takedown = await unit.load(takedown_id)
@@ -153,12 +160,12 @@ async def _on_takedowns(
         refusal = decision_refused(takedown, made_of_it, unit.now, unit.runtime.policy)
         if refusal is not None:
             return refusal
-    if task is not None and len(takedown_ids) > TOLD_AT_ONCE:
+    if task is not None and later:
         await tasks.close_together(unit.tx, task.task_id, made.kind)
     for takedown in loaded:
         # A rejection reaches others of the same picture: what was loaded first may be rejected already.
         present = await unit.load(takedown.takedown_id)
         if present is not None:
             await unit.apply(present, await of_takedown(unit, present, made))
-    await unit.tell_later(takedown_ids[TOLD_AT_ONCE:], untold.decision(made.decision_id))
+    await unit.tell_later(later, untold.decision(made.decision_id))
     return None

@@ -116,6 +116,7 @@ def received_of(event: MatchFound) -> MatchReceived:
             asserted_by=event.asserted_by,
             sighting_id=event.sighting_id,
             report_id=event.report_id,
+            reported_by=event.reported_by,
         ),
         target=Target(
             kind=event.target_kind,

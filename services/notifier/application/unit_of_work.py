@@ -165,6 +165,7 @@ class UnitOfWork:
             sender=self._units_of_work.sender,
             rejected=ref is not None and await rejections.is_rejected(self.tx, self.content_id, ref),
             demand_limit_reached=await self._demand_limit_reached(takedown, event),
+            key_limit_reached=await self._key_limit_reached(takedown, event),
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
             attempt_under_way=isinstance(event, MatchReceived)
             and takedown.target is not None
@@ -173,10 +174,7 @@ class UnitOfWork:
         )
 
     async def _demand_limit_reached(self, takedown: Takedown, event: Event | None) -> bool:
-        """Asked only where a first demand may follow."""
-        first = isinstance(event, CheckCompleted) and not takedown.demands and takedown.target is not None
-        seen = isinstance(event, CheckCompleted) and Outcome.PRESENT in (event.outcome, event.page_outcome)
-        if not first or not seen or takedown.target is None:
+        if takedown.target is None or not _may_ask_first(takedown, event):
             return False
         policy = self.runtime.policy
         return await demand_limit.is_reached(
@@ -185,6 +183,14 @@ class UnitOfWork:
             takedown.target.host,
             most=policy.first_demands_per_host_hour,
             within=policy.scaled(HOUR),
+        )
+
+    async def _key_limit_reached(self, takedown: Takedown, event: Event | None) -> bool:
+        reported_by, policy = takedown.match.reported_by, self.runtime.policy
+        if reported_by is None or not _may_ask_first(takedown, event):
+            return False
+        return await demand_limit.is_reached_by_key(
+            self.tx, reported_by, most=policy.first_demands_per_key_hour, within=policy.scaled(HOUR)
         )
 
     async def _routes(self, takedown: Takedown, event: Event | None) -> Routes:
@@ -336,6 +342,12 @@ class UnitOfWork:
             await self._apply_to(others[:TOLD_AT_ONCE], event)
             others = others[TOLD_AT_ONCE:]
         await self.tell_later(others, what)
+
+
+def _may_ask_first(takedown: Takedown, event: Event | None) -> bool:
+    """Whether a first demand may follow: only then its limits are asked for."""
+    seen = isinstance(event, CheckCompleted) and Outcome.PRESENT in (event.outcome, event.page_outcome)
+    return seen and not takedown.demands
 
 
 async def publish_decision(tx: Tx, decided: DecisionTaken) -> bool:

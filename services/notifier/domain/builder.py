@@ -29,6 +29,7 @@ from services.notifier.domain.model import (
     Takedown,
     TakedownState,
     TaskKind,
+    TaskScope,
 )
 from services.notifier.domain.states import DEMAND, TAKEDOWN
 from shared import ids
@@ -222,7 +223,7 @@ class TakedownBuilder:
         *,
         within: timedelta | None = None,
         owner: Literal["operations", "helpline"] = "operations",
-        scope: Literal["takedown", "content"] = "takedown",
+        scope: TaskScope = "takedown",
         demand_id: UUID | None = None,
     ) -> None:
         """Ask for a person, once for each kind at a time. `within` is unscaled.

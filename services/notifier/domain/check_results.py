@@ -161,6 +161,8 @@ def _first_seen(builder: TakedownBuilder, event: CheckCompleted) -> None:
         hold(builder, HoldReason.DISPUTE)
     elif builder.around.demand_limit_reached and HoldReason.DEMAND_LIMIT not in released:
         hold(builder, HoldReason.DEMAND_LIMIT)
+    elif builder.around.key_limit_reached and HoldReason.KEY_LIMIT not in released:
+        hold(builder, HoldReason.KEY_LIMIT)
     else:
         if builder.state is TakedownState.HELD:
             unhold(builder, "seen")

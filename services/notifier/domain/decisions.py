@@ -47,7 +47,9 @@ from shared.contracts.decisions import DecisionKind
 from shared.policy import Policy
 
 ASKABLE = ASKING | {TakedownState.VERIFYING}
-FOR_A_PERSON_ALONE = frozenset({HoldReason.FLOOD, HoldReason.REJECTED_BEFORE, HoldReason.DEMAND_LIMIT})
+FOR_A_PERSON_ALONE = frozenset(
+    {HoldReason.FLOOD, HoldReason.REJECTED_BEFORE, HoldReason.DEMAND_LIMIT, HoldReason.KEY_LIMIT}
+)
 """Holds that no look of ours settles: another look would let a demand out that nobody released."""
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.notifier.domain.events import TimerKind
-from services.notifier.domain.model import MessageKind, TaskKind
+from services.notifier.domain.model import MessageKind, TaskKind, TaskScope
 from shared.contracts.decisions import DecisionKind
 
 
@@ -72,14 +72,15 @@ class CancelTimers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
-    """A person is needed. `scope` content: one open task of this kind for the whole content, whoever asks first."""
+    """A person is needed. `scope` content: one open task of this kind for the whole content, whoever asks first; key: one for all that
+    rests on the word of the same API key."""
 
     task_id: UUID
     kind: TaskKind
     reason: str
     due: datetime
     owner: Literal["operations", "helpline"]
-    scope: Literal["takedown", "content"] = "takedown"
+    scope: TaskScope = "takedown"
     demand_id: UUID | None = None
 
 

@@ -114,7 +114,7 @@ def withdraw(builder: TakedownBuilder, reason: str | None) -> None:
         target=None,
         last_seen=None,
         rejection=None,
-        match=replace(takedown.match, fingerprint_ref=None, sighting_id=None),
+        match=replace(takedown.match, fingerprint_ref=None, sighting_id=None, reported_by=None),
         demands=tuple(_erased(one, matter) for one in takedown.demands),
     )
 

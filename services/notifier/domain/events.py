@@ -75,8 +75,9 @@ class Requester:
 class DecisionContext:
     """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
     match) was rejected by a person. `demand_limit_reached`: so many first demands went to this host for this content within an hour, and no
-    person has looked. `jitter` is a fresh random fraction in [0, 1). `attempt_under_way`: a message about the takedown may
-    have left of which nobody knows yet; asked for a match alone."""
+    person has looked; `key_limit_reached`: so many rested on the word of the API key that this takedown rests on. `jitter` is a fresh
+    random fraction in [0, 1). `attempt_under_way`: a message about the takedown may have left of which nobody knows yet; asked for a match
+    alone."""
 
     content: ContentView
     terms: Terms | None
@@ -84,6 +85,7 @@ class DecisionContext:
     sender: Requester
     rejected: bool = False
     demand_limit_reached: bool = False
+    key_limit_reached: bool = False
     jitter: float = 0.5
     attempt_under_way: bool = False
 

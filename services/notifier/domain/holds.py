@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from services.notifier.domain import schedule
@@ -16,6 +17,7 @@ from services.notifier.domain.model import (
     Takedown,
     TakedownState,
     TaskKind,
+    TaskScope,
 )
 from shared.agreement import Grade, grade
 from shared.contracts.content import ContentState
@@ -31,9 +33,16 @@ _TASKS = {
     HoldReason.PROBABLY_PRESENT: TaskKind.PROBABLY_PRESENT,
     HoldReason.FETCHING_STOPPED: TaskKind.POSSIBLE_MINOR,
     HoldReason.DEMAND_LIMIT: TaskKind.DEMAND_LIMIT,
+    HoldReason.KEY_LIMIT: TaskKind.KEY_LIMIT,
 }
-_OF_CONTENT = frozenset({TaskKind.FLOOD, TaskKind.POSSIBLE_MINOR, TaskKind.DEMAND_LIMIT})
 """The task of each hold. A dispute has its own already, where the host's answer came in."""
+_SCOPES: Mapping[TaskKind, TaskScope] = {
+    TaskKind.FLOOD: "content",
+    TaskKind.POSSIBLE_MINOR: "content",
+    TaskKind.DEMAND_LIMIT: "content",
+    TaskKind.KEY_LIMIT: "key",
+}
+"""Of tasks that stand for more than their takedown."""
 
 
 def task_of(takedown: Takedown) -> TaskKind | None:
@@ -44,6 +53,12 @@ def task_of(takedown: Takedown) -> TaskKind | None:
 def match_is_sure(match: MatchFacts, policy: Policy) -> bool:
     """Rule 4: whether a machine may go on from this match."""
     return match.distance is not None and grade(match.assurance, match.distance, match.guards, policy) is Grade.SURE
+
+
+def rests_on_another_key(takedown: Takedown, match: MatchFacts, policy: Policy) -> bool:
+    """Whether what waits because of one API key may go on, since another one reports it as well."""
+    other = match.reported_by != takedown.match.reported_by
+    return takedown.held_for is HoldReason.KEY_LIMIT and other and match_is_sure(match, policy)
 
 
 def _is_derived(match: MatchFacts) -> bool:
@@ -74,7 +89,7 @@ def hold(builder: TakedownBuilder, reason: HoldReason, **facts: str | int | bool
     task = _TASKS.get(reason)
     if task is not None:
         within = HOUR if task is TaskKind.POSSIBLE_MINOR else None
-        builder.open_task(task, reason.value, within=within, scope="content" if task in _OF_CONTENT else "takedown")
+        builder.open_task(task, reason.value, within=within, scope=_SCOPES.get(task, "takedown"))
 
 
 def stop_fetching(builder: TakedownBuilder) -> None:

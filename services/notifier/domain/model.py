@@ -19,6 +19,7 @@ from services.notifier.domain.states import RetractionReason as RetractionReason
 from services.notifier.domain.states import Rung as Rung
 from services.notifier.domain.states import TakedownState as TakedownState
 from services.notifier.domain.states import TaskKind as TaskKind
+from services.notifier.domain.states import TaskScope as TaskScope
 from shared.contracts.content import Algorithm, Assurance
 from shared.contracts.matches import Guard, TargetKind
 
@@ -55,6 +56,8 @@ class MatchFacts:
     asserted_by: str | None = None
     sighting_id: UUID | None = None
     report_id: UUID | None = None
+    reported_by: str | None = None
+    """Stands for the API key that the sighting or report came by. None: not known, or erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +181,7 @@ class Demand:
 class OpenedTask:
     task_id: UUID
     kind: TaskKind
-    scope: Literal["takedown", "content"] = "takedown"
+    scope: TaskScope = "takedown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

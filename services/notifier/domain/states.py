@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 S = TypeVar("S", bound=StrEnum)
+
+TaskScope = Literal["takedown", "content", "key"]
+"""What a task is about: its takedown, the takedown's content, or the API key whose word the takedown rests on."""
 
 
 class TakedownState(StrEnum):
@@ -82,6 +85,8 @@ class TaskKind(StrEnum):
     FLOOD = "flood"
     DEMAND_LIMIT = "demand_limit"
     """So many demands for this content went to one host within an hour that a person looks before more do: one task for all."""
+    KEY_LIMIT = "key_limit"
+    """So many first demands rested on the word of one API key within an hour that a person looks before more do: one task for all."""
     UNDELIVERABLE = "undeliverable"
     LADDER_EXHAUSTED = "ladder_exhausted"
     SUGGESTED_RECIPIENT = "suggested_recipient"
@@ -113,6 +118,7 @@ class HoldReason(StrEnum):
     PROBABLY_PRESENT = "probably_present"
     FETCHING_STOPPED = "fetching_stopped"
     DEMAND_LIMIT = "demand_limit"
+    KEY_LIMIT = "key_limit"
 
 
 class Refusal(StrEnum):

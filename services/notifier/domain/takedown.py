@@ -214,6 +214,9 @@ def _act_on_match(builder: TakedownBuilder, match: MatchFacts) -> None:
             if takedown.held_for is HoldReason.LOW_ASSURANCE and holds.match_is_sure(match, builder.policy):
                 builder.change(match=match)
                 holds.look_again(builder, "surer_match")
+            elif holds.rests_on_another_key(takedown, match, builder.policy):
+                builder.change(match=match)
+                holds.look_again(builder, "other_key")
         case TakedownState.REMOVED:
             builder.check(builder.now, "match_after_removal")
         case TakedownState.REJECTED:

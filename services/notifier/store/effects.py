@@ -142,6 +142,7 @@ async def _erase(tx: Tx, takedown_id: UUID) -> None:
     await checks.forget(tx, takedown_id)
     await messages.forget_addresses(tx, takedown_id)
     await answers.forget_details(tx, takedown_id)
+    await tasks.forget_key(tx, takedown_id)
 
 
 async def _publish_target(tx: Tx, takedown_id: UUID) -> None:

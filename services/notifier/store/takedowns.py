@@ -43,16 +43,17 @@ SELECT takedown_id FROM notifier.takedowns WHERE content_id = %s ORDER BY takedo
 _SAVE = """
 INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, host, url, url_key,
     key_version, page_url, distance, fingerprint_ref, match_basis, last_outcome, held_for, holds_released, removed_for, removed_at,
-    wants_demand, data, created_at, changed_at)
+    wants_demand, reported_by, data, created_at, changed_at)
 VALUES (%(takedown_id)s, %(content_id)s, %(target_kind)s, %(state)s, %(round)s, %(sequence)s, %(host)s, %(url)s,
     %(url_key)s, %(key_version)s, %(page_url)s, %(distance)s, %(fingerprint_ref)s, %(match_basis)s, %(last_outcome)s, %(held_for)s,
-    %(holds_released)s, %(removed_for)s, %(removed_at)s, %(wants_demand)s, %(data)s::jsonb, %(created_at)s, %(changed_at)s)
+    %(holds_released)s, %(removed_for)s, %(removed_at)s, %(wants_demand)s, %(reported_by)s, %(data)s::jsonb, %(created_at)s, %(changed_at)s)
 ON CONFLICT (takedown_id) DO UPDATE SET
     state = excluded.state, round = excluded.round, sequence = excluded.sequence, host = excluded.host,
     url = excluded.url, url_key = excluded.url_key, page_url = excluded.page_url, distance = excluded.distance,
     fingerprint_ref = excluded.fingerprint_ref, match_basis = excluded.match_basis, last_outcome = excluded.last_outcome,
     held_for = excluded.held_for, holds_released = excluded.holds_released, removed_for = excluded.removed_for,
-    removed_at = excluded.removed_at, wants_demand = excluded.wants_demand, data = excluded.data, changed_at = excluded.changed_at
+    removed_at = excluded.removed_at, wants_demand = excluded.wants_demand, reported_by = excluded.reported_by,
+    data = excluded.data, changed_at = excluded.changed_at
 """
 
 _SAVE_DEMAND = """
@@ -152,6 +153,7 @@ async def save(tx: Tx, keys: KeyRing, before: Takedown | None, after: Takedown) 
             "removed_for": after.removal and after.removal.reason,
             "removed_at": after.removal and after.removal.at,
             "wants_demand": after.climb.wanted,
+            "reported_by": after.match.reported_by,
             "data": to_json(after).decode(),
             "created_at": after.created_at,
             "changed_at": after.changed_at,

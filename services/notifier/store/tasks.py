@@ -1,5 +1,5 @@
-"""Tasks: what needs a person. A task of a whole content is one task, however many takedowns ask for it: the first is shown,
-the others join it and are resolved with it."""
+"""Tasks: what needs a person. A task of a whole content, or of an API key, is one task, however many takedowns ask for it: the first is
+shown, the others join it and are resolved with it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from services.notifier.domain.model import Takedown, TaskKind
 from shared.db.pool import Tx
 from shared.http.paging import PageAsked
 
-# `joined_to`: the open task of this kind that the content already has, if the task is the content's.
+# `joined_to`: the open task of this kind that the content or the key already has, if the task is the content's or the key's.
 _OPEN = """
-INSERT INTO notifier.tasks (task_id, kind, scope, takedown_id, content_id, demand_id, joined_to, reason, owner, due_at, opened_at)
-SELECT %(task_id)s, %(kind)s, %(scope)s, %(takedown_id)s, %(content_id)s, %(demand_id)s,
+INSERT INTO notifier.tasks (task_id, kind, scope, takedown_id, content_id, demand_id, reported_by, joined_to, reason, owner, due_at,
+    opened_at)
+SELECT %(task_id)s, %(kind)s, %(scope)s, %(takedown_id)s, %(content_id)s, %(demand_id)s, %(reported_by)s, coalesce(
        (SELECT task_id FROM notifier.tasks WHERE %(scope)s = 'content' AND scope = 'content' AND joined_to IS NULL
         AND content_id = %(content_id)s AND kind = %(kind)s AND closed_at IS NULL ORDER BY opened_at LIMIT 1),
+       (SELECT task_id FROM notifier.tasks WHERE scope = 'key' AND joined_to IS NULL
+        AND reported_by = %(reported_by)s AND kind = %(kind)s AND closed_at IS NULL ORDER BY opened_at LIMIT 1)),
        %(reason)s, %(owner)s, %(due_at)s, clock_timestamp()
 ON CONFLICT (task_id) DO NOTHING
+"""
+
+# A content's row is locked by whoever opens or closes its tasks; those of a key are of many contents. Of a task that is to be
+# opened, of one that is open, and (nothing else being locked any more) until the commit.
+_LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended('key_limit ' || %s::text, 0))"
+_LOCK_KEY_OF = """
+SELECT pg_advisory_xact_lock(hashtextextended('key_limit ' || reported_by, 0)) FROM notifier.tasks
+WHERE task_id = %s AND scope = 'key' AND reported_by IS NOT NULL AND closed_at IS NULL
 """
 
 _CLOSE = """
@@ -41,17 +52,17 @@ FROM next WHERE t.joined_to = %(task_id)s AND t.closed_at IS NULL
 """
 
 _GET = """
-SELECT task_id, kind, scope, takedown_id, content_id, demand_id, reason, owner, due_at, opened_at, closed_at, resolution
+SELECT task_id, kind, scope, takedown_id, content_id, demand_id, reported_by, reason, owner, due_at, opened_at, closed_at, resolution
 FROM notifier.tasks WHERE task_id = %s
 """
 
 _TOGETHER = """
-SELECT takedown_id FROM notifier.tasks
+SELECT takedown_id, content_id FROM notifier.tasks
 WHERE (task_id = %(task_id)s OR joined_to = %(task_id)s) AND closed_at IS NULL ORDER BY takedown_id
 """
 
 _LIST = """
-SELECT t.task_id, t.kind, t.scope, t.takedown_id, t.content_id, t.demand_id, t.reason, t.owner, t.due_at, t.opened_at,
+SELECT t.task_id, t.kind, t.scope, t.takedown_id, t.content_id, t.demand_id, t.reported_by, t.reason, t.owner, t.due_at, t.opened_at,
        t.closed_at, t.resolution
 FROM notifier.tasks t
 WHERE t.joined_to IS NULL
@@ -67,7 +78,8 @@ ORDER BY t.opened_at, t.task_id LIMIT %(limit)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task. `scope` content: it stands for every takedown of the content that waits for it."""
+    """A task. `scope` content, key: it stands for every takedown of the content, or by the word of the same API key (`reported_by`),
+    that waits for it."""
 
     task_id: UUID
     kind: TaskKind
@@ -75,6 +87,7 @@ class Task:
     takedown_id: UUID
     content_id: UUID
     demand_id: UUID | None
+    reported_by: str | None
     reason: str
     owner: str
     due_at: datetime
@@ -84,6 +97,10 @@ class Task:
 
 
 async def open_task(tx: Tx, takedown: Takedown, effect: OpenTask) -> None:
+    """Open it, or join the open one of the same content or key."""
+    reported_by = takedown.match.reported_by if effect.scope == "key" else None
+    if reported_by is not None:
+        await tx.execute(_LOCK_KEY, (reported_by,))
     await tx.execute(
         _OPEN,
         {
@@ -93,6 +110,7 @@ async def open_task(tx: Tx, takedown: Takedown, effect: OpenTask) -> None:
             "takedown_id": takedown.takedown_id,
             "content_id": takedown.content_id,
             "demand_id": effect.demand_id,
+            "reported_by": reported_by,
             "reason": effect.reason,
             "owner": effect.owner,
             "due_at": effect.due,
@@ -102,9 +120,23 @@ async def open_task(tx: Tx, takedown: Takedown, effect: OpenTask) -> None:
 
 async def close_task(tx: Tx, task_id: UUID, resolution: str) -> None:
     """Close a task. Closing one that is closed does nothing."""
+    await hold_key_of(tx, task_id)
     closed = await (await tx.execute(_CLOSE, (resolution, task_id))).fetchone()
-    if closed is not None and closed["scope"] == "content" and closed["joined_to"] is None:
+    if closed is not None and closed["scope"] != "takedown" and closed["joined_to"] is None:
         await tx.execute(_SUCCEED, {"task_id": task_id})
+
+
+async def hold_key_of(tx: Tx, task_id: UUID) -> None:
+    """Until the commit nobody else opens or closes a task of the same API key, if that is what this open task is about."""
+    await tx.execute(_LOCK_KEY_OF, (task_id,))
+
+
+async def forget_key(tx: Tx, takedown_id: UUID) -> None:
+    """The key that tasks of this takedown were about is erased with it."""
+    await tx.execute(
+        "UPDATE notifier.tasks SET reported_by = NULL WHERE takedown_id = %s AND reported_by IS NOT NULL",
+        (takedown_id,),
+    )
 
 
 async def close_together(tx: Tx, task_id: UUID, resolution: str) -> None:
@@ -152,10 +184,13 @@ async def is_open(tx: Tx, content_id: UUID, kind: TaskKind) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def takedowns_of_task(tx: Tx, task_id: UUID) -> tuple[UUID, ...]:
-    """The takedowns that wait for this task, in the order in which they are locked."""
+async def takedowns_of_task(tx: Tx, task_id: UUID, content_id: UUID) -> tuple[tuple[UUID, ...], tuple[UUID, ...]]:
+    """The takedowns of this content that wait for this task, in the order in which they are locked, and those of other contents."""
+    await hold_key_of(tx, task_id)
     rows = await (await tx.execute(_TOGETHER, {"task_id": task_id})).fetchall()
-    return tuple(dict.fromkeys(row["takedown_id"] for row in rows))
+    here = dict.fromkeys(row["takedown_id"] for row in rows if row["content_id"] == content_id)
+    elsewhere = dict.fromkeys(row["takedown_id"] for row in rows if row["content_id"] != content_id)
+    return tuple(here), tuple(elsewhere)
 
 
 async def list_tasks(

@@ -15,6 +15,7 @@ WAITING: Mapping[str, str] = {
     "possible_minor": "a host says that the person may be under 18",
     "flood": "unusually many hosts matched at once",
     "demand_limit": "unusually many demands went to one host within an hour",
+    "key_limit": "unusually many demands rest on what one API key reported within an hour",
     "undeliverable": "a message could not be delivered",
     "ladder_exhausted": "everybody was asked, and it is still there",
     "check_fails": "our checks fail for a reason that the operator has to find",
