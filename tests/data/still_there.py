@@ -111,7 +111,14 @@ def if_referer(wanted: Callable[[RawRequest], bool]) -> Answer:
 IMG = '<img src="/ok.jpg">'
 OK: dict[str, Answer] = {"/ok.jpg": picture()}
 GONE_MEDIA = MISSING
-SCRIPT = "<script>document.body.appendChild(new Image()).src='/o'+'k'+'.jp'+'g'</script>"
+DRAWS = "document.body.appendChild(new Image()).src='/o'+'k'+'.jp'+'g'"
+SCRIPT = f"<script>{DRAWS}</script>"
+WITHOUT_SCRIPT_ELEMENT = {
+    "a handler that runs at once": f'<img src="data:," onerror="{DRAWS}">',
+    "a handler of a click": f'<button onclick="{DRAWS}">Show</button>',
+    "a link that is a script": f'<a href=" java&#9;Script:{DRAWS};void 0">Show</a>',
+    "a frame that is a script": "<iframe width=500 height=400 src=\"javascript:'<img src=/o'+'k.j'+'pg>'\"></iframe>",
+}
 
 STATUSES = (
     "404 Not Found", "410 Gone", "403 Forbidden", "401 Unauthorized", "451 Unavailable", "500 Oops", "503 Busy", "202 Accepted", "429 Slow",
@@ -312,6 +319,8 @@ INCONCLUSIVE = (
     Shape(name="a soft answer to everything", light="inconclusive", media=SOFT, otherwise=SOFT, browser=False),
     Shape(name="a soft answer to this alone", light="inconclusive", media=SOFT, others={"/": html(FILLER)}, browser=False),
     Shape(name="404, and its page runs scripts", light="inconclusive", media=GONE_MEDIA, page=html(FILLER + SCRIPT), others=OK),
+    *(Shape(name=f"404, and its page has {name}", light="inconclusive", media=GONE_MEDIA, page=html(FILLER + one), others=OK,
+            browser="click" not in name and "link" not in name) for name, one in WITHOUT_SCRIPT_ELEMENT.items()),
     Shape(name="404, and its page is a script's shell", light="inconclusive", media=GONE_MEDIA, page=APP),
     Shape(name="410, and its page is busy", light="inconclusive",
           media=answer(b"", status="410 Gone"), page=answer(b"", status="503 Busy"),
@@ -344,6 +353,9 @@ INCONCLUSIVE = (
 STILL_THERE = (*WHATEVER_THE_STATUS, *SHOWN_ON_A_PAGE, *BLOCKED, *INCONCLUSIVE)
 
 NOT_FOUND = html("<h1>Not found</h1>" + FILLER + "<script>1</script>", status="404 Not Found")
+MENU = html(
+    "<nav><a onclick='menu()' href='javascript:void 0'>Menu</a></nav>Not found" + FILLER, status="404 Not Found"
+)
 FOOT = "<footer>All persons are over 18. <a href=/login>Log in</a> 18+</footer>"
 NOT_THERE = (
     Shape(name="404", light="gone", media=MISSING),
@@ -357,6 +369,7 @@ NOT_THERE = (
     Shape(name="404 with a page and its logo", light="gone", media=html("Not found<img src=/logo.jpg>", status="404 Not Found"),
           others={"/logo.jpg": picture(OTHER)}),
     Shape(name="404 with the page that runs scripts for all there is not", light="gone", media=NOT_FOUND, otherwise=NOT_FOUND),
+    Shape(name="404 with the page whose menu runs scripts for all there is not", light="gone", media=MENU, otherwise=MENU),
     Shape(name="410 in German", light="gone", media=html("Die Datei wurde gelöscht.", status="410 Gone")),
     Shape(name="404 of a signature that is good for long", light="gone", media=MISSING, path="/x.jpg?Expires=4000000000&Signature=a"),
     Shape(name="the site's own answer", light="gone", media=SOFT, otherwise=SOFT, others={"/": html(FILLER)}),

@@ -14,6 +14,7 @@ from shared.media.html.attributes import read_attributes
 from shared.media.html.contents import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS, MediaPlace
 from shared.media.html.document import MAX_REFERENCES, Document
 from shared.media.html.elements import READERS, Values, read_image
+from shared.media.html.inline_scripts import inline_scripts
 from shared.media.html.names import files_named_in, kind_of
 from shared.media.html.script_data import read_script
 
@@ -80,6 +81,7 @@ class _Reader:
             reader = read_image
         if values:  # first: where a script has yet to move a URL, the element's own is a placeholder
             read_attributes(document, tag, values, has_reader=reader is not None)
+            document.scan.scripts += inline_scripts(values) if document.visible else 0
         if reader is not None:
             reader(document, values)
 
