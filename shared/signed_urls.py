@@ -59,22 +59,6 @@ SIGNATURE_SETS: Final = (
         source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html",
     ),
     SignatureSet(
-        name="amazon cloudfront, canned policy",
-        hosts=("cloudfront.net",),
-        required=frozenset(("Expires", "Signature", "Key-Pair-Id")),
-        optional=frozenset(("Hash-Algorithm",)),
-        source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/"
-        "private-content-creating-signed-url-canned-policy.html",
-    ),
-    SignatureSet(
-        name="amazon cloudfront, custom policy",
-        hosts=("cloudfront.net",),
-        required=frozenset(("Policy", "Signature", "Key-Pair-Id")),
-        optional=frozenset(("Hash-Algorithm",)),
-        source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/"
-        "private-content-creating-signed-url-custom-policy.html",
-    ),
-    SignatureSet(
         name="google cloud storage, version 4",
         hosts=("storage.googleapis.com",),
         required=frozenset(
@@ -156,13 +140,6 @@ SIGNATURE_SETS: Final = (
         ),
         optional=frozenset(("x-cos-security-token",)),
         source="https://www.tencentcloud.com/document/product/436/7778",
-    ),
-    SignatureSet(
-        name="bunny",
-        hosts=("b-cdn.net",),
-        required=frozenset(("token", "expires")),
-        optional=frozenset(("token_path", "token_countries", "token_countries_blocked")),
-        source="https://docs.bunny.net/docs/cdn-token-authentication",
     ),
     SignatureSet(
         name="discord",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-MAX_LINKS = 200
+MAX_LINKS = 1000
 """Of one form."""
 _DEFANGED = (("hxxps://", "https://"), ("hxxp://", "http://"), ("[.]", "."), ("(.)", "."), ("[dot]", "."), ("[:]", ":"))
 _ADDRESS = re.compile(
@@ -47,8 +47,12 @@ def site_of(url: str) -> str:
 
 def _without_trailing(written: str) -> str:
     """The punctuation of the sentence around an address is no part of it; a closing bracket that it opened itself is."""
-    while written and written[-1] in _TRAILING:
-        if written[-1] == ")" and written.count("(") >= written.count(")"):
-            break
-        written = written[:-1]
-    return written
+    end = len(written)
+    surplus = written.count(")") - written.count("(")
+    while end and written[end - 1] in _TRAILING:
+        if written[end - 1] == ")":
+            if surplus <= 0:
+                break
+            surplus -= 1
+        end -= 1
+    return written[:end]

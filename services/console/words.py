@@ -24,7 +24,8 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One link of a case. `now`: its state in words; `next`: what happens next, and when."""
+    """One link of a case. `now`: its state in words; `next`: what happens next, and when. `asked`: somebody was asked to remove it,
+    and our request arrived."""
 
     site: str
     url: str | None
@@ -32,6 +33,7 @@ class Line:
     tone: Tone
     next: str
     takedown_id: str | None = None
+    asked: bool = False
 
 
 _WAITS_FOR = {
@@ -42,8 +44,15 @@ _WAITS_FOR = {
     "flood": "Very many links came at once. Operations look before anybody is asked.",
     "demand_limit": "Very many links at this site came at once. Operations look before anybody is asked.",
     "key_limit": "Very many links came at once. Operations look before anybody is asked.",
+    "seen_by_person": "A person says that it is still there. Operations decide how it goes on.",
+    "probably_present": "What is there is very like the picture. A person has to look.",
     "possible_minor": "Our looks have stopped: the person may be under 18. Operations have been told.",
 }
+_REMOVED = {
+    "seen_gone": "Two people saw, a day apart, that it is gone.",
+    "site_dead": "The site has had no address for two weeks.",
+}
+_STILL_THERE = ("seen_by_person", "probably_present")
 _A_PERSON = "Operations decide how it goes on."
 _DEMAND = {
     "due": "The request to remove is on its way.",
@@ -59,7 +68,7 @@ _STATES = {
     "discovered": ("not looked at yet", Tone.WAIT),
     "held": ("waits for a person", Tone.WAIT),
     "open": ("asked to remove", Tone.ASKED),
-    "verifying": ("not seen at the last look", Tone.ASKED),
+    "verifying": ("not seen at the last look", Tone.WAIT),
     "removed": ("offline", Tone.GONE),
     "reappeared": ("online again", Tone.UP),
     "unremoved": ("still online, everybody asked", Tone.UP),
@@ -89,6 +98,7 @@ _REPORTS = {
     "no_media": ("no picture found there", "If you see it in your browser, tell operations: a person has to look."),
     "unreachable": ("could not be reached", "Check the address. Report it again later."),
     "refused": ("not looked at", "This address may not be looked at."),
+    "rejected": ("not this picture", "A person found before that what is there is another picture."),
     "failed": ("could not be looked at", "Our look failed. Operations can see why."),
 }
 
@@ -105,9 +115,13 @@ def line_of_takedown(takedown: Mapping[str, Any], waits_for: str | None) -> Line
     """A takedown, as the API shows it, in plain words. `waits_for`: the kind of a task of it that is open."""
     state = takedown["state"]
     now, tone = _STATES[state]
-    demand = _latest(takedown.get("demands") or ())
-    if state == "open" and demand is None:
+    demands = takedown.get("demands") or ()
+    demand = _latest(demands)
+    asked = any(one.get("delivered_at") is not None for one in demands)
+    if state == "open" and not asked:
         now, tone = "online, nobody asked yet", Tone.UP
+    elif state == "removed" and waits_for in _STILL_THERE:
+        now, tone = "we could not tell", Tone.WAIT
     return Line(
         site=takedown.get("host") or "",
         url=takedown.get("url"),
@@ -115,6 +129,7 @@ def line_of_takedown(takedown: Mapping[str, Any], waits_for: str | None) -> Line
         tone=tone,
         next=_next(takedown, demand, waits_for),
         takedown_id=takedown["takedown_id"],
+        asked=asked,
     )
 
 
@@ -126,22 +141,21 @@ def line_of_report(report: Mapping[str, Any], site: str) -> Line:
 
 def told(lines: Sequence[Line], *, now: datetime, waiting: int) -> list[str]:
     """What can be told to the caller, in two or three sentences. `waiting`: pictures that nobody has confirmed yet."""
-    offline = sum(line.tone is Tone.GONE and line.now == "offline" for line in lines)
-    asked = sum(line.tone is Tone.ASKED for line in lines)
+    offline = sum(line.now == _STATES["removed"][0] for line in lines)
+    asked = sum(line.asked and line.tone is not Tone.GONE for line in lines)
     up = sum(line.tone is Tone.UP for line in lines)
     start = f"As of {now:%H:%M} UTC on {now:%-d %B}, "
     if not lines:
         known = "we have found no copy at the addresses we know."
     elif offline:
         known = _count(len(lines), "the one link we know is", f"{offline} of {len(lines)} links are")
-        known += " offline; we saw that twice, some time apart, and keep looking."
+        known += " offline. Each was looked at more than once, and we keep looking."
     else:
         known = _count(len(lines), "the one link we know is not offline yet.", "none of the {} links is offline yet.")
     sentences = [start + known]
     if asked:
-        sentences.append(
-            _count(asked, "One site has", "{} sites have") + " been asked and we look whether it is removed."
-        )
+        said = _count(asked, "Of one link somebody was", "Of {} links somebody was")
+        sentences.append(f"{said} asked to remove it; we look whether they do.")
     if up:
         sentences.append(_count(up, "One link is", "{} links are") + " still online.")
     if waiting:
@@ -167,8 +181,11 @@ def _next(takedown: Mapping[str, Any], demand: Mapping[str, Any] | None, waits_f
     if state == "held":
         return _WAITS_FOR.get(waits_for or takedown.get("held_for") or "", _A_PERSON)
     if state == "removed":
+        if waits_for in _STILL_THERE:
+            return _WAITS_FOR[waits_for]
         due = takedown.get("check_due_at")
-        return "We keep looking." if due is None else f"Seen gone twice. We look again on {moment(due)}."
+        said = _REMOVED.get(takedown.get("removed_for") or "", "We saw more than once that it is gone.")
+        return f"{said} We keep looking." if due is None else f"{said} We look again on {moment(due)}."
     if state == "open":
         if demand is None:
             return "The site is asked next." if waits_for is None else _WAITS_FOR.get(waits_for, _A_PERSON)

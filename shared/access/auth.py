@@ -14,9 +14,11 @@ from shared.http.parameters import known_parameters_alone
 from shared.http.problems import Forbidden, Unauthenticated
 
 _VALID = """
-revoked_at IS NULL AND (kind = 'api' OR (expires_at > clock_timestamp() AND idle_at > clock_timestamp()))
+revoked_at IS NULL AND (kind = 'api' OR (expires_at > clock_timestamp() AND idle_at > clock_timestamp() AND EXISTS (
+    SELECT 1 FROM access.people p WHERE p.organisation_id = keys.organisation_id AND p.person_id = keys.person_id
+    AND p.disabled_at IS NULL AND p.role = keys.role)))
 """
-"""Of a row of `access.keys`: whether it still opens anything. A session ends by itself."""
+"""Of a row of `access.keys`: whether it still opens anything. A session ends by itself, and with its person's leave to sign in."""
 
 
 async def authenticate(database: Database, secret: str) -> Principal | None:

@@ -98,6 +98,16 @@ async def list_keys(tx: Tx) -> list[Key]:
     return await cursor.fetchall()
 
 
+async def find_key(tx: Tx, key_id: UUID) -> Key | None:
+    """The key with this id, a session's too."""
+    cursor = tx.cursor(row_factory=class_row(Key))
+    await cursor.execute(
+        "SELECT key_id, person_id, organisation_id, role, label, created_at, revoked_at FROM access.keys WHERE key_id = %s",
+        (key_id,),
+    )
+    return await cursor.fetchone()
+
+
 async def revoke_key(tx: Tx, key_id: UUID) -> Key | None:
     """Revoke a key at once; None when there is no such key. Revoking twice keeps the first time."""
     cursor = tx.cursor(row_factory=class_row(Key))

@@ -29,12 +29,19 @@ _ADD = """
 INSERT INTO access.people (organisation_id, person_id, role) VALUES (%s, %s, %s)
 ON CONFLICT (organisation_id, person_id) DO UPDATE SET role = excluded.role, disabled_at = NULL
 """
+_SPEND = """
+UPDATE access.invitations SET used_at = now() WHERE organisation_id = %s AND person_id = %s AND used_at IS NULL
+"""
 _INVITE = "INSERT INTO access.invitations (token_hash, organisation_id, person_id, expires_at) VALUES (%s, %s, %s, now() + %s)"
 _USE = """
 UPDATE access.invitations i SET used_at = now() FROM access.people p
 WHERE i.token_hash = %s AND i.used_at IS NULL AND i.expires_at > now() AND p.disabled_at IS NULL AND p.role IS NOT NULL
   AND p.organisation_id = i.organisation_id AND p.person_id = i.person_id
 RETURNING p.organisation_id, p.person_id, p.role
+"""
+_HOLD = """
+SELECT 1 FROM access.people p JOIN access.invitations i USING (organisation_id, person_id)
+WHERE i.token_hash = %s FOR UPDATE OF p
 """
 _OPEN = """
 INSERT INTO access.keys (key_id, key_hash, person_id, organisation_id, role, label, kind, expires_at, idle_at)
@@ -72,12 +79,13 @@ class Person:
 
 
 async def invite(tx: Tx, *, person_id: str, organisation_id: str, role: SignInRole) -> str:
-    """The token of a link that signs this person in once, within INVITATION_LASTS. Who is not known yet is added; who is has this
-    role from now on. Raises ValueError for an id that is none."""
+    """The token of a link that signs this person in once, within INVITATION_LASTS; links from before do so no more. Who is not known
+    yet is added; who is has this role from now on. Raises ValueError for an id that is none."""
     parse_opaque_id(person_id)
     parse_opaque_id(organisation_id)
     token = secrets.token_urlsafe(32)
     await tx.execute(_ADD, (organisation_id, person_id, role))
+    await tx.execute(_SPEND, (organisation_id, person_id))
     await tx.execute(_INVITE, (token_hash(token), organisation_id, person_id, INVITATION_LASTS))
     return token
 
@@ -90,6 +98,7 @@ async def invited(database: Database, token: str) -> bool:
 
 async def sign_in(tx: Tx, token: str) -> Session | None:
     """Use a link: the session it opens; None for one that is unknown, used, too old, or of somebody who may not sign in."""
+    await tx.execute(_HOLD, (token_hash(token),))  # who disables them waits, and then finds the session
     row = await (await tx.execute(_USE, (token_hash(token),))).fetchone()
     if row is None:
         return None
@@ -125,8 +134,16 @@ async def keep_session(tx: Tx, key_id: UUID) -> None:
 async def disable(tx: Tx, *, person_id: str, organisation_id: str) -> bool:
     """Nobody signs in as this person any more, and their sessions end at once; False: there is no such person. Keys stay."""
     done = await tx.execute(_DISABLE, (organisation_id, person_id))
+    await tx.execute(_SPEND, (organisation_id, person_id))
     await tx.execute(_END_SESSIONS, (organisation_id, person_id))
     return done.rowcount > 0
+
+
+async def sessions_of(tx: Tx, *, person_id: str, organisation_id: str) -> list[UUID]:
+    """The keys of all their sessions, ended ones too."""
+    query = "SELECT key_id FROM access.keys WHERE organisation_id = %s AND person_id = %s AND kind = 'session'"
+    rows = await (await tx.execute(query, (organisation_id, person_id))).fetchall()
+    return [row["key_id"] for row in rows]
 
 
 async def list_people(tx: Tx) -> list[Person]:

@@ -187,10 +187,12 @@ async def test_who_may_not_is_sent_away(desk: Fleet) -> None:
             await other.get_by_role("heading", name=expected, level=1).wait_for()
         assert "does not work any more" in await other.locator("main").inner_text()
         # Nobody is in without it, and a form from elsewhere changes nothing.
-        for address in ("/desk", "/desk/new", "/desk/confirm", "/desk/cases/EH-000123"):
+        for address in ("/desk", "/desk/new", "/desk/confirm", "/desk/case?ref=EH-000123"):
             await other.goto(base + address)
             assert other.url == f"{base}/desk/sign-in", address
-        answer = await page.request.post(f"{base}/desk/cases/EH-000123/withdrawal", form={"form_token": "guessed"})
+        answer = await page.request.post(
+            f"{base}/desk/case/withdrawal", form={"form_token": "guessed\u00e9", "case_ref": "EH-000123"}
+        )
         assert answer.status == 403
         assert "another session" in await answer.text()
         # Under 18: nothing can be added, and the page says where to turn.
@@ -199,6 +201,21 @@ async def test_who_may_not_is_sent_away(desk: Fleet) -> None:
         await page.get_by_role("button", name="Continue").click()
         assert "Internet Watch Foundation" in await page.locator("main").inner_text()
         assert await page.locator("input[type=file]").count() == 0
+        # A link that another site's page uses signs nobody in; a later link ends the one before.
+        invite = ("people", "invite", "p-4", "--organisation", "helpline", "--role", "operations")
+        older = desk.run(*invite, TAKEDOWN_PORT=str(desk.ports["serve"])).strip().splitlines()[0]
+        newer = desk.run(*invite, TAKEDOWN_PORT=str(desk.ports["serve"])).strip().splitlines()[0]
+        for link, headers in ((newer, {"Sec-Fetch-Site": "cross-site"}), (older, {})):
+            token = link.rpartition("/")[2]
+            answer = await page.request.post(f"{base}/desk/sign-in", form={"token": token}, headers=headers)
+            assert answer.status in (403, 410), link
+        # Operations have no desk, and can sign out.
+        await other.context.clear_cookies()
+        await other.goto(newer)
+        await other.get_by_role("button", name="Sign in").click()
+        assert "for helpline staff" in await other.locator("main").inner_text()
+        await other.get_by_role("button", name="Sign out").click()
+        await other.get_by_role("heading", name="Sign in", level=1).wait_for()
         # Signed out, and disabled, at once.
         desk.run("people", "disable", "p-1", "--organisation", "helpline")
         await page.goto(f"{base}/desk")

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console import apis
-from services.console.links import MAX_LINKS, links_in, site_of
+from services.console.links import MAX_LINKS, Link, links_in, site_of
 from services.console.pages.desk_route import DeskRoute
 from services.console.pages.rendering import page
 from services.console.session import HOME, AtDesk, SignedIn, form_of_ours
 from services.console.words import Line, line_of_report, line_of_takedown, moment, told
 from shared.http.api_client import ApiClient, ApiRefused
+from shared.http.problems import Invalid
 from shared.service.dependencies import ServiceRuntime
+from shared.service.runtime import Runtime
+
+CaseRef = Annotated[str, Form(max_length=64)]
 
 routes = APIRouter(prefix="/desk", include_in_schema=False, route_class=DeskRoute)
 
@@ -32,8 +36,13 @@ async def home(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case:
     return page(runtime.settings, "home.html", at_desk, waiting=len(waiting))
 
 
-@routes.get("/cases/{case_ref}")
-async def show_case(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: str) -> HTMLResponse:
+@routes.get("/case")
+async def show_case(
+    request: Request,
+    runtime: ServiceRuntime,
+    at_desk: AtDesk,
+    case_ref: Annotated[str, Query(alias="ref", max_length=64)],
+) -> HTMLResponse:
     """What became of a case: its pictures, its links, and what can be told."""
     claims, lines = await _read(request, runtime, at_desk, case_ref)
     if not claims and not lines:
@@ -55,18 +64,19 @@ async def show_case(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, 
     )
 
 
-@routes.post("/cases/{case_ref}/links", dependencies=[Depends(form_of_ours)])
+@routes.post("/case/links", dependencies=[Depends(form_of_ours)])
 async def add_links(
-    request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: str, text: Annotated[str, Form()] = ""
+    request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: CaseRef, text: Annotated[str, Form()] = ""
 ) -> Response:
     """Look at the addresses that were pasted."""
+    found = pasted_links(text)
     async with apis.intake(request, at_desk, runtime.settings) as intake:
-        await report_links(intake, text, case_ref)
-    return to_case(case_ref)
+        refused = await report_links(intake, found, case_ref)
+    return after_links(runtime, at_desk, case_ref, len(found), refused)
 
 
-@routes.post("/cases/{case_ref}/withdrawal", dependencies=[Depends(form_of_ours)])
-async def withdraw(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: str) -> Response:
+@routes.post("/case/withdrawal", dependencies=[Depends(form_of_ours)])
+async def withdraw(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: CaseRef) -> Response:
     """Withdraw all pictures of the case: everything stops at once, and can be taken back for a while."""
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         for claim in await claims_of(intake, case_ref):
@@ -75,8 +85,8 @@ async def withdraw(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, c
     return to_case(case_ref)
 
 
-@routes.post("/cases/{case_ref}/withdrawal/undo", dependencies=[Depends(form_of_ours)])
-async def undo_withdrawal(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: str) -> Response:
+@routes.post("/case/withdrawal/undo", dependencies=[Depends(form_of_ours)])
+async def undo_withdrawal(request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: CaseRef) -> Response:
     """Take a withdrawal back."""
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         for claim in await claims_of(intake, case_ref):
@@ -87,7 +97,7 @@ async def undo_withdrawal(request: Request, runtime: ServiceRuntime, at_desk: At
 
 def to_case(case_ref: str) -> RedirectResponse:
     """To the page of a case."""
-    return RedirectResponse(f"{HOME}/cases/{quote(case_ref, safe='')}", status_code=303)
+    return RedirectResponse(f"{HOME}/case?{urlencode({'ref': case_ref})}", status_code=303)
 
 
 async def claims_of(intake: ApiClient, case_ref: str) -> list[dict[str, Any]]:
@@ -98,14 +108,29 @@ async def claims_of(intake: ApiClient, case_ref: str) -> list[dict[str, Any]]:
         return []
 
 
-async def report_links(intake: ApiClient, text: str, case_ref: str) -> list[str]:
-    """Report each address of a text. What was refused, with why: a line each."""
+def pasted_links(text: str) -> list[Link]:
+    """The addresses of a text. Raises Invalid for more than can be taken at once: nothing has been sent then."""
+    found = links_in(text)
+    if len(found) > MAX_LINKS:
+        raise Invalid(f"These are {len(found)} links. Paste at most {MAX_LINKS} at once; nothing has been sent yet.")
+    return found
+
+
+def after_links(runtime: Runtime, at_desk: SignedIn, case_ref: str, count: int, refused: Sequence[str]) -> Response:
+    """To the case; or, where some of `count` links were refused, a page that names them first."""
+    if not refused:
+        return to_case(case_ref)
+    return page(runtime.settings, "links.html", at_desk, case_ref=case_ref, taken=count - len(refused), refused=refused)
+
+
+async def report_links(intake: ApiClient, links: Sequence[Link], case_ref: str) -> list[str]:
+    """Report each. What was refused, with why: a line each."""
     refused = []
-    for link in links_in(text)[:MAX_LINKS]:
+    for link in links:
         try:
             await intake.post("/v1/reports", {"url": link.url, "case_ref": case_ref})
         except ApiRefused as error:
-            refused.append(f"{link.site}: {error}")
+            refused.append(f"{link.url}: {error}")
     return refused
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from services.console.pages.rendering import page
-from services.console.session import SIGN_IN, NotSignedIn
+from services.console.session import SIGN_IN, NoDesk, NotSignedIn, SignedIn
 from shared.field_errors import field_errors
 from shared.http.api_client import ApiRefused, ApiUnreachable
 from shared.http.problems import Problem
@@ -29,6 +29,8 @@ class DeskRoute(APIRoute):
                 return await handle(request)
             except NotSignedIn:
                 return RedirectResponse(SIGN_IN, status_code=303)
+            except NoDesk as error:
+                return _said(request, 403, _NO_DESK, error.at_desk)
             except Problem as error:
                 return _said(request, error.status, error.detail or str(error))
             except ApiRefused as error:
@@ -41,6 +43,9 @@ class DeskRoute(APIRoute):
         return handled
 
 
-def _said(request: Request, status: int, detail: str) -> Response:
+_NO_DESK = "The desk is for helpline staff. Operations staff use the command line for now."
+
+
+def _said(request: Request, status: int, detail: str, at_desk: SignedIn | None = None) -> Response:
     runtime: Runtime = request.app.state.provided[Runtime]
-    return page(runtime.settings, "problem.html", None, status=status, detail=detail)
+    return page(runtime.settings, "problem.html", at_desk, status=status, detail=detail)

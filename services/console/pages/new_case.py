@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.console import apis
-from services.console.pages.cases import report_links, to_case
+from services.console.pages.cases import after_links, pasted_links, report_links
 from services.console.pages.desk_route import DeskRoute
 from services.console.pages.rendering import page
 from services.console.session import AtDesk, SignedIn, form_of_ours
@@ -52,6 +52,8 @@ class _Case(BaseModel):
     links: str = ""
     pictures: str = "[]"
     sent: str = ""
+    begun: str = ""
+    """When the form was opened: the time of the declaration, the same however often it is sent."""
 
 
 _Pictures = TypeAdapter(Annotated[tuple[tuple[_Given, ...], ...], Field(max_length=MAX_PICTURES)])
@@ -61,7 +63,7 @@ _Pictures = TypeAdapter(Annotated[tuple[tuple[_Given, ...], ...], Field(max_leng
 async def begin(runtime: ServiceRuntime, at_desk: AtDesk, age: Literal["", "adult", "minor"] = "") -> HTMLResponse:
     """The first question, before any file or link: how old was the person? Nothing typed is kept where they were under 18."""
     if age == "adult":
-        return _form(runtime, at_desk, _Case(sent=str(uuid4())))
+        return _form(runtime, at_desk, _Case(sent=str(uuid4()), begun=runtime.clock().isoformat()))
     return page(runtime.settings, "age.html" if age == "" else "minor.html", at_desk)
 
 
@@ -72,22 +74,23 @@ async def declare(
     """Declare each picture of the case, and look at its links. Sent twice, it is one case."""
     try:
         pictures = _Pictures.validate_python(json.loads(case.pictures))
-    except (ValidationError, ValueError):
+    except (ValidationError, ValueError, RecursionError):
         return _form(runtime, at_desk, case, "The pictures could not be read. Remove them, and add them again.")
     wrong = _missing(case, len(pictures))
     if wrong is not None:
         return _form(runtime, at_desk, case, wrong)
+    links = pasted_links(case.links) if case.quiet == "no" else []
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         try:
-            for place, fingerprints in enumerate(pictures):
-                body = _claim(case, fingerprints, runtime.clock().isoformat())
-                key = deterministic_id(("desk", case.sent, str(place)))
+            for fingerprints in pictures:
+                body = _claim(case, fingerprints)
+                # Of what is declared: what was taken before somebody corrected the form is not declared twice.
+                key = deterministic_id(("desk", case.sent, json.dumps(body, sort_keys=True)))
                 await intake.post("/v1/claims", body, idempotency_key=str(key))
         except ApiRefused as error:
             return _form(runtime, at_desk, case, str(error))
-        if case.quiet == "no":
-            await report_links(intake, case.links, case.case_ref)
-    return to_case(case.case_ref)
+        refused = await report_links(intake, links, case.case_ref)
+    return after_links(runtime, at_desk, case.case_ref, len(links), refused)
 
 
 def _missing(case: _Case, pictures: int) -> str | None:
@@ -105,7 +108,7 @@ def _missing(case: _Case, pictures: int) -> str | None:
     return None
 
 
-def _claim(case: _Case, fingerprints: tuple[_Given, ...], now: str) -> dict[str, Any]:
+def _claim(case: _Case, fingerprints: tuple[_Given, ...]) -> dict[str, Any]:
     return {
         "case_ref": case.case_ref,
         "fingerprints": [one.model_dump(exclude_none=True) for one in fingerprints],
@@ -117,7 +120,7 @@ def _claim(case: _Case, fingerprints: tuple[_Given, ...], now: str) -> dict[str,
             "synthetic": case.synthetic,
             "declared_as": case.capacity,
             "authority_recorded": True,
-            "declared_at": now,
+            "declared_at": case.begun,
             "text_version": TEXT_VERSION,
         },
         "assurance": case.assurance.value,

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.pages.desk_route import DeskRoute
 from services.console.pages.rendering import page
-from services.console.session import AtDesk, end_session, form_of_ours, start_session
+from services.console.session import InSession, end_session, form_of_ours, from_our_page, start_session
 from shared.access import audit
 from shared.access.keys import revoke_key
 from shared.access.people import invited, sign_in
@@ -31,7 +31,7 @@ async def open_link(runtime: ServiceRuntime, token: str) -> HTMLResponse:
     return page(runtime.settings, "sign_in.html", None, status=200 if usable else 410, token=token, usable=usable)
 
 
-@routes.post("/sign-in")
+@routes.post("/sign-in", dependencies=[Depends(from_our_page)])
 async def use_link(runtime: ServiceRuntime, token: Annotated[str, Form(max_length=100)]) -> Response:
     """Use the link: the browser that sends this is signed in."""
     async with runtime.database.transaction() as tx:
@@ -45,11 +45,11 @@ async def use_link(runtime: ServiceRuntime, token: Annotated[str, Form(max_lengt
 
 
 @routes.post("/sign-out", dependencies=[Depends(form_of_ours)])
-async def sign_out(runtime: ServiceRuntime, at_desk: AtDesk) -> Response:
+async def sign_out(runtime: ServiceRuntime, session: InSession) -> Response:
     """End the session, here and for every page that is still open."""
     async with runtime.database.transaction() as tx:
-        await revoke_key(tx, at_desk.principal.key_id)
+        await revoke_key(tx, session.principal.key_id)
         await audit.record(
-            tx, at_desk.principal, action="session.ended", object_kind="key", object_id=at_desk.principal.key_id
+            tx, session.principal, action="session.ended", object_kind="key", object_id=session.principal.key_id
         )
     return end_session()

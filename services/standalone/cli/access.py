@@ -129,7 +129,7 @@ def revoke(
     from services.intake.claims.actors import COMMAND_LINE
     from services.standalone import assembly
     from shared.access import audit
-    from shared.access.keys import list_keys, revoke_key
+    from shared.access.keys import find_key, revoke_key
     from shared.db.migrations import migrate
 
     async def end() -> tuple[Key | None, int]:
@@ -140,9 +140,9 @@ def revoke(
                 from services.intake.claims.keys import revoke_key_and_suspend
 
                 async with database.transaction() as tx:
-                    known = {key.key_id: key for key in await list_keys(tx)}
-                stopped = await revoke_key_and_suspend(database, key_id) if key_id in known else ()
-                return known.get(key_id), len(stopped)
+                    known = await find_key(tx, key_id)
+                stopped = () if known is None else await revoke_key_and_suspend(database, key_id)
+                return known, len(stopped)
             async with database.transaction() as tx:
                 revoked = await revoke_key(tx, key_id)
                 if revoked is not None:

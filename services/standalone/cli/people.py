@@ -88,7 +88,16 @@ def list_people(as_json: AsJson = False) -> None:
 
 
 @people.command("disable")
-def disable(person: PersonId, organisation: OrganisationId) -> None:
+def disable(
+    person: PersonId,
+    organisation: OrganisationId,
+    suspend_content: Annotated[
+        bool,
+        typer.Option(
+            "--suspend-content", help="Also suspend all content that rests on what they did at the desk alone."
+        ),
+    ] = False,
+) -> None:
     """End a person's sessions at once, and let them sign in no more. Their keys stay: `takedown keys revoke` ends those."""
     from services.intake.claims.actors import COMMAND_LINE
     from services.standalone import assembly
@@ -96,17 +105,27 @@ def disable(person: PersonId, organisation: OrganisationId) -> None:
     from shared.access import people as access
     from shared.db.migrations import migrate
 
-    async def end() -> bool:
-        async with assembly.database_for_command(settings_of_client()) as database:
-            await migrate(database, [assembly.ACCESS])
+    async def end() -> tuple[bool, int]:
+        settings = settings_of_client()
+        async with assembly.database_for_command(settings) as database:
+            await migrate(database, assembly.schemas_of(settings))
             async with database.transaction() as tx:
+                sessions = await access.sessions_of(tx, person_id=person, organisation_id=organisation)
                 known = await access.disable(tx, person_id=person, organisation_id=organisation)
                 if known:
                     await audit.record(
                         tx, COMMAND_LINE, action="person.disabled", object_kind="person", object_id=person
                     )
-                return known
+            stopped = 0
+            if suspend_content:
+                from services.intake.claims.keys import revoke_key_and_suspend
 
-    if not run(end()):
+                for session in sessions:
+                    stopped += len(await revoke_key_and_suspend(database, session))
+            return known, stopped
+
+    known, stopped = run(end())
+    if not known:
         raise NoSuchPerson()
-    say(f"{person} of {organisation} is signed out everywhere, and cannot sign in any more.")
+    said = f"{person} of {organisation} is signed out everywhere, and cannot sign in any more."
+    say(said + (f" Content suspended: {stopped}." if suspend_content else ""))

@@ -40,3 +40,9 @@ def test_any_text_has_addresses_or_none(text: str) -> None:
 @given(st.lists(st.from_regex(r"https://[a-z]{1,8}\.example/[a-z0-9]{1,12}", fullmatch=True), max_size=20))
 def test_each_address_of_a_list_is_found_once(urls: list[str]) -> None:
     assert [one.url for one in links_in("\n".join(urls))] == list(dict.fromkeys(urls))
+
+
+def test_brackets_without_end_are_read_at_once() -> None:
+    """Each step of a quadratic reader would take a second here; the process would hear nobody for an hour."""
+    text = "https://a.example/" + ")" * 1_000_000
+    assert [one.url for one in links_in(text)] == ["https://a.example/"]

@@ -21,7 +21,7 @@ def takedown(state: str, **fields: Any) -> dict[str, Any]:
 
 
 def demand(state: str, issued_at: str = "2026-03-01T10:00:00.000000Z") -> dict[str, Any]:
-    return {"state": state, "issued_at": issued_at, "deadline": None}
+    return {"state": state, "issued_at": issued_at, "delivered_at": issued_at, "deadline": None}
 
 
 @pytest.mark.parametrize("state", list(TakedownState))
@@ -55,6 +55,28 @@ def test_the_latest_request_speaks() -> None:
     assert "working on it" in line_of_takedown(takedown("open", demands=demands), None).next
 
 
+@pytest.mark.parametrize("state", ["due", "undeliverable"])
+def test_a_request_that_did_not_arrive_asked_nobody(state: str) -> None:
+    line = line_of_takedown(takedown("open", demands=[{**demand(state), "delivered_at": None}]), None)
+    assert not line.asked
+    assert line.now == "online, nobody asked yet"
+    assert "asked" not in " ".join(told([line], now=NOW, waiting=0))
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [("seen_gone", "Two people"), ("site_dead", "no address"), ("gone", "We saw")]
+)
+def test_a_removal_says_what_it_rests_on(reason: str, said: str) -> None:
+    assert said in line_of_takedown(takedown("removed", removed_for=reason), None).next
+
+
+@pytest.mark.parametrize("kind", ["seen_by_person", "probably_present"])
+def test_what_somebody_still_sees_is_not_offline(kind: str) -> None:
+    line = line_of_takedown(takedown("removed", removed_for="gone"), kind)
+    assert line.now == "we could not tell"
+    assert "not offline yet" in told([line], now=NOW, waiting=0)[0]
+
+
 def lines(*tones: Tone) -> list[Line]:
     return [
         Line(site="a.example", url=None, now="offline" if tone is Tone.GONE else "x", tone=tone, next="")
@@ -68,5 +90,6 @@ def test_what_is_told_begins_with_its_time_and_promises_nothing() -> None:
         assert sentences[0].startswith("As of 21:40 UTC on 2 March, ")
         assert "gone from the internet" not in " ".join(sentences)
     assert "1 of 2 links are offline" in told(lines(Tone.GONE, Tone.UP), now=NOW, waiting=0)[0]
+    assert "asked" not in " ".join(told(lines(Tone.ASKED, Tone.UP), now=NOW, waiting=0)), "nobody was"
     assert told(lines(Tone.UP), now=NOW, waiting=0)[1] == "One link is still online."
     assert told(lines(), now=NOW, waiting=2)[-1].startswith("2 pictures wait for a second colleague")

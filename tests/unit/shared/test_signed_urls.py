@@ -33,12 +33,6 @@ SIGNED = {
     "amazon s3, version 2": [
         "https://b.s3.amazonaws.com/a.jpg?AWSAccessKeyId=AK{n}&Expires=179000000{n}&Signature=vjby{n}%3D"
     ],
-    "amazon cloudfront, canned policy": [
-        "https://d111.cloudfront.net/a.jpg?Expires=135703440{n}&Signature=nitf{n}~&Key-Pair-Id=K2{n}"
-    ],
-    "amazon cloudfront, custom policy": [
-        "https://d111.cloudfront.net/a.jpg?Policy=ey{n}&Signature=nitf{n}~&Key-Pair-Id=K2&Hash-Algorithm=SHA256"
-    ],
     "google cloud storage, version 4": [
         f"https://storage.googleapis.com/b/a.jpg?{GOOG}",
         f"https://b.storage.googleapis.com/a.jpg?{GOOG}",
@@ -58,10 +52,6 @@ SIGNED = {
     ],
     "alibaba oss, version 4": [f"https://b.oss-cn-hangzhou.aliyuncs.com/a.jpg?{OSS4}"],
     "tencent cos": [f"https://b-125.cos.ap-guangzhou.myqcloud.com/a.jpg?{COS}&x-cos-security-token=t{{n}}"],
-    "bunny": [
-        "https://zone.b-cdn.net/a.jpg?token=aiDh{n}&expires=159802458{n}",
-        "https://zone.b-cdn.net/a.jpg?token=a{n}&token_path=%2F&expires=1{n}",
-    ],
     "discord": [
         "https://cdn.discordapp.com/attachments/1/2/a.jpg?ex=66ab{n}&is=66aa{n}&hm=0f{n}&",
         "https://media.discordapp.net/attachments/1/2/a.jpg?ex=66ab{n}&is=66aa{n}&hm=0f{n}",
@@ -181,3 +171,15 @@ def test_a_key_of_a_key_is_itself(host: str, query: str, fragment: str) -> None:
     assert canonical(key.url_key) == key
     assert key.url_key.isascii()
     assert key.key_version == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://d111.cloudfront.net/a?Expires=1&Signature={n}&Key-Pair-Id=K2",
+        "https://evil.b-cdn.net/p?token={n}&expires=1",
+    ],
+)
+def test_where_an_origin_of_somebodys_own_sees_the_query_it_stays(url: str) -> None:
+    """There `token=cat` and `token=dog` may be two pictures."""
+    assert canonical(url.format(n="cat")).url_key != canonical(url.format(n="dog")).url_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -111,3 +112,36 @@ async def test_an_id_that_is_none_is_refused(database: Database) -> None:
     with pytest.raises(ValueError, match="1 to 64 characters"):
         async with database.transaction() as tx:
             await people.invite(tx, person_id="Mary Jones", organisation_id="helpline", role="helpline")
+
+
+async def test_who_signs_in_while_they_are_disabled_is_out(database: Database) -> None:
+    async with database.transaction() as tx:
+        token = await people.invite(tx, person_id="p-1", organisation_id="helpline", role="helpline")
+    async with database.transaction() as tx:
+        session = await people.sign_in(tx, token)
+        assert session is not None
+
+        async def end() -> None:
+            async with database.transaction() as other:
+                await people.disable(other, person_id="p-1", organisation_id="helpline")
+
+        ending = asyncio.create_task(end())
+    await ending
+    assert await authenticate(database, session.secret) is None
+
+
+@pytest.mark.parametrize("change_of_person", ["disabled_at = now()", "role = 'operations'", "role = NULL"])
+async def test_a_session_ends_with_what_it_rests_on(database: Database, change_of_person: str) -> None:
+    session = await session_of(database)
+    await change(database, f"UPDATE access.people SET {change_of_person}")
+    assert await authenticate(database, session.secret) is None
+
+
+async def test_an_older_link_ends_with_a_newer_one_and_with_its_person(database: Database) -> None:
+    async with database.transaction() as tx:
+        older = await people.invite(tx, person_id="p-1", organisation_id="helpline", role="helpline")
+        newer = await people.invite(tx, person_id="p-1", organisation_id="helpline", role="helpline")
+        assert await people.sign_in(tx, older) is None
+        await people.disable(tx, person_id="p-1", organisation_id="helpline")
+        await people.invite(tx, person_id="p-1", organisation_id="helpline", role="helpline")
+        assert await people.sign_in(tx, newer) is None
