@@ -42,7 +42,7 @@ from shared.db.wakeups import Wakeups
 from shared.log.kafka.local import start_kafka
 from shared.log.port import EventLog, OutgoingRecord, TopicPartition
 from tests.e2e.processes import Fleet, free_port, wait_for
-from tests.e2e.test_killed_processes import Story, config, environment
+from tests.e2e.story import Story, config, environment
 from tests.e2e.world import Hosts, make_world, sightings_of
 
 HISTORY = 10_000

@@ -26,7 +26,7 @@ from shared.log.port import EventLog
 from shared.log.postgres.log import PostgresLog
 from tests.contract.log_harness import read_all
 from tests.e2e.processes import Fleet, free_port, wait_for
-from tests.e2e.test_killed_processes import Story, config, environment
+from tests.e2e.story import Story, config, environment
 from tests.e2e.world import Hosts, World, make_world
 
 SEEN_LATER = "/seen-while-it-was-suspended"

@@ -18,7 +18,7 @@ from shared.media.browser.process import descendants
 from tests.browser.look_world import needs_chromium
 from tests.disk import alive, files_with
 from tests.e2e.processes import Fleet, free_port, wait_for
-from tests.e2e.test_killed_processes import Story, config, environment
+from tests.e2e.story import Story, config, environment
 from tests.e2e.world import Hosts, World, encoded, make_world, picture
 from tests.fixtures_servers import wait_until
 

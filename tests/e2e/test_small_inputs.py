@@ -24,7 +24,7 @@ from tests.claims import claim_body
 from tests.data.still_there import BASE
 from tests.e2e.processes import Client, Fleet, free_port, wait_for
 from tests.e2e.small_inputs import ANY, PARTS, Input, inputs
-from tests.e2e.test_killed_processes import environment, key
+from tests.e2e.story import environment, key
 from tests.raw_host import RawHost
 
 pytestmark = pytest.mark.timeout(600)

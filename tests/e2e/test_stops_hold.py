@@ -15,7 +15,7 @@ from shared.db.embedded.server import conninfo_if_running
 from shared.log.kafka.local import start_kafka
 from tests.e2e.processes import Fleet, free_port
 from tests.e2e.stopping import POLICY, Stopping
-from tests.e2e.test_killed_processes import config, environment
+from tests.e2e.story import config, environment
 from tests.e2e.world import Hosts, make_world
 
 pytestmark = pytest.mark.timeout(600)
