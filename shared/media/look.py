@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.clock import Clock
 from shared.media.exact import exact_fingerprints
@@ -25,6 +25,7 @@ from shared.media.fingerprinter import (
     is_page,
 )
 from shared.media.formats.drawing import is_plain_drawing
+from shared.media.formats.drawn_markup import is_drawn_markup
 from shared.media.html_media import holds_markup
 from shared.media.looks.page_visit import PageVisit
 from shared.media.looks.url_look import HttpAnswer, NotSeen, UndecodedBytes, UrlLook, url_key_of
@@ -121,6 +122,8 @@ class LightLooker:
     async def medium(self, url: str, fetched: Fetched, enough: Enough | None) -> UrlLook:
         """What was fetched, as a picture or other bytes."""
         saw = await self.seen_in(fetched.body, enough)
+        if isinstance(saw, UndecodedBytes) and saw.no_media:
+            saw = replace(saw, drawn_markup=is_drawn_markup(fetched.body, fetched.content_type))
         return UrlLook(url=url, answer=self.answer(fetched), saw=saw)
 
     async def seen_in(self, body: bytes, enough: Enough | None) -> MediaFingerprints | UndecodedBytes:

@@ -113,6 +113,8 @@ OK: dict[str, Answer] = {"/ok.jpg": picture()}
 GONE_MEDIA = MISSING
 DRAWS = "document.body.appendChild(new Image()).src='/o'+'k'+'.jp'+'g'"
 SCRIPT = f"<script>{DRAWS}</script>"
+STYLED_XML = answer(b"<?xml-stylesheet type='text/css' href='/x.css'?><a>hello</a>", content_type="text/xml")
+X_CSS = answer(b"a{display:block;width:480px;height:360px;background:url(/ok.jpg)}", content_type="text/css")
 WITHOUT_SCRIPT_ELEMENT = {
     "a handler that runs at once": f'<img src="data:," onerror="{DRAWS}">',
     "a handler of a click": f'<button onclick="{DRAWS}">Show</button>',
@@ -321,6 +323,8 @@ INCONCLUSIVE = (
     Shape(name="404, and its page runs scripts", light="inconclusive", media=GONE_MEDIA, page=html(FILLER + SCRIPT), others=OK),
     *(Shape(name=f"404, and its page has {name}", light="inconclusive", media=GONE_MEDIA, page=html(FILLER + one), others=OK,
             browser="click" not in name and "link" not in name) for name, one in WITHOUT_SCRIPT_ELEMENT.items()),
+    Shape(name="404 as styled XML", light="inconclusive", media=STYLED_XML.replace(b"200 OK", b"404 No"), others=OK | {"/x.css": X_CSS}),
+    Shape(name="404, and its page is styled XML", light="inconclusive", media=GONE_MEDIA, page=STYLED_XML, others=OK | {"/x.css": X_CSS}),
     Shape(name="404, and its page is a script's shell", light="inconclusive", media=GONE_MEDIA, page=APP),
     Shape(name="410, and its page is busy", light="inconclusive",
           media=answer(b"", status="410 Gone"), page=answer(b"", status="503 Busy"),

@@ -30,6 +30,8 @@ NOTHING_DRAWN = "nothing_drawn"
 """A browser showed all of it, and nothing that agrees."""
 _UNDECODABLE = "undecodable_"
 _NO_CONTENT = 204
+_WORDS = frozenset(("text/plain", "application/json", "text/json"))
+"""Types whose body a browser shows as it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,8 @@ class Judge:
         exact = self.agreement(body.exact)
         if exact is not None:  # a video, say: known by its exact hash
             return Seen(outcome=Outcome.PRESENT, agreement=exact, observed=observed)
+        if body.drawn_markup and not body.page:
+            return Seen(outcome=Outcome.INCONCLUSIVE, reason=PAGE_RUNS_SCRIPTS, observed=observed)
         if body.no_media:
             return Seen(outcome=Outcome.MISMATCH, reason=NO_MEDIA, observed=observed)
         # What trips our decoder is not gone, nor replaced: it was not seen.
@@ -227,11 +231,13 @@ def observed_of(look: UrlLook) -> Observed | None:
 
 
 def is_plainly_missing(look: UrlLook, obstacle: Obstacle | None = None) -> bool:
-    """404 or 410 with nothing but a few words of text or data: there is nothing in it that a browser could draw."""
+    """404 or 410 with nothing but a few words of text, data or plain XML: there is nothing in it that a browser could draw."""
     answer = look.answer
     if answer is None or answer.status not in MISSING or obstacle is not None:
         return False
     match look.saw:
-        case UndecodedBytes(no_media=True, page=False, text=text):
-            return answer.size_bytes == 0 or bool(text)
+        case UndecodedBytes(no_media=True, page=False, drawn_markup=False, text=text):
+            essence = (answer.content_type or "").partition(";")[0].strip().lower()
+            words = essence in _WORDS or essence.endswith("+json") or "<" not in text
+            return answer.size_bytes == 0 or (bool(text) and (words or text.lstrip().startswith("<")))
     return False

@@ -89,7 +89,8 @@ class UndecodedBytes:
     """A body that gave no perceptual fingerprint. `exact`: its exact hashes; none of an empty body.
 
     `media`: of a kind that a viewer may show and we do not decode. `drawing`: it is an SVG so small and plain that it shows no photograph.
-    `text`: its beginning, where it is text; `data`: that is JSON; `page`: a page came where a picture was wanted.
+    `text`: its beginning, where it is text; `data`: that is JSON; `page`: a page came where a picture was wanted. `drawn_markup`: it is
+    XML that a browser draws by a style sheet or as a page.
     """
 
     reason: Reason
@@ -99,6 +100,7 @@ class UndecodedBytes:
     text: str = field(default="", repr=False)
     data: bool = False
     page: bool = False
+    drawn_markup: bool = False
 
     @property
     def no_media(self) -> bool:
