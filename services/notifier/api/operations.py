@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -72,8 +72,6 @@ class LookAsked(BaseModel):
     seen_at: AwareDatetime
     how: Literal["browser", "signed_in", "other_country", "app", "other"] = "browser"
 
-
-_CLOCKS_APART = timedelta(minutes=2)
 
 routes = APIRouter(prefix="/v1", tags=["operations"])
 
@@ -205,7 +203,9 @@ async def add_look(
     """Look where our checks cannot (a login, another country, an app), and say whether the content is there.
 
     Seen there, it is asked for once another person decides `release` on the task that this opens; the demand says that a person saw it.
-    Seen gone by two looks at least a day apart, it counts as removed, unless our own last check saw it.
+    What you saw before a check of ours that saw it gone makes a check due now, and no demand.
+    Seen gone by two looks at least a day apart, and sent at least a day apart, it counts as removed, unless our own last check saw it or
+    another person still does.
     """
     async with work.runtime.database.transaction() as tx:
         takedown_id = await aliases.takedown_named(tx, takedown_id)
@@ -257,8 +257,8 @@ def _check_moment(decided: DecisionTaken, now: datetime, policy: Policy) -> None
     """Raises Invalid for a look of the future, or of so long ago that nothing rests on it any more."""
     if decided.seen_at is None:
         return
-    if decided.seen_at > now + _CLOCKS_APART:
-        raise Invalid("This time is in the future.", pointer="#/seen_at")
+    if decided.seen_at > now:
+        raise Invalid("This time is in the future. Say when you looked, no later than now.", pointer="#/seen_at")
     if now - decided.seen_at > policy.scaled(policy.person_look_valid_for):
         raise Invalid("This is too long ago. Please look again, and say when you did.", pointer="#/seen_at")
 

@@ -128,7 +128,10 @@ def _present(builder: TakedownBuilder, event: CheckCompleted) -> None:
     if seen is not None and seen.by_people and event.observed is None:
         observed = None  # what people saw is no fact of ours
     builder.change(
-        last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed), gone=None, gone_by_person_at=None
+        last_seen=LastSeen(at=event.started_at, surely=surely, observed=observed),
+        gone=None,
+        gone_by_person_at=None,
+        gone_by_person_received_at=None,
     )
     builder.close_task(TaskKind.PROBABLY_PRESENT, "seen")
     match builder.state:

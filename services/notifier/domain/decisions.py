@@ -38,6 +38,7 @@ from services.notifier.domain.model import (
     LastSeen,
     Observed,
     Outcome,
+    PersonLook,
     Takedown,
     TakedownState,
     TaskKind,
@@ -68,7 +69,7 @@ def refusal_to_decide(takedown: Takedown, decision: DecisionMade, now: datetime,
         case DecisionKind.LOOKED if state in ENDED:
             return "already_ended"
         case DecisionKind.LOOKED:
-            return "suspended" if state is TakedownState.SUSPENDED else None
+            return "suspended" if state is TakedownState.SUSPENDED else _look_refusal(takedown, decision.look, now)
         case DecisionKind.UNREJECT:
             return unreject_refusal(takedown, decision, now, policy)
         case DecisionKind.SUSPEND:
@@ -94,6 +95,21 @@ def refusal_to_decide(takedown: Takedown, decision: DecisionMade, now: datetime,
             demand = takedown.demand(decision.demand_id) if decision.demand_id is not None else None
             bounces = demand is not None and demand.delivery is not None and state not in ENDED
             return None if bounces else "no_such_delivery"
+
+
+def _look_refusal(takedown: Takedown, look: PersonLook | None, now: datetime) -> str | None:
+    if look is None:
+        return None
+    if look.seen_at > now:
+        return "look_in_future"
+    seen = _last_seen_by_anybody(takedown)
+    return "seen_since" if not look.present and seen is not None and look.seen_at <= seen else None
+
+
+def _last_seen_by_anybody(takedown: Takedown) -> datetime | None:
+    ours, persons = takedown.last_seen, takedown.seen_by_person
+    moments = [*(() if ours is None else (ours.at,)), *(() if persons is None else (persons.seen_at,))]
+    return max(moments, default=None)
 
 
 def _suspended_by_a_person(takedown: Takedown) -> bool:
@@ -222,22 +238,59 @@ def _looked(builder: TakedownBuilder, event: DecisionMade) -> None:
         return
     ago = max(0, int((builder.now - look.seen_at).total_seconds()))
     builder.note("person.looked", outcome="present" if look.present else "gone", how=look.how, seen_seconds_ago=ago)
-    takedown = builder.takedown
     if look.present:
+        _seen_there(builder, look)
+    else:
+        _seen_gone(builder, look)
+
+
+def _seen_there(builder: TakedownBuilder, look: PersonLook) -> None:
+    """It waits for another person. Before a look of ours that saw it gone it is a reason to check at once, and for nothing else."""
+    look = replace(look, outdated=_we_saw_it_gone_since(builder.takedown, look.seen_at))
+    if look.outdated:
+        builder.note("person.contradicted", outcome="gone")
+        builder.check(builder.now, "seen_by_person")
+    known = builder.takedown.seen_by_person
+    said = (look,) if known is None else (known, look)
+    newest = max(said, key=lambda one: (not one.outdated, one.seen_at))
+    persons = {person for one in said for person in (one.person_id, *one.others)}
+    others = tuple(sorted(persons - {newest.person_id}))
+    builder.change(
+        seen_by_person=replace(newest, others=others), gone_by_person_at=None, gone_by_person_received_at=None
+    )
+    if newest is look:
         builder.close_task(TaskKind.SEEN_BY_PERSON, "seen_again")
-        builder.change(seen_by_person=look, gone_by_person_at=None)
-        builder.open_task(TaskKind.SEEN_BY_PERSON, look.how)
-    elif takedown.last_check is not None and takedown.last_check.outcome is Outcome.PRESENT:
+    builder.open_task(TaskKind.SEEN_BY_PERSON, "before_our_own_look" if newest.outdated else newest.how)
+
+
+def _we_saw_it_gone_since(takedown: Takedown, seen_at: datetime) -> bool:
+    last, gone, removal = takedown.last_check, takedown.gone, takedown.removal
+    since = [last.at] if last is not None and last.outcome in (Outcome.GONE, Outcome.MISMATCH) else []
+    since += [gone.since] if gone is not None and gone.since is not None else []
+    since += [removal.at] if removal is not None else []
+    return any(seen_at < at for at in since)
+
+
+def _seen_gone(builder: TakedownBuilder, look: PersonLook) -> None:
+    """The second look ends it, if both were made and both were sent a day apart, and nobody else still sees it."""
+    takedown, there = builder.takedown, builder.takedown.seen_by_person
+    if takedown.last_check is not None and takedown.last_check.outcome is Outcome.PRESENT:
         builder.note("person.contradicted", outcome="present")
-    elif takedown.gone_by_person_at is None:
-        builder.change(gone_by_person_at=look.seen_at)
-    elif builder.state in ASKABLE and _day_apart(builder, takedown.gone_by_person_at, look.seen_at):
-        builder.change(seen_by_person=None)
-        removed(builder, "seen_gone")
-
-
-def _day_apart(builder: TakedownBuilder, first: datetime, second: datetime) -> bool:
-    return second - first >= builder.policy.scaled(builder.policy.person_gone_apart)
+        return
+    first, seen = takedown.gone_by_person_at, _last_seen_by_anybody(takedown)
+    if first is None or (seen is not None and first <= seen):
+        builder.change(gone_by_person_at=look.seen_at, gone_by_person_received_at=builder.now)
+        return
+    # Where it was not kept when the first was sent, it was so long after it at most.
+    sent = takedown.gone_by_person_received_at or first + builder.policy.scaled(builder.policy.person_look_valid_for)
+    apart = builder.policy.scaled(builder.policy.person_gone_apart)
+    if builder.state not in ASKABLE or look.seen_at - first < apart or builder.now - sent < apart:
+        return
+    if there is not None and {there.person_id, *there.others} != {look.person_id}:
+        builder.note("person.contradicted", outcome="present")
+        return
+    builder.change(seen_by_person=None, gone_by_person_at=None, gone_by_person_received_at=None)
+    removed(builder, "seen_gone")
 
 
 VOUCHED = frozenset({HoldReason.FIRST_CHECK, HoldReason.LOW_ASSURANCE, HoldReason.PROBABLY_PRESENT})
@@ -250,6 +303,9 @@ def _seen_by_two(builder: TakedownBuilder) -> None:
     if look is None:
         return
     builder.change(seen_by_person=None)
+    if look.outdated:
+        builder.check(builder.now, "seen_by_person")
+        return
     if takedown.last_seen is None or takedown.last_seen.at < look.seen_at:
         seen = Observed(at=look.seen_at, seen_by="person")
         builder.change(last_seen=LastSeen(at=look.seen_at, observed=seen))

@@ -266,6 +266,10 @@ class PersonLook:
     seen_at: datetime
     present: bool
     how: str
+    outdated: bool = False
+    """It was before a look of ours that saw the content gone: no demand rests on it."""
+    others: tuple[str, ...] = ()
+    """Who else said that it is there, while the same task waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +338,8 @@ class Takedown:
     """A person saw it there; it waits for another's release."""
     gone_by_person_at: datetime | None = None
     """When a person saw it gone, since when nobody and no look of ours has seen it: the first of two."""
+    gone_by_person_received_at: datetime | None = None
+    """When that was said. None beside a moment: it was not kept (before this field)."""
     resumed_at: datetime | None = None
     """The end of the last suspension: a look begun before it does not count."""
     retraction: RetractionReason | None = None
