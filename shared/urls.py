@@ -98,6 +98,14 @@ def parse_url(url: str, *, base: str | None = None) -> WebUrl:
     )
 
 
+def href_with_fragment(url: str) -> str:
+    """The WHATWG serialisation with its fragment: what a browser is sent to. A page's script may read the fragment, no server does.
+
+    Raises as `parse_url`.
+    """
+    return _limited(_parse(url, None).href)
+
+
 def split_url(url: str) -> SplitResult:
     """The parts of a URL as the standard reads it, for what `urllib.parse` puts together again; without its fragment.
 

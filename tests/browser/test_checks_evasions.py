@@ -6,8 +6,8 @@ import pytest
 
 from services.notifier.domain.model import Outcome
 from tests.browser.look_world import needs_chromium
-from tests.data.still_there import STILL_THERE, WITHOUT_SCRIPT_ELEMENT
-from tests.look_site import open_look_site, outcome_of, told
+from tests.data.still_there import FILLER, STILL_THERE, WITHOUT_SCRIPT_ELEMENT, Shape, html
+from tests.look_site import LookSite, open_look_site, outcome_of, told
 
 SHOWN = tuple(
     one
@@ -23,3 +23,18 @@ async def test_what_shows_it_without_a_script_element_is_seen() -> None:
     async with open_look_site("127.0.1.89", browser=needs_chromium()) as site:
         seen = {one.name: await site.look(one) for one in SHOWN}
         assert {name: told(one) for name, one in seen.items() if outcome_of(one) is not Outcome.PRESENT} == {}
+        await a_fragment_is_given_to_the_page_alone(site)
+
+
+ALBUM = "<script>if(location.hash==='#/album/3%20x')document.body.append('Here it is.'+document.referrer)</script>"
+
+
+async def a_fragment_is_given_to_the_page_alone(site: LookSite) -> None:
+    site.show(Shape(name="an album", light="inconclusive", media=html(FILLER + ALBUM + "<img src=/ok.jpg>")))
+    url = site.host.url("/x.jpg")
+    look = await site.browser.look(f"{url}#/album/3 x", referer=site.host.url("/page"))
+    assert "Here it is." in look.text
+    assert look.final_url == url
+    assert [one.url for one in look.hops] == [url]
+    assert not [one for one in site.host.requests if "album" in repr(one)]
+    assert "Here it is." not in (await site.browser.look(url)).text

@@ -30,7 +30,7 @@ from shared.media.browser.visit import BrowserVisit
 from shared.outbound.guard import AddressGuard, AddressRefused
 from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, ProxyBudget
 from shared.process.metrics import BROWSER_LOOKS
-from shared.urls import BadUrl, parse_url
+from shared.urls import BadUrl, href_with_fragment, parse_url
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession, Page
@@ -126,7 +126,7 @@ class Browser:
         if self._program is None or self._closed:
             return BrowserLook(outcome=BrowserOutcome.OFF)
         try:
-            target = parse_url(url)
+            target = href_with_fragment(url)
         except BadUrl as error:
             return BrowserLook(outcome=BrowserOutcome.BAD_URL, detail=error.title)
         if not self._take_of_the_hour(share):
@@ -138,10 +138,10 @@ class Browser:
             return BrowserLook(outcome=BrowserOutcome.BUSY, detail="no turn within the time.")
         try:
             try:
-                return await self._look(await self._in_use(self._program), target.href, referer)
+                return await self._look(await self._in_use(self._program), target, referer)
             except _NotBegun:  # the browser had broken before: the look before it did that, not this page
                 await self._give_up()
-                return await self._look(await self._in_use(self._program), target.href, referer)
+                return await self._look(await self._in_use(self._program), target, referer)
         except BrowserUnavailable as error:
             return BrowserLook(outcome=BrowserOutcome.UNAVAILABLE, detail=str(error))
         except Exception as error:  # noqa: BLE001 - a page's doing ends its look alone: recorded as its outcome
@@ -335,7 +335,7 @@ def _result(
     return BrowserLook(
         outcome=outcome,
         detail=detail,
-        final_url=url if url.startswith(("http:", "https:")) else "",
+        final_url=url.partition("#")[0] if url.startswith(("http:", "https:")) else "",
         status=last.status if last else None,
         hops=tuple(traffic.hops),
         title=visit.title,
