@@ -5,11 +5,40 @@ They share the page's elements and nothing of its JavaScript: a page that has re
 
 from __future__ import annotations
 
+UNAVAILABLE = "https://unavailable.invalid/"
+"""What is asked for in place of what a page may not have: it never leaves, and the look hears that something was missing (RFC 2606)."""
+
 NO_SOCKETS = """(() => {
-  // Sockets and calls that go round the proxy or past its look at requests. Frames made later get this too.
-  for (const name of ['WebSocket', 'WebSocketStream', 'RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport', 'SharedWorker'])
+  // Sockets and calls that go round the proxy or past its look at requests. They are there, as a page expects, and fail; that one was
+  // wanted is told by a request that is refused. Frames made later get this too.
+  const ask = window.fetch, later = window.setTimeout;
+  let told = false;
+  const missed = () => { if (!told) { told = true; try { ask('UNAVAILABLE').catch(() => {}); } catch (error) { } } };
+  for (const name of ['WebSocket', 'WebSocketStream', 'RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport', 'SharedWorker']) {
+    if (!(name in window) && name !== 'SharedWorker') continue;  // that one is switched off, and no page knows why
+    const failing = { [name]: class extends EventTarget {
+      constructor() {
+        super();
+        missed();
+        later(() => {
+          for (const kind of ['error', 'close']) {
+            const event = new Event(kind);
+            try { this['on' + kind]?.(event); } catch (error) { }
+            this.dispatchEvent(event);
+          }
+        });
+      }
+      send() { } close() { }
+    } }[name];
     try { delete window[name]; } catch (error) { }
-})()"""
+    try { Object.defineProperty(window, name, { value: failing, configurable: true, writable: true }); } catch (error) { }
+  }
+  const container = window.ServiceWorkerContainer?.prototype;
+  if (container)
+    try {
+      Object.defineProperty(container, 'ready', { get() { missed(); return new Promise(() => {}); }, configurable: true });
+    } catch (error) { }
+})()""".replace("UNAVAILABLE", UNAVAILABLE)
 
 SCROLL_ON = """function (by) {
   // The page, or where it does not scroll, the largest box of it that does; true once it has moved.

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shared.media.browser.look import BrowserLimits, Hop, MediaAnswer, Unfinished
+from shared.media.browser.page_scripts import UNAVAILABLE
 from shared.media.html.data_urls import parse_data_url
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class PageTraffic:
 
         url = request.url.lower()
         allowed = request.method in _METHODS and url.startswith(("http:", "https:", "data:", "blob:", "about:"))
+        allowed = allowed and not url.startswith(UNAVAILABLE)
         if request.resource_type in _UNANSWERED:
             allowed = False  # nothing that is drawn waits for it
         elif (

@@ -1,0 +1,37 @@
+"""What a page may not have in a browser's look, it is told of as missing: such a page is never taken for one that was drawn whole."""
+
+from __future__ import annotations
+
+from shared.media.browser.look import Unfinished
+from tests.browser.look_world import open_internet
+
+SHOW = "document.body.append(Object.assign(new Image(),{src:'/sought.png'}))"
+MISSED = {
+    "WebSocket": f"<script>const s=new WebSocket('wss://site.test/s');s.onmessage=()=>{{{SHOW}}}</script>",
+    "RTCPeerConnection": "<script>new RTCPeerConnection().createDataChannel?.('x')</script>",
+    "SharedWorker": "<script>new SharedWorker('/w.js')</script>",
+    "in a frame": "<iframe srcdoc=\"<script>new WebSocket('wss://site.test/s')</script>\"></iframe>",
+    "a blank frame's": "<script>const f=document.createElement('iframe');document.body.append(f);"
+    "new f.contentWindow.WebSocket('wss://site.test/s')</script>",
+    "fetch replaced before": "<script>window.fetch=()=>Promise.resolve();new WebSocket('wss://site.test/s')</script>",
+    "by an event": "<script>onload=()=>setTimeout(()=>new WebSocket('wss://site.test/s'),200)</script>",
+}
+
+
+async def test_what_a_page_may_not_have_is_told() -> None:
+    async with open_internet() as internet:
+        silent = []
+        for place, (name, body) in enumerate(MISSED.items()):
+            look = await internet.browser.look(internet.page(f"/{place}", f"<p>x</p>{body}"))
+            if Unfinished.PARTS not in look.unfinished:
+                silent.append((name, look.outcome, sorted(look.unfinished)))
+        assert not silent, silent
+        assert not [asked for asked in internet.asked if "unavailable" in asked.host]
+
+
+async def test_that_it_is_there_is_enough_for_a_page_that_asks_for_no_more() -> None:
+    async with open_internet() as internet:
+        page = f"<body><script>if(window.WebSocket&&typeof WebSocket=='function'){SHOW}</script>"
+        look = await internet.browser.look(internet.page("/", page))
+        assert look.fully_drawn
+        assert len(look.answers) == 1
