@@ -161,7 +161,12 @@ def resolve(
     ] = None,
 ) -> None:
     """Resolve a task with a decision."""
-    body: dict[str, str] = {"task_id": str(task_id), "kind": kind, "reason": reason}
+    send_decision({"task_id": str(task_id), "kind": kind, "reason": reason}, recipient)
+    say(f"Task {task_id} is resolved: {kind}.")
+
+
+def send_decision(body: dict[str, str], recipient: str | None) -> None:
+    """Take a decision; `body` names what it is about. `recipient`: of a reroute."""
     if recipient is not None:
         body["recipient"] = recipient
 
@@ -170,4 +175,3 @@ def resolve(
             await api.post("/v1/decisions", body)
 
     run(send())
-    say(f"Task {task_id} is resolved: {kind}.")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from services.standalone.cli.cases import Decision
+from services.standalone.cli.cases import Decision, send_decision
 from services.standalone.terminal.output import notifier, run, say, settings_of_client
 
 takedowns = typer.Typer(help="Decide on one takedown, or say what you saw there.", no_args_is_help=True)
@@ -33,15 +33,7 @@ def decide(
     ] = None,
 ) -> None:
     """Decide on a takedown for which no task waits."""
-    body: dict[str, str] = {"takedown_id": str(takedown_id), "kind": kind, "reason": reason}
-    if recipient is not None:
-        body["recipient"] = recipient
-
-    async def send() -> None:
-        async with notifier(settings_of_client()) as api:
-            await api.post("/v1/decisions", body)
-
-    run(send())
+    send_decision({"takedown_id": str(takedown_id), "kind": kind, "reason": reason}, recipient)
     say(f"Takedown {takedown_id}: {kind}.")
 
 
