@@ -9,11 +9,16 @@ launcher's parent ends. Should Kafka end by itself, the exit code is 1.
 
 from __future__ import annotations
 
+import signal
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+if __name__ == "__main__":  # before the other imports: a KeyboardInterrupt raised amid an import can get lost there
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
 import argparse
 import json
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -49,10 +54,7 @@ STOP_TIMEOUT_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parse(arguments)
-    if options.die_with_parent is not None:
-        _die_with_parent(options.die_with_parent)
-    return _Launch(options).run()
+    return _Launch(_parse(arguments)).run()
 
 
 class _Launch:
@@ -71,8 +73,11 @@ class _Launch:
 
     def run(self) -> int:
         """The exit code. The handlers stay: a late signal, too, must not end the clean-up or change the code."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOPPING:
             signal.signal(number, self._hear)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # before a thread or a process inherits the mask
+        if self._options.die_with_parent is not None:
+            _die_with_parent(self._options.die_with_parent)
         threading.Thread(target=self._work, name="kafka-local-work", daemon=True).start()
         self._over.wait()
         if self._signalled:

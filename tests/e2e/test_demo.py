@@ -70,7 +70,7 @@ class Terminal:
     """A program on a pseudo-terminal."""
 
     def __init__(self, *arguments: str, settings: dict[str, str]) -> None:
-        self.text = ""
+        self._shown = b""
         self._own, other = pty.openpty()
         self.process = subprocess.Popen(
             arguments,
@@ -82,13 +82,18 @@ class Terminal:
         )
         os.close(other)
 
+    @property
+    def text(self) -> str:
+        """Decoded whole: what is read at once may end within a character, or within an escape sequence."""
+        return _ESCAPES.sub("", self._shown.decode(errors="replace"))
+
     def read_until(self, text: str, *, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.text:
             assert time.monotonic() < deadline, f"no {text!r} in\n{self.text[-4000:]}"
             if select.select([self._own], [], [], 0.5)[0]:
                 try:
-                    self.text += _ESCAPES.sub("", os.read(self._own, 65536).decode(errors="replace"))
+                    self._shown += os.read(self._own, 65536)
                 except OSError:  # it has ended
                     raise AssertionError(f"ended with {self.process.wait(10)}\n{self.text[-4000:]}") from None
 
