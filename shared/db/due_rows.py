@@ -65,18 +65,21 @@ class Claimed(Generic[Job]):
         return [row.job for row in self.rows]
 
 
+WINDOW = 500
+"""So many rows are looked at, the oldest; more than a claim ever takes. Where as many are due, there may be more."""
+
 # Due rows with room at their place, oldest first. `rank` keeps one place from taking more than it has left, and its backlog from
 # hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
 _CLAIM = """
-WITH ranked AS (
-    SELECT {keys}, d.due_at, {place} AS place, row_number() OVER (PARTITION BY {place} ORDER BY d.due_at) AS rank
-    FROM {table} d {joined_for_allowed}
-    WHERE {due} AND NOT {place} = ANY(%(full)s) {allowed}
-), due AS (
-    SELECT * FROM ranked
-    WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> place)::int, 0) ORDER BY due_at LIMIT 500
+WITH RECURSIVE oldest AS MATERIALIZED (
+    SELECT * FROM {table} d WHERE {due} ORDER BY d.due_at LIMIT {window}
+), {candidates}, ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY place ORDER BY due_at) AS rank FROM candidates
 ), picked AS (
-    SELECT {keys} FROM {table} d JOIN due USING ({columns})
+    SELECT {keys} FROM {table} d JOIN (
+        SELECT * FROM ranked WHERE rank <= %(per_place)s - coalesce((%(busy)s::jsonb ->> place)::int, 0)
+        ORDER BY due_at LIMIT {window}
+    ) AS due USING ({columns})
     WHERE {due} ORDER BY due.due_at LIMIT %(free)s FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE {table} d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
@@ -84,6 +87,28 @@ UPDATE {table} d SET lease_id = gen_random_uuid(), lease_owner = %(owner)s,
 FROM picked {joined} WHERE {same_row}
 RETURNING {keys}, {place} AS leased_place, d.lease_id {returning}
 """
+
+_OF_THE_OLDEST = """candidates AS (
+    SELECT {keys}, d.due_at, {place} AS place FROM oldest d WHERE NOT {place} = ANY(%(full)s)
+)"""
+
+# In a backlog the oldest rows are not all that are due, and may all be one place's. So each place is asked for its own oldest. `places`
+# goes from one place to the next by the index on place and time, without reading the rows between (a "loose index scan").
+_OF_EACH_PLACE = """places AS (
+    (SELECT {place} AS place FROM {table} d WHERE {waiting} AND (SELECT count(*) FROM oldest) = {window} ORDER BY {place} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT {place} FROM {table} d WHERE {waiting} AND {place} > places.place ORDER BY {place} LIMIT 1)
+    FROM places WHERE places.place IS NOT NULL
+), candidates AS (
+    SELECT {keys}, d.due_at, {place} AS place FROM oldest d {joined_for_allowed}
+    WHERE NOT EXISTS (SELECT FROM places) AND NOT {place} = ANY(%(full)s) {allowed}
+    UNION ALL
+    SELECT of_place.* FROM places CROSS JOIN LATERAL (
+        SELECT {keys}, d.due_at, {place} AS place FROM {table} d {joined_for_allowed}
+        WHERE {place} = places.place AND {due} {allowed} ORDER BY d.due_at LIMIT %(per_place)s
+    ) AS of_place
+    WHERE NOT places.place = ANY(%(full)s) {allowed_place}
+)"""
 
 # From when the claim's transaction began: what became due since the claim itself is not overlooked.
 _NEXT = """
@@ -110,8 +135,10 @@ class DueTable(Generic[Job]):
     It has the columns `due_at`, `lease_id`, `lease_owner`, `lease_until`, `failures` (in a row) and `last_failure` (an error's
     name), beside its `key`. In the fragments of SQL `d` is its row; `beside` is a table joined to it (`on`), which `allowed` (what
     else must hold for a row to be claimed) and `returning` (further columns) may name. `waiting`: the rows that become due at all.
-    `place`: where a row's job goes. `claiming`: further columns that a claim sets. `job` makes a job of what was returned: the
-    key, `lease_id` and `returning`.
+    `place`: where a row's job goes. `many_of_a_place`: one place may have a backlog that must hide no other's rows; an index on place
+    and `due_at` is needed, `allowed` counts for these tables alone, and `allowed_place` is what of it can be said of `places.place`
+    before its rows are read. `claiming`: further columns that a claim sets. `job` makes a job of what was returned: the key,
+    `lease_id` and `returning`.
     """
 
     def __init__(
@@ -124,7 +151,9 @@ class DueTable(Generic[Job]):
         waiting: str = "true",
         beside: str = "",
         on: str = "true",
+        many_of_a_place: bool = False,
         allowed: str = "",
+        allowed_place: str = "",
         claiming: str = "",
         returning: str = "",
     ) -> None:
@@ -139,6 +168,8 @@ class DueTable(Generic[Job]):
             "due": f"{waiting} AND d.due_at <= statement_timestamp()"
             " AND (d.lease_until IS NULL OR d.lease_until < statement_timestamp())",
             "allowed": allowed and f"AND {allowed}",
+            "allowed_place": allowed_place and f"AND {allowed_place}",
+            "window": str(WINDOW),
             "joined_for_allowed": allowed and beside and f"JOIN {beside} ON {on}",
             "joined": beside and f", {beside}",
             "same_row": " AND ".join(
@@ -148,6 +179,7 @@ class DueTable(Generic[Job]):
             "returning": returning and f", {returning}",
             "mine": " AND ".join([*(f"{column} = %({column})s" for column in key), "lease_id = %(lease_id)s"]),
         }
+        fragments["candidates"] = (_OF_EACH_PLACE if many_of_a_place else _OF_THE_OLDEST).format(**fragments)
         statements = (_CLAIM, _NEXT, _FREE_OWN, _RELEASE, _RENEW, _PUT_BACK, _FAIL)
         (
             self.claim_statement,

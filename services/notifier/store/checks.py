@@ -91,6 +91,7 @@ DUE_CHECKS = DueTable(
     "notifier.due_checks",
     key=("takedown_id",),
     place="d.host",
+    many_of_a_place=True,
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
     allowed=f"NOT {_STOPPED}",

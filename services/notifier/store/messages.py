@@ -13,12 +13,15 @@ from shared.access import stops
 from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
 
-# A domain on hold, with all under it: of the recipient of message `d`, or of the host where the target of takedown `t` is.
-_HELD = """
-EXISTS (SELECT 1 FROM notifier.holds h
-        WHERE EXISTS (SELECT 1 FROM notifier.host_domains o WHERE o.organisation = d.recipient
-                      AND (o.domain = h.domain OR right(o.domain, length(h.domain) + 1) = '.' || h.domain))
-           OR t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain)
+# A domain on hold, with all under it: one of the recipient's, or the host where the target of takedown `t` is.
+_RECIPIENT_HELD = """
+EXISTS (SELECT 1 FROM notifier.holds h JOIN notifier.host_domains o
+        ON o.domain = h.domain OR right(o.domain, length(h.domain) + 1) = '.' || h.domain
+        WHERE o.organisation = {recipient})
+"""
+_HELD = f"""
+({_RECIPIENT_HELD.format(recipient="d.recipient")}
+ OR EXISTS (SELECT 1 FROM notifier.holds h WHERE t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain))
 """
 
 # The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told; what stops
@@ -115,11 +118,13 @@ MESSAGES = DueTable(
     "notifier.messages",
     key=("message_id",),
     place="d.recipient",
+    many_of_a_place=True,
     waiting="d.state = 'due'",
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
     # A takedown that has heard of the suspension is asked all the same: it refuses the message, which then waits for its word.
     allowed=f"(SELECT is_on FROM notifier.outbound) AND NOT {_HELD} AND (t.state = 'suspended' OR NOT {_STOPPED})",
+    allowed_place=f"NOT {_RECIPIENT_HELD.format(recipient='places.place')}",
     returning="d.takedown_id, t.content_id, d.recipient",
     job=lambda row: DueMessage(**row),
 )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 from services.notifier.store.checks import DUE_CHECKS
 from services.notifier.store.messages import MESSAGES
 from services.notifier.store.timers import TIMERS
-from shared.db.due_rows import DueTable, Room
+from shared.db.due_rows import WINDOW, DueTable, Room
 from tests.notifier_world import World, open_world
 from tests.plans import assert_index_is_asked, plan_of
 
 ROWS = 100_000
 DUE = 60
+BACKLOG = 20_000
 LEASE = timedelta(minutes=1)
 TABLES: dict[str, DueTable[Any]] = {"due_checks": DUE_CHECKS, "messages": MESSAGES, "timers": TIMERS}
 
@@ -43,14 +45,20 @@ SELECT gen_random_uuid(), takedown_id, gen_random_uuid(), host, 'demand.issued',
     CASE WHEN number > %s AND number %% 2 = 0 THEN 'accepted' ELSE 'due' END, due_at FROM numbered
 """
 
+_LARGE = """
+WITH host AS (INSERT INTO notifier.hosts (organisation, name, rung, posture) VALUES ('large', 'Large', 'site', 'normal'))
+INSERT INTO notifier.host_domains (domain, organisation) VALUES ('a.test', 'large')
+"""
 
-async def fill(world: World) -> None:
+
+async def fill(world: World, *, rows: int = ROWS, due: int = DUE) -> None:
+    """`due` of the rows are due, the hosts taking turns."""
     async with world.runtime.database.transaction() as tx:
-        await tx.execute(_TAKEDOWNS, (ROWS,))
-        await tx.execute(_NUMBERED, (DUE,))
+        await tx.execute(_TAKEDOWNS, (rows,))
+        await tx.execute(_NUMBERED, (due,))
         await tx.execute(_CHECKS)
         await tx.execute(_TIMERS)
-        await tx.execute(_MESSAGES, (DUE,))
+        await tx.execute(_MESSAGES, (due,))
         await tx.execute("UPDATE notifier.outbound SET is_on = true")
     async with world.runtime.database.transaction() as tx:
         await tx.execute("ANALYZE notifier.takedowns, notifier.due_checks, notifier.timers, notifier.messages")
@@ -70,3 +78,34 @@ async def test_what_is_due_is_claimed_by_an_index(fresh_database: str) -> None:
                 values = table.claim_values(room, owner="0", lease=LEASE)
                 assert_index_is_asked(await plan_of(database, table.claim_statement, values), name, "due_at")
             assert_index_is_asked(await plan_of(database, table.next_statement), name, "due_at")
+
+
+async def test_of_a_places_backlog_no_more_is_read_than_is_claimed(fresh_database: str) -> None:
+    room = Room(free=64, per_place=8, busy={})
+    async with open_world(fresh_database, start=False) as world:
+        await fill(world, rows=BACKLOG, due=BACKLOG)
+        database = world.runtime.database
+        async with database.transaction() as tx:
+            for name, place in (("due_checks", "host"), ("messages", "recipient")):
+                await tx.execute(f"UPDATE notifier.{name} SET {place} = 'large' WHERE {place} > 'h10'".encode())
+                await tx.execute(f"ANALYZE notifier.{name}".encode())
+        for hold, expected in (
+            (None, {"h0": 8, "h1": 8, "h10": 8, "large": 8}),
+            ("test", {"h0": 8, "h1": 8, "h10": 8}),
+        ):
+            if hold is not None:
+                async with database.transaction() as tx:
+                    await tx.execute(_LARGE)
+                    await tx.execute("INSERT INTO notifier.holds (domain, held_by) VALUES (%s, 'p')", (hold,))
+            for name, table in {"due_checks": DUE_CHECKS, "messages": MESSAGES}.items():
+                values = table.claim_values(room, owner="0", lease=LEASE)
+                plan = await plan_of(database, table.claim_statement, values)
+                assert_index_is_asked(plan, name, "due_at")
+                assert max(node["Actual Rows"] * node["Actual Loops"] for node in plan) <= 2 * WINDOW, plan
+                async with database.transaction() as tx, tx.transaction(force_rollback=True):
+                    claimed = await table.claim(tx, room, owner="0", lease=LEASE)
+                # A hold stops messages; checks go on.
+                assert Counter(row.place for row in claimed.rows) == {
+                    **expected,
+                    **({"large": 8} if name == "due_checks" else {}),
+                }
