@@ -18,6 +18,7 @@ DUE = 60
 BACKLOG = 20_000
 LEASE = timedelta(minutes=1)
 TABLES: dict[str, DueTable[Any]] = {"due_checks": DUE_CHECKS, "messages": MESSAGES, "timers": TIMERS}
+BY_PLACE: dict[str, DueTable[Any]] = {"due_checks": DUE_CHECKS, "messages": MESSAGES}
 
 _TAKEDOWNS = """
 INSERT INTO notifier.takedowns (takedown_id, content_id, target_kind, state, round, sequence, key_version, host, match_basis,
@@ -97,7 +98,7 @@ async def test_of_a_places_backlog_no_more_is_read_than_is_claimed(fresh_databas
                 async with database.transaction() as tx:
                     await tx.execute(_LARGE)
                     await tx.execute("INSERT INTO notifier.holds (domain, held_by) VALUES (%s, 'p')", (hold,))
-            for name, table in {"due_checks": DUE_CHECKS, "messages": MESSAGES}.items():
+            for name, table in BY_PLACE.items():
                 values = table.claim_values(room, owner="0", lease=LEASE)
                 plan = await plan_of(database, table.claim_statement, values)
                 assert_index_is_asked(plan, name, "due_at")
