@@ -17,9 +17,6 @@ class ConsoleService:
 
     name = "console"
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
     def routers(self) -> Sequence[APIRouter]:
         return (static_files.routes, sign_in.routes, new_case.routes, confirming.routes, cases.routes)
 
@@ -33,6 +30,6 @@ class ConsoleService:
         return ()
 
 
-def create(runtime: Runtime) -> ConsoleService:
-    """The service over this runtime."""
-    return ConsoleService(runtime)
+def create(_runtime: Runtime) -> ConsoleService:
+    """The service. Its routes take the runtime of the application that serves them."""
+    return ConsoleService()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from services.intake.domain.reported_urls import reported_url
 from services.intake.sightings.ndjson import parse_line
 from services.matcher.sightings.batch import SeenBatch
 from services.notifier.directory.csv_import import BadDirectory, parse_csv
@@ -22,6 +21,7 @@ from shared.media.html_media import read_page
 from shared.outbound.content_coding import decoder_of
 from shared.outbound.guard import OutboundError
 from shared.outbound.response_head import HeadReader, HeadTooLarge
+from shared.pasted_urls import pasted_url
 from shared.urls import BadUrl, address_key, canonical, parse_url, registrable_domain, url_keys
 from tests.hostile_records import NOW, events, record_of
 
@@ -108,7 +108,7 @@ def _redirect(data: bytes) -> None:
 
 def _reported(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    assert reported_url(reported_url(text)) == reported_url(text)
+    assert pasted_url(pasted_url(text)) == pasted_url(text)
 
 
 def _answer(data: bytes) -> None:

@@ -11,15 +11,19 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console import apis
-from services.console.links import MAX_LINKS, Link, links_in, site_of
 from services.console.pages.desk_route import DeskRoute
 from services.console.pages.rendering import page
 from services.console.session import HOME, AtDesk, SignedIn, form_of_ours
 from services.console.words import Line, line_of_report, line_of_takedown, moment, told
 from shared.http.api_client import ApiClient, ApiRefused
 from shared.http.problems import Invalid
+from shared.pasted_urls import pasted_urls
 from shared.service.dependencies import ServiceRuntime
 from shared.service.runtime import Runtime
+from shared.urls import split_url
+
+MAX_LINKS = 1000
+"""Of one form."""
 
 CaseRef = Annotated[str, Form(max_length=64)]
 
@@ -108,9 +112,9 @@ async def claims_of(intake: ApiClient, case_ref: str) -> list[dict[str, Any]]:
         return []
 
 
-def pasted_links(text: str) -> list[Link]:
+def pasted_links(text: str) -> list[str]:
     """The addresses of a text. Raises Invalid for more than can be taken at once: nothing has been sent then."""
-    found = links_in(text)
+    found = pasted_urls(text)
     if len(found) > MAX_LINKS:
         raise Invalid(f"These are {len(found)} links. Paste at most {MAX_LINKS} at once; nothing has been sent yet.")
     return found
@@ -123,14 +127,14 @@ def after_links(runtime: Runtime, at_desk: SignedIn, case_ref: str, count: int, 
     return page(runtime.settings, "links.html", at_desk, case_ref=case_ref, taken=count - len(refused), refused=refused)
 
 
-async def report_links(intake: ApiClient, links: Sequence[Link], case_ref: str) -> list[str]:
+async def report_links(intake: ApiClient, links: Sequence[str], case_ref: str) -> list[str]:
     """Report each. What was refused, with why: a line each."""
     refused = []
     for link in links:
         try:
-            await intake.post("/v1/reports", {"url": link.url, "case_ref": case_ref})
+            await intake.post("/v1/reports", {"url": link, "case_ref": case_ref})
         except ApiRefused as error:
-            refused.append(f"{link.url}: {error}")
+            refused.append(f"{link}: {error}")
     return refused
 
 
@@ -159,5 +163,5 @@ def _lines(
     """A line a takedown, and one for each reported link that none came of; by site, what is still up first."""
     shown = {one["takedown_id"]: line_of_takedown(one, waits_for.get(one["takedown_id"])) for one in takedowns}
     reported = {one["url"]: one for one in reports if not set(one["takedown_ids"]) & set(shown)}
-    lines = [*shown.values(), *(line_of_report(one, site_of(url)) for url, one in reported.items())]
+    lines = [*shown.values(), *(line_of_report(one, split_url(url).hostname or "") for url, one in reported.items())]
     return sorted(lines, key=lambda line: (line.site, line.tone.value, line.url or ""))

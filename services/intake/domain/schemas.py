@@ -20,11 +20,11 @@ from pydantic import (
 from pydantic_core import PydanticKnownError, core_schema
 
 from services.intake.domain.jurisdictions import parse_jurisdiction
-from services.intake.domain.reported_urls import reported_url
 from shared.contracts.claims import DeclaredAs, WithdrawalReason
 from shared.contracts.content import Assurance
 from shared.contracts.event import Moment
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, Fingerprint, parse_fingerprint
+from shared.pasted_urls import pasted_url
 from shared.urls import BadUrl, UrlKey, canonical, is_public_suffix, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
@@ -96,7 +96,7 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Domain = Annotated[str, AfterValidator(parse_domain)]
 Jurisdiction = Annotated[str, AfterValidator(parse_jurisdiction)]
 MediaUrl = Annotated[str, AfterValidator(_checked_url)]
-ReportedUrl = Annotated[str, AfterValidator(reported_url), AfterValidator(_checked_url)]
+ReportedUrl = Annotated[str, AfterValidator(pasted_url), AfterValidator(_checked_url)]
 MediaUrlToKey = Annotated[
     KeyedUrl,
     GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(_keyed, core_schema.str_schema())),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake.domain.reported_urls import reported_url
 from services.intake.domain.schemas import ReportRequest
+from shared.pasted_urls import pasted_url
 from shared.urls import BadUrl, parse_url
 
 
@@ -41,7 +41,7 @@ from shared.urls import BadUrl, parse_url
     ],
 )
 def test_what_is_pasted_is_understood(pasted: str, meant: str) -> None:
-    assert reported_url(pasted) == meant
+    assert pasted_url(pasted) == meant
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_pasted_is_understood(pasted: str, meant: str) -> None:
     ],
 )
 def test_anything_else_stays_as_it_is(url: str) -> None:
-    assert reported_url(url) == url
+    assert pasted_url(url) == url
 
 
 @pytest.mark.parametrize("pasted", ["hxxps://img[.]x/1.jpg", "img.x/1.jpg"])
@@ -81,14 +81,14 @@ def test_a_report_refuses_what_is_no_url(pasted: str) -> None:
 
 @given(st.text(max_size=60))
 def test_it_is_the_same_a_second_time_and_never_touches_a_good_url(text: str) -> None:
-    once = reported_url(text)
-    assert reported_url(once) == once
+    once = pasted_url(text)
+    assert pasted_url(once) == once
     try:
         parse_url(f"https://host.example/{text}")
     except BadUrl:
         return
     url = f"https://host.example/x{text.strip()}"
-    assert reported_url(url) == url
+    assert pasted_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_it_is_the_same_a_second_time_and_never_touches_a_good_url(text: str) ->
 )
 def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
-    reported_url(text)
+    pasted_url(text)
     assert time.process_time() - began < 0.1
