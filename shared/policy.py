@@ -74,7 +74,9 @@ class Policy(BaseModel):
     fetch_max_redirects: int = 5
     media_per_page: int = 50
     browser_looks_per_hour: int = 600
-    """Of one process; each takes some two seconds of a processor."""
+    """Of one process; each takes some two seconds of a processor. One that lasts longer than its part of the hour counts as several."""
+    browser_site_share: float = Field(default=0.25, gt=0)
+    """Of the hour's looks that are left, one site (registrable domain) may have had so much: a fifth of the hour where it is alone."""
     browser_watch_at: tuple[timedelta, ...] = (HOUR, 7 * DAY, 30 * DAY)
     """Those of `watch_at` at which a browser looks, too; the later ones are."""
     webhook_timeout_seconds: float = 10.0

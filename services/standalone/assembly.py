@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BROWSER_TURN_SECONDS = 45.0
-"""A check waits so long for the browser; then it is looked at again later."""
+BROWSER_TURN_SECONDS = 60.0
+"""A check waits so long for the browser, longer than one look lasts; then it is looked at again later."""
 
 DATABASE_PATIENCE_SECONDS = 30.0
 """A service that starts beside its database waits so long for it."""
@@ -309,7 +309,11 @@ def _browser(runtime: Runtime, guard: AddressGuard) -> Browser | None:
     program = _browser_program(runtime.settings)
     if program is None:
         return None
-    limits = BrowserLimits(looks_an_hour=runtime.policy.browser_looks_per_hour, turn_seconds=BROWSER_TURN_SECONDS)
+    limits = BrowserLimits(
+        looks_an_hour=runtime.policy.browser_looks_per_hour,
+        site_share=runtime.policy.browser_site_share,
+        turn_seconds=BROWSER_TURN_SECONDS,
+    )
     return Browser(program, guard, limits=limits)
 
 

@@ -315,7 +315,7 @@ async def test_limits_of_number() -> None:
             assert (await internet.browser.look("http://site.test/other.png")).answers[0].body == OTHER
             seen.append(internet.browser.supervisor_pid)
         assert seen[0] == seen[1] != seen[2] == seen[3] != seen[4], "a browser serves so many looks"
-        assert (await internet.browser.look("http://site.test/other.png")).outcome is BrowserOutcome.BUSY
+        assert (await internet.browser.look("http://site.test/other.png")).outcome is BrowserOutcome.HOUR_SPENT
 
 
 async def test_a_browser_that_is_slow_to_start_is_not_taken_for_none(server_dir: Path) -> None:

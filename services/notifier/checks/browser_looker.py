@@ -10,7 +10,7 @@ from services.notifier.checks.judgement import Judge
 from services.notifier.domain.model import Observed, Outcome
 from shared.clock import Clock
 from shared.media.browser.browser import Browser
-from shared.media.browser.look import BrowserLook, BrowserOutcome, PictureKind
+from shared.media.browser.look import BrowserLook, PictureKind
 from shared.media.fingerprinter import Fingerprinter, MediaFingerprints, Undecodable
 from shared.media.fingerprints import Fingerprint
 
@@ -29,13 +29,13 @@ class BrowserLooker:
     async def look(
         self, url: str, *, referer: str | None, judge: Judge, urgent: bool, known: tuple[Fingerprint, ...] = ()
     ) -> Drawn | None:
-        """What a person would see there, judged; None: there is no browser, or this look is one too many. Raises DecoderUnavailable.
+        """What a person would see there, judged; None: there is no browser. Raises DecoderUnavailable.
 
-        `urgent`: a removal waits to be confirmed by it. Then one too many is an outcome: `busy`. `known`: fingerprints of what a light
-        look saw there.
+        `urgent`: a removal waits to be confirmed by it. A look for which there was no room is one that says nothing, whatever it was for,
+        so that it is told. `known`: fingerprints of what a light look saw there.
         """
         look = await self.browser.look(url, referer=referer, share=1.0 if urgent else 1.0 - FOR_CONFIRMATIONS)
-        if not self.browser.usable or (look.outcome is BrowserOutcome.BUSY and not urgent):
+        if not self.browser.usable:
             return None
         pictures, unread = await self._pictures(look, judge, known)
         observed = Observed(at=self.clock(), final_url=look.final_url or None, status=look.status)

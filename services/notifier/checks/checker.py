@@ -31,7 +31,7 @@ from shared.policy import Policy
 
 LONGEST_FETCHES = 6
 """A check may take as long as this many fetches at their time-out."""
-BROWSER_SECONDS = 180.0
+BROWSER_SECONDS = 240.0
 """And as long as this with a browser, its turns waited for."""
 NONCE_BYTES = 12
 
@@ -118,13 +118,12 @@ class Checker:
     async def _drawn(self, browser: BrowserLooker, media: _Found, page: _Found | None, judge: Judge) -> Looked:
         """With a browser: asked of each URL at which it may see more, while that can change what the check says."""
         wanted = judge.wanted
-        urgent = media.seen.clear and (page is None or page.seen.clear)
         looks: list[Drawn] = []
         seen, page_seen = media.seen, None if page is None else page.seen
         if worth_drawing(media.look, media.seen):
             referer = None if wanted.page_url is None else referer_for(wanted.url, wanted.page_url)
             drawn = await browser.look(
-                wanted.url, referer=referer, judge=judge, urgent=urgent, known=media.seen.fingerprints
+                wanted.url, referer=referer, judge=judge, urgent=media.seen.clear, known=media.seen.fingerprints
             )
             looks += [] if drawn is None else [drawn]
             seen = joined_medium(media.seen, drawn, held=wanted.target_kind == "page" and not wanted.adopted)

@@ -186,6 +186,7 @@ class CheckWorker:
             page_no_such_domain=page is not None and page.reason == NotSeen.NO_SUCH_DOMAIN,
             page_reason=None if page is None else page.reason,
             page_distance=None if page_near is None else page_near.distance,
+            browser=" ".join(looked.drawn) or None,
             observed=observed,
         )
 
@@ -210,7 +211,7 @@ class CheckWorker:
                 "size_bytes": observed and observed.size_bytes,
                 "algorithm": completed.algorithm,
                 "distance": completed.distance,
-                "browser": " ".join(looked.drawn) or None,
+                "browser": completed.browser,
                 "fingerprint_refs": None if erased else self._refs(looked),
             },
         )

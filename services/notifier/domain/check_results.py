@@ -115,6 +115,8 @@ def _record(builder: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -
     if event.page_outcome is not None:
         facts |= {"media": event.outcome.value, "page": event.page_outcome.value}
         facts |= {} if event.page_reason is None else {"page_reason": event.page_reason}
+    if event.browser is not None:
+        facts["browser"] = event.browser
     builder.note(f"check.{outcome.value}", **facts)
 
 

@@ -163,6 +163,8 @@ class CheckCompleted:
     `probably_present`: nothing agrees, and something is so near (`distance` at the medium's URL, `page_distance` on the page, 32 to 50
     bits) that it may be the content; the outcome is `inconclusive`. `no_such_domain`, `page_no_such_domain`: the name servers answered
     with authority that this host does not exist (RFC 8499, NXDOMAIN); no time-out, refusal or failure of theirs.
+
+    `browser`: what became of a browser's looks, a word each; None: none was to be made.
     """
 
     check_id: UUID
@@ -182,6 +184,7 @@ class CheckCompleted:
     page_reason: str | None = None
     page_no_such_domain: bool = False
     page_distance: int | None = None
+    browser: str | None = None
     observed: Observed | None = None
 
 

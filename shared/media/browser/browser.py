@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,18 +25,18 @@ from shared.media.browser.process import BrowserProgram, BrowserStartTimedOut, B
 from shared.media.browser.program import VIEWPORT
 from shared.media.browser.running import RunningBrowser
 from shared.media.browser.traffic import PageTraffic
+from shared.media.browser.turns import FairTurns, LooksOfTheHour
 from shared.media.browser.visit import BrowserVisit
 from shared.outbound.guard import AddressGuard, AddressRefused
 from shared.outbound.proxy import BudgetSpent, ForwardProxy, ProxyAccount, ProxyBudget
 from shared.process.metrics import BROWSER_LOOKS
-from shared.urls import BadUrl, href_with_fragment, parse_url
+from shared.urls import BadUrl, href_with_fragment, parse_url, registrable_domain
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession, Page
 
 log = structlog.get_logger(__name__)
 
-HOUR_SECONDS = 3600.0
 START_AGAIN_SECONDS = 300.0
 """A start that failed is tried again after so long: until then no look waits for another one."""
 SANDBOX_HINT = "its sandbox needs user namespaces, which some kernels and containers give nobody"
@@ -65,11 +64,11 @@ class Browser:
         self._guard = guard
         self._limits = limits or BrowserLimits()
         self._user_agent = user_agent
-        self._turns = asyncio.Semaphore(self._limits.looks_at_once)
+        self._hour = LooksOfTheHour(limit=self._limits.looks_an_hour, site_share=self._limits.site_share)
+        self._turns = FairTurns(self._limits.looks_at_once, self._hour)
         self._starting = asyncio.Lock()
         self._proxy: ForwardProxy | None = None
         self._running: RunningBrowser | None = None
-        self._begun: deque[float] = deque()
         self._not_before = 0.0
         self._startable: bool | None = None
         self._closed = False
@@ -115,50 +114,51 @@ class Browser:
                 await self._in_use(self._program)
 
     async def look(self, url: str, *, referer: str | None = None, share: float = 1.0) -> BrowserLook:
-        """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL. `share`: `busy` once so
-        much of the hour's looks is used up."""
+        """What a person would see there. `referer`: the page on which the URL stands, for a picture's own URL. `share`: of the
+        hour's looks, as many as are there for a look of this kind."""
         begun = time.monotonic()
-        look = await self._look_in_turn(url, referer, share)
+        look = await self._look_of_the_hour(url, referer, share)
         BROWSER_LOOKS.labels(look.outcome.value).inc()
         return replace(look, elapsed_seconds=time.monotonic() - begun)
 
-    async def _look_in_turn(self, url: str, referer: str | None, share: float) -> BrowserLook:
+    async def _look_of_the_hour(self, url: str, referer: str | None, share: float) -> BrowserLook:
         if self._program is None or self._closed:
             return BrowserLook(outcome=BrowserOutcome.OFF)
         try:
             target = href_with_fragment(url)
+            site = await asyncio.to_thread(registrable_domain, parse_url(url).host)  # reads a list, the first time
         except BadUrl as error:
             return BrowserLook(outcome=BrowserOutcome.BAD_URL, detail=error.title)
-        if not self._take_of_the_hour(share):
-            return BrowserLook(outcome=BrowserOutcome.BUSY, detail="the hour's looks are used up.")
+        taken = self._hour.take(site, time.monotonic(), part=share)
+        if isinstance(taken, BrowserOutcome):
+            return BrowserLook(outcome=taken)
+        made = False
         try:
-            async with asyncio.timeout(self._limits.turn_seconds):
-                await self._turns.acquire()
+            async with self._turns.turn(site, within_seconds=self._limits.turn_seconds):
+                made, begun = True, time.monotonic()
+                try:
+                    return await self._look_in_turn(self._program, target, referer)
+                finally:
+                    self._hour.lasted(taken, time.monotonic() - begun)
         except TimeoutError:
-            return BrowserLook(outcome=BrowserOutcome.BUSY, detail="no turn within the time.")
+            return BrowserLook(outcome=BrowserOutcome.BUSY)
+        finally:
+            if not made:
+                self._hour.give_back(taken)
+
+    async def _look_in_turn(self, program: BrowserProgram, target: str, referer: str | None) -> BrowserLook:
         try:
             try:
-                return await self._look(await self._in_use(self._program), target, referer)
+                return await self._look(await self._in_use(program), target, referer)
             except _NotBegun:  # the browser had broken before: the look before it did that, not this page
                 await self._give_up()
-                return await self._look(await self._in_use(self._program), target, referer)
+                return await self._look(await self._in_use(program), target, referer)
         except BrowserUnavailable as error:
             return BrowserLook(outcome=BrowserOutcome.UNAVAILABLE, detail=str(error))
         except Exception as error:  # noqa: BLE001 - a page's doing ends its look alone: recorded as its outcome
             log.warning("browser.look_failed", error=type(error).__name__)
             await self._give_up()
             return BrowserLook(outcome=BrowserOutcome.CRASHED, detail=type(error).__name__)
-        finally:
-            self._turns.release()
-
-    def _take_of_the_hour(self, share: float) -> bool:
-        now = time.monotonic()
-        while self._begun and self._begun[0] <= now - HOUR_SECONDS:
-            self._begun.popleft()
-        if len(self._begun) >= self._limits.looks_an_hour * share:
-            return False
-        self._begun.append(now)
-        return True
 
     async def _in_use(self, program: BrowserProgram) -> RunningBrowser:
         """The browser that runs, or a new one. Raises BrowserUnavailable."""

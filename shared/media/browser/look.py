@@ -16,7 +16,11 @@ class BrowserOutcome(StrEnum):
     UNAVAILABLE = "unavailable"
     """The browser could not be started."""
     BUSY = "busy"
-    """No turn within the time, or the hour's looks are used up."""
+    """No turn within the time."""
+    HOUR_SPENT = "hour_spent"
+    """The hour's looks are used up."""
+    SITE_SPENT = "site_spent"
+    """This site has had its share of the hour's looks."""
     BAD_URL = "bad_url"
     CRASHED = "crashed"
     """The page or the browser ended in the midst of it, or used too much memory."""
@@ -176,3 +180,5 @@ class BrowserLimits:
     turn_seconds: float = 120.0
     """How long a look waits for its turn."""
     looks_an_hour: int = 600
+    site_share: float | None = None
+    """Of the hour's looks that are left, one site may have had so much (`LooksOfTheHour`). None: no share."""
