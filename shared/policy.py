@@ -91,6 +91,12 @@ class Policy(BaseModel):
     idempotency_kept: timedelta = 7 * DAY
     unconfirmed_erased_after: timedelta = 14 * DAY
     withdrawal_undo: timedelta = DAY
+    draft_cases_kept: timedelta = 7 * DAY
+    """Since somebody last wrote in a case of which nothing has been declared."""
+    ended_cases_kept: timedelta = 730 * DAY
+    """A keyed digest of the reference of a case that has ended, so that a caller who asks can be told."""
+    paused_asked_after: timedelta = 7 * DAY
+    """After which the caller of a paused case is asked how it shall go on."""
     erasure_searched_for: timedelta = HOUR
     """How long matchers have to say where withdrawn content was seen that never was matched: so long its fingerprints stay on the log under
     another id."""

@@ -98,6 +98,13 @@ def postgres_conninfo() -> Iterator[str]:
 @pytest.fixture
 def fresh_database(postgres_conninfo: str) -> Iterator[str]:
     """The conninfo of a database nobody else uses; dropped afterwards, open connections and all."""
+    with own_database(postgres_conninfo) as conninfo:
+        yield conninfo
+
+
+@contextmanager
+def own_database(postgres_conninfo: str) -> Iterator[str]:
+    """The same for fixtures of a wider scope."""
     name = f"test_{secrets.token_hex(8)}"
     identifier = sql.Identifier(name)
     with psycopg.connect(postgres_conninfo, autocommit=True) as connection:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.intake.api import claims, content, negative_list, reports, sightings
+from services.intake.api import cases, claims, content, negative_list, reports, sightings
 from services.intake.claims.content_steps import DECISIONS_GROUP
 from services.intake.claims.decisions import DecisionsHandler
 from services.intake.claims.rendering import render_claim, render_content
@@ -51,6 +51,7 @@ class IntakeService:
     def routers(self) -> Sequence[APIRouter]:
         return (
             claims.routes,
+            cases.routes,
             content.routes,
             sightings.lines_routes,  # before `routes`: it takes its media type alone
             sightings.routes,

@@ -19,19 +19,23 @@ ROOT_KEY_BYTES = 32
 
 
 class OtherRootKey(BadSettings):
-    """A host's secret was sealed with another root key: restore that key, or import the directory again."""
+    """This was sealed with another root key: restore that key. Hosts' secrets can be imported again with the directory; the words of cases
+    cannot be read without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class KeyRing:
     """`fingerprint_ref`: HMAC key of fingerprint digests. `demand_token`: of demand tokens. `host_secrets`: AES-256-GCM at rest.
-    `reported_by`: HMAC key of what stands for an API key in events."""
+    `reported_by`: HMAC key of what stands for an API key in events. `case_words`: AES-256-GCM of what is written in cases.
+    `ended_cases`: HMAC key of what is kept of a case's reference."""
 
     fingerprint_ref: bytes
     demand_token: bytes
     host_secrets: bytes
     idempotency: bytes
     reported_by: bytes
+    case_words: bytes
+    ended_cases: bytes
 
     @classmethod
     def from_root(cls, root_key: bytes) -> KeyRing:
@@ -53,6 +57,8 @@ class KeyRing:
             host_secrets=derive("host-secrets"),
             idempotency=derive("idempotency"),
             reported_by=derive("reported-by"),
+            case_words=derive("case-words"),
+            ended_cases=derive("ended-cases"),
         )
 
     def token_of(self, demand_id: UUID) -> str:
@@ -67,20 +73,40 @@ class KeyRing:
 
     def seal(self, secret: str, *, purpose: str) -> bytes:
         """Encrypt a host's secret for a table. `purpose` (e.g. the recipient's key) is bound to it."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce = os.urandom(12)
-        return nonce + AESGCM(self.host_secrets).encrypt(nonce, secret.encode(), purpose.encode())
+        return _sealed(self.host_secrets, secret, purpose)
 
     def unseal(self, sealed: bytes, *, purpose: str) -> str:
         """Raises OtherRootKey, also when the row was changed."""
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        return _unsealed(self.host_secrets, sealed, purpose)
 
-        try:
-            return AESGCM(self.host_secrets).decrypt(sealed[:12], sealed[12:], purpose.encode()).decode()
-        except InvalidTag:
-            raise OtherRootKey() from None
+    def seal_words(self, words: str, case_id: UUID) -> bytes:
+        """Encrypt what is written in a case for its row, to which it is bound."""
+        return _sealed(self.case_words, words, str(case_id))
+
+    def unseal_words(self, sealed: bytes, case_id: UUID) -> str:
+        """Raises OtherRootKey, also when they are another row's."""
+        return _unsealed(self.case_words, sealed, str(case_id))
+
+    def ended_case_of(self, organisation_id: str, case_ref: str) -> bytes:
+        """What is kept of a case's reference: HMAC-SHA-256. Who asks for one they know is answered; nobody reads one out of it."""
+        return hmac.new(self.ended_cases, f"{organisation_id}\n{case_ref}".encode(), hashlib.sha256).digest()
+
+
+def _sealed(key: bytes, text: str, bound_to: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(12)
+    return nonce + AESGCM(key).encrypt(nonce, text.encode(), bound_to.encode())
+
+
+def _unsealed(key: bytes, sealed: bytes, bound_to: str) -> str:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        return AESGCM(key).decrypt(sealed[:12], sealed[12:], bound_to.encode()).decode()
+    except InvalidTag:
+        raise OtherRootKey() from None
 
 
 def token_hash(token: str) -> bytes:

@@ -146,6 +146,12 @@ async def sessions_of(tx: Tx, *, person_id: str, organisation_id: str) -> list[U
     return [row["key_id"] for row in rows]
 
 
+async def is_person(tx: Tx, *, organisation_id: str, person_id: str) -> bool:
+    """Whether the organisation has somebody with this id who is not disabled."""
+    query = "SELECT 1 FROM access.people WHERE organisation_id = %s AND person_id = %s AND disabled_at IS NULL"
+    return await (await tx.execute(query, (organisation_id, person_id))).fetchone() is not None
+
+
 async def list_people(tx: Tx) -> list[Person]:
     """All people, by organisation and id."""
     cursor = tx.cursor(row_factory=class_row(Person))

@@ -29,6 +29,8 @@ from tests.e2e.processes import Fleet, free_port, wait_for
 from tests.e2e.story import Story, config, environment
 from tests.e2e.world import Hosts, World, make_world
 
+SEALED = "he said that he would ring at nine"
+"""Written in the case of what is withdrawn: sealed from the first, so that no search ever finds it."""
 SEEN_LATER = "/seen-while-it-was-suspended"
 EXEMPT = {
     "postgres/cluster": "PostgreSQL's own files: dead rows until its vacuum, the write-ahead log until its retention",
@@ -166,6 +168,7 @@ def where(request: pytest.FixtureRequest, server_dir: Path) -> Iterator[OnPostgr
 def demanded_everywhere(story: Story, hosts: Hosts) -> list[str]:
     """Three claims, confirmed, whose nine copies have all been demanded; the claims' ids."""
     story.sight(story.sightings)
+    story.claimant.post("/v1/cases", {"depicts_minor": "no", "case_ref": "CASE-000000", "notes": SEALED})
     claims = [story.claim(number) for number in range(3)]
     for claim in claims:
         story.confirmer.post(f"/v1/claims/{claim}/confirmation", {"assurance": "viewed"})
@@ -237,7 +240,10 @@ def test_nothing_of_withdrawn_content_is_found(
             conninfo = conninfo_if_running(data / "postgres")
             assert conninfo is not None
             before = tables_with(conninfo, gone)
-            assert {"intake.claims", "intake.reports", "notifier.takedowns"} <= before, "the search finds what is there"
+            assert tables_with(conninfo, {SEALED}) == set(), "what is written in a case is in no table in the clear"
+            assert {"intake.cases", "intake.claims", "intake.reports", "notifier.takedowns"} <= before, (
+                "the search finds what is there"
+            )
             assert where.found(gone) == where.known, "on the log, too"
 
             wait_for(
@@ -249,6 +255,7 @@ def test_nothing_of_withdrawn_content_is_found(
                 every=0.5,
             )
 
+            gone |= {SEALED}
             gone.add(seen_while_suspended(story, claims[0], data))
             withdrawn(story, claims[0])
             wait_for(

@@ -64,7 +64,7 @@ async def declare_claim(
     check_claim(asked, runtime)
 
     async def change(tx: Tx) -> ClaimDeclared:
-        declared = await claim_steps.declare_claim(tx, principal, asked)
+        declared = await claim_steps.declare_claim(tx, principal, asked, keys=runtime.keys)
         return ClaimDeclared(
             claim_id=declared.claim_id, content_id=declared.content_id, state=ClaimState.AWAITING_CONFIRMATION
         )

@@ -25,10 +25,11 @@ async def refuse_minors(request: Request) -> None:
         body = json.loads(await request.body())
     except (ValueError, RecursionError):
         return  # no JSON, or deeper than any claim: the validation says so
-    if depicts_minor_said(body):
+    said = depicts_minor_said(body)
+    if said is not None:
         raise Refused(
             "This register accepts nothing that shows, or may show, a person under 18. Nothing of this request was kept. "
             "Please turn to one of the organisations in where_to_go: they can act on it.",
-            pointer="#/declaration/depicts_minor",
+            pointer=f"#{said}",
             where_to_go=[dict(place) for place in WHERE_TO_GO],
         )

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from services.intake.cases import case_rows
 from services.intake.claims import erasure_search, negative_list, registered_content
 from services.intake.domain.claims import (
     SamePerson,
@@ -24,12 +25,14 @@ from services.intake.domain.schemas import ClaimRequest
 from services.intake.erasure import orders
 from services.intake.store import claims, content
 from services.intake.store.advisory_locks import lock_additions
+from services.intake.store.cases import cases
 from services.intake.store.content_aliases import make_alias
 from services.intake.store.fingerprints import delete_fingerprints_of_claim
 from services.intake.store.idempotency import erase_answers_of_claim
 from services.intake.store.variants import delete_variants_of_claim
 from shared.access import audit
 from shared.access.auth import hold_key
+from shared.access.keyring import KeyRing
 from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance
@@ -45,13 +48,15 @@ class Declared:
     """The organisation's own alias."""
 
 
-async def declare_claim(tx: Tx, principal: Principal, asked: ClaimRequest) -> Declared:
-    """A new claim, which waits for another person. Raises Invalid for a fingerprint near a known harmless one."""
+async def declare_claim(tx: Tx, principal: Principal, asked: ClaimRequest, *, keys: KeyRing) -> Declared:
+    """A new claim, which waits for another person; its case is there from then on. Raises Invalid for a fingerprint near a known harmless
+    one."""
     fingerprints = [one.parsed() for one in asked.fingerprints]
     await hold_key(tx, principal)
     await lock_additions(tx)
     await negative_list.check_claimable(tx, fingerprints)
     content_id = await registered_content.known_or_new_content(tx, fingerprints)
+    await case_rows.open_case(tx, principal, asked.case_ref, keys=keys)
     claim_id = uuid4()
     await claims.insert_claim(
         tx,
@@ -105,6 +110,8 @@ async def confirm_claim(
         raise Forbidden(str(error)) from None
     except TooLateAStart as error:
         raise Invalid(error.detail, pointer="#/demands_not_before") from None
+    if await cases.is_paused(tx, principal.organisation_id, row["case_ref"]):
+        raise Conflict("This case is paused. Nothing of it is confirmed until it goes on.")
     async with registered_content.changing_content(tx, row["content_id"]):
         weaker = claim_assurance(Assurance(row["declared_assurance"]), assurance)
         await claims.save_confirmation(
@@ -169,7 +176,10 @@ async def finish_withdrawal(
     ever_published = await claims.was_published(tx, claim_id)
     async with registered_content.changing_content(tx, content_id) as before:
         await orders.erase_reports_of_claim(tx, content_id, claim_id)
+        whose, case_ref, said = await claims.case_of_claim(tx, claim_id)
         await claims.end_withdrawal(tx, claim_id, reason=reason.value if reason else None, person_id=person_id)
+        why = said or (reason.value if reason else case_rows.UNCONFIRMED)
+        await case_rows.end_case(tx, whose, case_ref, reason=why)
         await erase_answers_of_claim(tx, claim_id)
         await delete_fingerprints_of_claim(tx, claim_id)
         await delete_variants_of_claim(tx, claim_id)

@@ -322,7 +322,11 @@ class ReportRequest(Request):
         return self
 
 
-def depicts_minor_said(body: Any) -> bool:
-    """True when a claim's body says anything but `no` to `depicts_minor` (missing is a missing field, not an answer)."""
+def depicts_minor_said(body: Any) -> str | None:
+    """Where (a JSON pointer) the body of a claim or a case says anything but `no` to `depicts_minor`; None: nowhere. Missing is a missing
+    field, not an answer."""
     declaration = body.get("declaration") if isinstance(body, dict) else None
-    return isinstance(declaration, dict) and "depicts_minor" in declaration and declaration["depicts_minor"] != "no"
+    for where, part in (("/declaration/depicts_minor", declaration), ("/depicts_minor", body)):
+        if isinstance(part, dict) and "depicts_minor" in part and part["depicts_minor"] != "no":
+            return where
+    return None

@@ -22,6 +22,14 @@ async def erase_reports_of_claim(tx: Tx, content_id: UUID, claim_id: UUID) -> No
     await erasures.order_reported_urls(tx, content_id, await reports.delete_reports_of_claim(tx, claim_id))
 
 
+async def erase_reports_of_draft(tx: Tx, case_id: UUID, organisation_id: str, case_ref: str | None) -> None:
+    """The same of a case of which nothing was declared. Its id stands where a content's would: nothing was ever matched for it."""
+    await advisory_locks.lock_erasures(tx)
+    await erasures.order_reported_urls(
+        tx, case_id, await reports.delete_reports_of_draft(tx, organisation_id, case_ref)
+    )
+
+
 async def order_erasure(tx: Tx, content_id: UUID) -> None:
     """Erase the content's reports here, and order the erasure of its URLs and match records on the log."""
     await advisory_locks.lock_erasures(tx)

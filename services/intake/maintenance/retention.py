@@ -11,10 +11,13 @@ from uuid import UUID, uuid4
 import psycopg
 import structlog
 
+from services.intake.cases import case_rows
 from services.intake.claims import claim_steps, negative_list, registered_content
 from services.intake.claims.actors import SYSTEM
 from services.intake.erasure import orders
 from services.intake.store import claims, content
+from services.intake.store.cases import cases
+from services.intake.store.cases.ended_cases import delete_ended_cases
 from services.intake.store.erasures import end_searches
 from services.intake.store.idempotency import delete_old_keys
 from services.intake.store.reports import delete_old_reports
@@ -96,12 +99,17 @@ class Sweeps:
         for claim in withdrawn:
             await self._bury_claim(claim)
         async with self._database.transaction() as tx:
+            drafts = await cases.drafts_before(tx, policy.scaled(policy.draft_cases_kept), _BATCH)
+        for draft in drafts:
+            await self._erase_draft(draft, policy.scaled(policy.draft_cases_kept))
+        async with self._database.transaction() as tx:
             for search_id in await end_searches(tx, policy.scaled(policy.erasure_searched_for)):
                 await outbox.put_current(tx, SCHEMA_NAME, CONTENT, key=str(search_id), event_id=uuid4())  # a tombstone
             await delete_unconfirmed_variants(tx, unconfirmed)
             await negative_list.erase_unconfirmed(tx, SYSTEM, unconfirmed)
             await delete_old_keys(tx, policy.scaled(policy.idempotency_kept))
             await delete_old_reports(tx, policy.scaled(policy.history_kept))
+            await delete_ended_cases(tx, policy.scaled(policy.ended_cases_kept))
             await tx.execute(_OLD_MARKS, (DECISIONS.retention,))
             await self._bury_contents(tx)
 
@@ -120,7 +128,9 @@ class Sweeps:
             if before is None or not still:
                 return
             await orders.erase_reports_of_claim(tx, content_id, claim_id)
+            whose, case_ref, _ = await claims.case_of_claim(tx, claim_id)
             await claims.delete_claim(tx, claim_id)
+            await case_rows.end_case(tx, whose, case_ref, reason=case_rows.UNCONFIRMED)
             others = [one for one in before.claims if one.claim_id != claim_id]
             if all(one.state is ClaimState.WITHDRAWN for one in others):
                 await orders.order_erasure(tx, content_id)
@@ -130,6 +140,14 @@ class Sweeps:
                 await registered_content.settle_content(tx, before)
             await _audit(tx, "claim.erased", "claim", claim_id)
         log.info("claim.erased", claim_id=str(claim_id), reason="unconfirmed")
+
+    async def _erase_draft(self, draft: Row, kept: timedelta) -> None:
+        async with self._database.transaction() as tx:
+            if not await cases.delete_draft(tx, draft["case_id"], kept):
+                return  # somebody wrote in it meanwhile
+            await orders.erase_reports_of_draft(tx, draft["case_id"], draft["organisation_id"], draft["case_ref"])
+            await _audit(tx, "case.erased", "case", draft["case_id"])
+        log.info("case.erased", case_id=str(draft["case_id"]), reason="draft")
 
     async def _bury_claim(self, claim: Row) -> None:
         async with self._database.transaction() as tx:

@@ -193,6 +193,8 @@ class ReportWorker:
     async def _refusal_now(self, tx: Tx, report: Taken) -> str | None:
         if not await reports.is_taken(tx, report):
             return "erased"
+        if await reports.is_of_paused_case(tx, report.report_id):
+            return reports.CASE_PAUSED
         if report.content_id is None:
             return "content_withdrawn" if report.asserted else None
         why = why_not(await read_content(tx, report.content_id), asserted=report.asserted)

@@ -43,6 +43,12 @@ SELECT claim_id, organisation_id, state, assurance, withdrawal_reason,
        EXISTS (SELECT 1 FROM intake.distrusted_keys k WHERE k.key_id IN (c.declared_key, c.confirmed_key)) AS distrusted
 FROM intake.claims c WHERE content_id = %s ORDER BY created_at, claim_id
 """
+_LIVE_OF_CASE = """
+SELECT claim_id, content_id, state, do_not_contact FROM intake.claims
+WHERE organisation_id = %s AND case_ref = %s AND state <> 'withdrawn' ORDER BY content_id, claim_id
+"""
+_CASE_OF = "SELECT organisation_id, case_ref, withdrawal_reason FROM intake.claims WHERE claim_id = %s"
+_SET_DO_NOT_CONTACT = "UPDATE intake.claims SET do_not_contact = %s WHERE claim_id = %s"
 _TOLD = """
 SELECT claim_id, content_id, revision, state, organisation_id, assurance, subject_jurisdictions, do_not_contact,
        demands_not_before, withdrawal_reason, declared_as, authority_recorded, evidence_wanted, changed_at
@@ -131,6 +137,22 @@ async def content_page(tx: Tx, **asked: object) -> list[Row]:
 async def has_claim(tx: Tx, content_id: UUID, organisation_id: str, states: Sequence[str]) -> bool:
     """Whether the organisation has a claim on the content in one of these states."""
     return await (await tx.execute(_HAS_CLAIM, (content_id, organisation_id, states))).fetchone() is not None
+
+
+async def live_claims_of_case(tx: Tx, organisation_id: str, case_ref: str | None) -> list[Row]:
+    """The case's claims that are not withdrawn, by content: `claim_id`, `content_id`, `state`, `do_not_contact`."""
+    return await (await tx.execute(_LIVE_OF_CASE, (organisation_id, case_ref))).fetchall()
+
+
+async def case_of_claim(tx: Tx, claim_id: UUID) -> tuple[str, str | None, str | None]:
+    """(organisation, case reference, reason of its withdrawal) of a claim that is there."""
+    row = await (await tx.execute(_CASE_OF, (claim_id,))).fetchone()
+    assert row is not None
+    return row["organisation_id"], row["case_ref"], row["withdrawal_reason"]
+
+
+async def set_do_not_contact(tx: Tx, claim_id: UUID, domains: Sequence[str]) -> None:
+    await tx.execute(_SET_DO_NOT_CONTACT, (list(domains), claim_id))
 
 
 async def ask_facts(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:

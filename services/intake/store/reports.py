@@ -184,6 +184,12 @@ WHERE c.claim_id = %(claim_id)s AND r.organisation_id = c.organisation_id AND r.
 RETURNING r.report_id, r.url_key, r.key_version
 ) {URLS_OF_GONE}
 """
+_DELETE_OF_DRAFT = f"""
+WITH gone AS (
+DELETE FROM intake.reports r WHERE r.organisation_id = %(organisation)s AND r.case_ref = %(case_ref)s
+RETURNING r.report_id, r.url_key, r.key_version
+) {URLS_OF_GONE}
+"""
 _DELETE_OF_CONTENT = f"""
 WITH gone AS (
 DELETE FROM intake.reports r WHERE r.content_id = %(content_id)s
@@ -204,7 +210,27 @@ WHERE m.content_id = %(content_id)s AND r.url_key = m.url_key AND r.key_version 
   AND NOT {NEEDED_BY_ANOTHER.format(url_key="m.url_key", key_version="m.key_version", content_id="m.content_id")}
 """
 _DELETE_UNMATCHED = "DELETE FROM intake.reports WHERE report_id = %s AND state = 'no_match'"
-_DELETE_OLD = "DELETE FROM intake.reports WHERE created_at <= statement_timestamp() - %s::interval"
+_DELETE_OLD = """
+DELETE FROM intake.reports r WHERE r.created_at <= statement_timestamp() - %s::interval AND NOT EXISTS (
+    SELECT 1 FROM intake.cases k WHERE k.organisation_id = r.organisation_id AND k.case_ref = r.case_ref)
+"""
+_OF_PAUSED_CASE = """
+SELECT 1 FROM intake.reports r WHERE r.report_id = %s AND EXISTS (
+    SELECT 1 FROM intake.cases k WHERE k.organisation_id = r.organisation_id AND k.case_ref = r.case_ref
+    AND k.paused_at IS NOT NULL)
+"""
+_QUEUE_AGAIN = """
+UPDATE intake.reports SET state = 'queued', why = NULL, due_at = now(), changed_at = now()
+WHERE organisation_id = %s AND case_ref = %s AND state = 'refused' AND why = %s
+"""
+_UNDER_WAY = """
+SELECT report_id FROM intake.reports
+WHERE organisation_id = %s AND md5(url_key) = md5(%s) AND url_key = %s AND case_ref IS NOT DISTINCT FROM %s
+  AND content_id IS NOT DISTINCT FROM %s AND asserted = %s AND state IN ('queued', 'fetched') LIMIT 1
+"""
+
+CASE_PAUSED = "case_paused"
+"""Why a report is refused whose case is paused; it is queued again when that goes on."""
 
 
 UrlKey = tuple[str, int]
@@ -234,5 +260,31 @@ async def delete_unmatched_report(tx: Tx, report_id: UUID) -> None:
     await tx.execute(_DELETE_UNMATCHED, (report_id,))
 
 
+async def delete_reports_of_draft(tx: Tx, organisation_id: str, case_ref: str | None) -> list[UrlKey]:
+    """Delete the reports of a case of which nothing was declared. Gives the URLs that were seen for them."""
+    asked = {"organisation": organisation_id, "case_ref": case_ref}
+    return _urls(await (await tx.execute(_DELETE_OF_DRAFT, asked)).fetchall())
+
+
+async def is_of_paused_case(tx: Tx, report_id: UUID) -> bool:
+    return await (await tx.execute(_OF_PAUSED_CASE, (report_id,))).fetchone() is not None
+
+
+async def queue_again(tx: Tx, organisation_id: str, case_ref: str) -> None:
+    """The case goes on: what was refused because it was paused is due now."""
+    await tx.execute(_QUEUE_AGAIN, (organisation_id, case_ref, CASE_PAUSED))
+    await wake_worker(tx)
+
+
+async def report_under_way(
+    tx: Tx, organisation_id: str, url_key: str, *, case_ref: str | None, content_id: UUID | None, asserted: bool
+) -> UUID | None:
+    """The same report, where it is not done with yet."""
+    asked = (organisation_id, url_key, url_key, case_ref, content_id, asserted)
+    row = await (await tx.execute(_UNDER_WAY, asked)).fetchone()
+    return None if row is None else row["report_id"]
+
+
 async def delete_old_reports(tx: Tx, age: timedelta) -> None:
+    """Those of no case; the others live as long as theirs."""
     await tx.execute(_DELETE_OLD, (age,))

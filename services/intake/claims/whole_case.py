@@ -1,0 +1,120 @@
+"""What is done to a case as a whole, and with it to every claim of it: paused, gone on with, a site named that must not be written to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.intake.cases import case_rows
+from services.intake.claims import content_steps, registered_content
+from services.intake.claims.registered_content import RegisteredContent
+from services.intake.domain.cases import CaseChange
+from services.intake.domain.claims import Hold
+from services.intake.store import claims, reports
+from services.intake.store import content as contents
+from services.intake.store.cases import cases
+from shared.access import audit, stops
+from shared.access.keyring import KeyRing
+from shared.access.keys import Principal
+from shared.contracts.claims import ClaimState
+from shared.db.pool import Row, Tx
+from shared.db.wakeups import notify
+from shared.http.problems import Conflict, Forbidden, NotFound
+
+_STOOD_BEHIND = (ClaimState.CONFIRMED, ClaimState.WITHDRAWING)
+
+
+async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseChange, *, keys: KeyRing) -> int:
+    """Change a case; the new version. A domain that is named here as one not to be written to is so in each of its claims at once; one that
+    is taken off here stays in those. Raises as `case_rows.change_case`."""
+    added = set(asked.do_not_contact or ())
+    if added:
+        case = await _case(tx, principal, case_id)
+        for claim in await claims.live_claims_of_case(tx, principal.organisation_id, case["case_ref"]):
+            if added <= set(claim["do_not_contact"]):
+                continue
+            async with registered_content.changing_content(tx, claim["content_id"]):
+                await claims.set_do_not_contact(tx, claim["claim_id"], sorted(added | set(claim["do_not_contact"])))
+                if await claims.was_published(tx, claim["claim_id"]):
+                    await registered_content.publish_claim(tx, claim["claim_id"])
+    return await case_rows.change_case(tx, principal, case_id, asked, keys=keys)
+
+
+async def pause_case(
+    tx: Tx, principal: Principal, case_id: UUID, *, reason: str, asked_after: timedelta, now: datetime
+) -> None:
+    """Suspend all that was confirmed of it, look at none of its links, and confirm nothing of it, until it goes on. Raises NotFound,
+    Conflict (paused already, or a draft)."""
+    case, held = await _locked(tx, principal, case_id)
+    worse = reason == content_steps.POSSIBLE_MINOR != case["paused_for"]
+    if case["paused_at"] is not None and not worse:
+        raise Conflict("This case is paused already.")
+    if case["opened_at"] is None:
+        raise Conflict("Nothing has been declared in this case, so there is nothing to pause.")
+    why = reason if reason == content_steps.POSSIBLE_MINOR else Hold.PERSON.value
+    for content, claim_state in held:
+        if claim_state in _STOOD_BEHIND:
+            await content_steps.suspend_content(tx, principal, content.content_id, reason=why, now=now)
+        elif reason == content_steps.POSSIBLE_MINOR and _ours_alone(content, principal):
+            by = contents.of_organisation(principal.organisation_id)
+            await content_steps.suspend_for(tx, content.content_id, Hold.POSSIBLE_MINOR, by=by)
+    await cases.pause_case_row(tx, case_id, reason=reason, asked_after=asked_after)
+    await notify(tx, stops.CHANNEL)  # looks at its links are broken off
+    await audit.record(tx, principal, action="case.paused", object_kind="case", object_id=case_id)
+
+
+async def resume_case(tx: Tx, principal: Principal, case_id: UUID, *, now: datetime) -> None:
+    """Go on. Raises NotFound, Conflict (it is not paused), Forbidden while something of it may show a minor: operations staff decide
+    that."""
+    case, held = await _locked(tx, principal, case_id)
+    if case["paused_at"] is None:
+        raise Conflict("This case is not paused.")
+    if any(content.hold is Hold.POSSIBLE_MINOR for content, _ in held):
+        raise Forbidden("Something of this case may show a minor: operations staff have to decide over it first.")
+    by = contents.of_organisation(principal.organisation_id)
+    for content, _ in held:
+        holders = {one for one, _ in await contents.holds_of(tx, content.content_id)}
+        elsewhere = await cases.is_in_another_paused_case(
+            tx, principal.organisation_id, content.content_id, case["case_id"]
+        )
+        if content.hold is Hold.PERSON and by in holders and not elsewhere:
+            await content_steps.resume_content(tx, principal, content.content_id, reason="case", now=now)
+    await cases.resume_case_row(tx, case_id)
+    await reports.queue_again(tx, principal.organisation_id, case["case_ref"])
+    await audit.record(tx, principal, action="case.resumed", object_kind="case", object_id=case_id)
+
+
+async def _case(tx: Tx, principal: Principal, case_id: UUID) -> Row:
+    row = await cases.case_of_organisation(tx, principal.organisation_id, case_id)
+    if row is None:
+        raise NotFound(case_rows.NO_CASE)
+    return row
+
+
+async def _locked(
+    tx: Tx, principal: Principal, case_id: UUID
+) -> tuple[Row, list[tuple[RegisteredContent, ClaimState]]]:
+    """The case's row and its contents, locked: contents first and by their ids, as everywhere. Raises NotFound, Conflict."""
+    case = await _case(tx, principal, case_id)
+    before = await claims.live_claims_of_case(tx, principal.organisation_id, case["case_ref"])
+    found = {
+        one: await registered_content.lock_content(tx, one) for one in dict.fromkeys(c["content_id"] for c in before)
+    }
+    locked = await cases.lock_case(tx, principal.organisation_id, case_id)
+    if locked is None:
+        raise NotFound(case_rows.NO_CASE)
+    after = await claims.live_claims_of_case(tx, principal.organisation_id, locked["case_ref"])
+    if {(one["claim_id"], one["content_id"]) for one in before} != {
+        (one["claim_id"], one["content_id"]) for one in after
+    }:
+        raise Conflict("Somebody else is changing this case. Please try again.")
+    states: dict[UUID, ClaimState] = {}
+    for one in after:
+        state = ClaimState(one["state"])
+        if states.get(one["content_id"]) not in _STOOD_BEHIND:
+            states[one["content_id"]] = state
+    return locked, [(content, states[key]) for key, content in found.items() if content is not None]
+
+
+def _ours_alone(content: RegisteredContent, principal: Principal) -> bool:
+    return all(claim.organisation_id == principal.organisation_id for claim in content.claims)
