@@ -140,6 +140,7 @@ async def test_nothing_is_left_of_a_withdrawn_content(fresh_database: str, capsy
         needles = ["secret-picture", pdq(1), md5(1), "HL-77777777"]
         assert await where_found(intake, needles) == [
             "eventlog.record",
+            "intake.cases",
             "intake.claims",
             "intake.fingerprints",
             "intake.matched_urls",
