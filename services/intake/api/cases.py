@@ -16,7 +16,6 @@ from services.intake.cases import case_rows
 from services.intake.claims import whole_case
 from services.intake.domain.cases import CaseChange, CaseFields, CaseRequest, PauseRequest
 from services.intake.domain.claims import TooLateAStart, check_not_before
-from services.intake.domain.reported_urls import reported_url
 from services.intake.store.cases.cases import cases_page, read_case_row
 from services.intake.store.cases.ended_cases import ended_case
 from shared.access import audit
@@ -25,6 +24,7 @@ from shared.access.keyring import KeyRing, OtherRootKey
 from shared.db.pool import Row, Tx
 from shared.http.paging import Page, page_of
 from shared.http.problems import Invalid, NotFound
+from shared.pasted_urls import pasted_url
 from shared.service.dependencies import ServiceRuntime
 from shared.service.runtime import Runtime
 from shared.urls import BadUrl, parse_url, url_keys
@@ -194,7 +194,7 @@ def _words(keys: KeyRing, row: Row) -> CaseWords | None:
 
 
 def _parsed(pasted: str, parameter: str) -> str:
-    url = reported_url(pasted)
+    url = pasted_url(pasted)
     try:
         parse_url(url)
     except BadUrl as error:
