@@ -1,6 +1,6 @@
 """When a register entry and a seen fingerprint agree, and when that is sure enough for a machine to act on: rule 4, here alone.
 
-The matcher (which of several agreements is told), the check (what is `present`) and the holds (what waits for a person) all ask here.
+The matcher (which of several agreements is published), the check (what is `present`) and the holds (what waits for a person) all ask here.
 Pure. Distances are in bits, 0 for exact algorithms.
 """
 

@@ -35,7 +35,7 @@ def demand_id(takedown: UUID, rung: str, recipient: str, round_: int) -> UUID:
 
 
 def message_id(demand: UUID, kind: str, number: int = 0) -> UUID:
-    """The id of one message (its `webhook-id`), kept over all its attempts. `number` tells reminders apart."""
+    """The id of one message (its `webhook-id`), kept over all its attempts. `number` distinguishes reminders."""
     return deterministic_id((str(demand), kind, str(number)))
 
 

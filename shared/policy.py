@@ -36,7 +36,7 @@ class Policy(BaseModel):
     """How long the name servers have to say that the host does not exist, before that counts as gone. A time-out, a refusal or their
     failure never does."""
     silent_patience: timedelta = 72 * HOUR
-    """How long looks at what was asked for may say nothing (blocked, inconclusive) before a person is told."""
+    """How long looks at what was asked for may say nothing (blocked, inconclusive) before a person has a task."""
     check_inconclusive_retry: timedelta = HOUR
     open_check_every: timedelta = 12 * HOUR
     resighting_after: timedelta = DAY

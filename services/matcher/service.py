@@ -18,7 +18,7 @@ from services.matcher.index.compile import keep_compiled_in
 from services.matcher.join.matching import SOURCE
 from services.matcher.register.register import MAX_AGE
 from services.matcher.state.files import StateFiles, StateInUse
-from shared.contracts.sightings import ERASURE_TOLD_FOR
+from shared.contracts.sightings import ERASURE_PUBLISHED_FOR
 from shared.contracts.topics import SIGHTINGS
 from shared.log.replays import append_again_replays
 from shared.service.runtime import Runtime, Service
@@ -100,8 +100,8 @@ class MatcherService:
 
 def history_max_age(runtime: Runtime) -> timedelta:
     """For how long a history may have read no erasures: less than the log keeps them, and no longer than a register is kept."""
-    told_for = runtime.policy.scaled(ERASURE_TOLD_FOR)
-    return min(MAX_AGE, 0.75 * told_for) if runtime.log.redacts else MAX_AGE
+    published_for = runtime.policy.scaled(ERASURE_PUBLISHED_FOR)
+    return min(MAX_AGE, 0.75 * published_for) if runtime.log.redacts else MAX_AGE
 
 
 def _keep_compiled(folder: Path) -> None:

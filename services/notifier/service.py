@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from services.notifier.api import directory, host_answers, host_page, operations
 from services.notifier.application.consumers import GROUPS, Consumer
 from services.notifier.application.directory_changes import DirectoryWorker
-from services.notifier.application.telling import TellingWorker
+from services.notifier.application.pending_changes_worker import PendingChangesWorker
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.checks.worker import CheckWorker
 from services.notifier.delivery.timer_worker import TimerWorker
@@ -86,7 +86,7 @@ class Notifier:
             MessageWorker(self._units_of_work).run,
             TimerWorker(self._units_of_work).run,
             DirectoryWorker(self._units_of_work).run,
-            TellingWorker(self._units_of_work).run,
+            PendingChangesWorker(self._units_of_work).run,
             Gauges(runtime).run,
             Retention(runtime.database, runtime.policy).run,
             *(runner.run for runner in self._runners()),

@@ -60,19 +60,19 @@ class _Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises AddressTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    held = socket.socket(family, socket.SOCK_STREAM)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        held.bind((host, port))
+        listening.bind((host, port))
     except OSError as error:
-        held.close()
+        listening.close()
         raise AddressTaken(f"{host}:{port}: {error.strerror}.") from None
-    held.listen(512)
-    held.set_inheritable(False)
-    return held
+    listening.listen(512)
+    listening.set_inheritable(False)
+    return listening
 
 
-async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio.Event) -> None:
+async def serve_http(app: ASGIApp, listening: Sequence[socket.socket], until: asyncio.Event) -> None:
     """Serve `app` on the sockets until the event; requests under way may end."""
     config = uvicorn.Config(
         app,
@@ -83,7 +83,7 @@ async def serve_http(app: ASGIApp, held: Sequence[socket.socket], until: asyncio
         timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=list(held)))
+    serving = asyncio.create_task(server.serve(sockets=list(listening)))
     waiting = asyncio.create_task(until.wait())
     try:
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +114,7 @@ async def running(
     runtime: Runtime,
     services: Sequence[Service],
     *,
-    held: socket.socket,
+    listening: socket.socket,
     postgres: EmbeddedPostgres | None = None,
     with_database: bool = True,
 ) -> AsyncIterator[None]:
@@ -133,7 +133,7 @@ async def running(
             tasks = [group.create_task(_supervised(name, work)) for name, work in workers]
             # On Kafka the brokers maintain the log: it returns at once.
             tasks.append(group.create_task(_supervised("maintenance", runtime.log.run_maintenance, may_return=True)))
-            http = group.create_task(serve_http(app, [held], stop_http))
+            http = group.create_task(serve_http(app, [listening], stop_http))
             try:
                 yield
             finally:
@@ -201,7 +201,7 @@ async def signals_as_event() -> AsyncIterator[asyncio.Event]:
 
 
 @asynccontextmanager
-async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[OutboundRuntime]:
+async def standalone(settings: Settings, listening: socket.socket) -> AsyncIterator[OutboundRuntime]:
     """Every service at work on the embedded (or configured) PostgreSQL: what `serve` and the demo run."""
     async with AsyncExitStack() as stack:
         postgres = None
@@ -213,17 +213,17 @@ async def standalone(settings: Settings, held: socket.socket) -> AsyncIterator[O
         for name in await assembly.prepare(settings, runtime.database, runtime.log):
             log.info("migration.applied", migration=name)
         services = assembly.create_services(runtime)
-        await stack.enter_async_context(running(runtime, services, held=held, postgres=postgres))
+        await stack.enter_async_context(running(runtime, services, listening=listening, postgres=postgres))
         yield runtime
 
 
 async def serve(settings: Settings) -> None:
     """`takedown serve`: all services in this process until a signal. Raises TakedownErrors."""
-    held = listen(settings.host, assembly.PORTS["serve"] if settings.port is None else settings.port)
-    async with signals_as_event() as stop, standalone(settings, held) as runtime:
+    listening = listen(settings.host, assembly.PORTS["serve"] if settings.port is None else settings.port)
+    async with signals_as_event() as stop, standalone(settings, listening) as runtime:
         async with runtime.database.transaction() as tx:
             no_key = not await list_keys(tx)
-        log.info("serve.started", host=settings.host, port=held.getsockname()[1], log=settings.log)
+        log.info("serve.started", host=settings.host, port=listening.getsockname()[1], log=settings.log)
         if no_key:
             log.info("serve.no_key_yet")
             print(FIRST_KEYS, flush=True)  # noqa: T201 - the first start's one hint, for a person
@@ -240,9 +240,11 @@ async def serve_one(name: str, settings: Settings) -> None:
         await assembly.require_prepared(settings, None if without_database else runtime.database, runtime.log)
         if name in assembly.LOOK_OR_SEND:
             runtime = await stack.enter_async_context(assembly.open_outbound(runtime, checks=name == "notifier"))
-        held = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)
+        listening = listen(settings.host, assembly.PORTS[name] if settings.port is None else settings.port)
         services = assembly.create_services(runtime, [name])
-        await stack.enter_async_context(running(runtime, services, held=held, with_database=not without_database))
-        log.info("service.started", service=name, host=settings.host, port=held.getsockname()[1], log=settings.log)
+        await stack.enter_async_context(
+            running(runtime, services, listening=listening, with_database=not without_database)
+        )
+        log.info("service.started", service=name, host=settings.host, port=listening.getsockname()[1], log=settings.log)
         await stop.wait()
     log.info("service.stopped", service=name)

@@ -46,11 +46,11 @@ async def still_valid(database: Database, principal: Principal) -> bool:
     return await database.read_one(query, (principal.key_id,)) is not None
 
 
-async def hold_key(tx: Tx, principal: Principal) -> None:
+async def lock_valid_key(tx: Tx, principal: Principal) -> None:
     """The key stays valid until the commit: a revocation waits for what it does here, and then finds it. To be called before other
     locks are taken. Raises Unauthenticated for a key revoked since the request came."""
-    held = await tx.execute(f"SELECT 1 FROM access.keys WHERE key_id = %s AND {_VALID} FOR SHARE", (principal.key_id,))
-    if await held.fetchone() is None:
+    valid = await tx.execute(f"SELECT 1 FROM access.keys WHERE key_id = %s AND {_VALID} FOR SHARE", (principal.key_id,))
+    if await valid.fetchone() is None:
         raise Unauthenticated("This key has been revoked. Ask your operations staff for a new one.")
 
 

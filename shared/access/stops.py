@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.db.pool import Tx
 from shared.db.wakeups import notify
 
-CHANNEL = "access_stops"
+WAKEUP = "access_stops"
 """Wakes whoever has something under way."""
 
 WITHDRAWN = "withdrawn"
@@ -42,7 +42,7 @@ async def put(tx: Tx, content_id: UUID, *, by: str, reason: str) -> None:
     """Stop everything about a content (for `FETCHING`: every fetch and look), from the commit on. `by`: the service, each of which has
     one stop a content, or a service's stop of one reason (`notifier.fetching`)."""
     await tx.execute(_PUT, (content_id, by, reason))
-    await notify(tx, CHANNEL)
+    await notify(tx, WAKEUP)
 
 
 async def lift(tx: Tx, content_id: UUID, *, by: str) -> None:

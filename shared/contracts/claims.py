@@ -42,7 +42,7 @@ class ClaimChanged(Event):
     demands_not_before: Moment | None = None
     withdrawal_reason: WithdrawalReason | None = None
     declared_as: DeclaredAs | None = None
-    """In which capacity it was declared; None: from before this was told, or withdrawn. Never printed in a demand."""
+    """In which capacity it was declared; None: from before this was published, or withdrawn. Never printed in a demand."""
     authority_recorded: bool = False
     """Whether the authority to act for a person depicted is on record."""
     evidence_wanted: bool = False

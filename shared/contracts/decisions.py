@@ -47,7 +47,7 @@ class DecisionTaken(Event):
     recipient: Name | None = None
     """For `reroute`: the directory's key of the organisation to ask instead."""
     fingerprint_refs: tuple[Hex, ...] = ()
-    """For `reject` and `unreject`: what the picture that is (or after all is not) another one agreed by, as matches and looks tell it. Both
+    """For `reject` and `unreject`: what the picture that is (or after all is not) another one agreed by, as matches and looks name it. Both
     name the content beside the takedown."""
     looked: Literal["present", "gone"] | None = None
     """For `looked`: what the person saw at `seen_at`, and how it was looked at (a word)."""

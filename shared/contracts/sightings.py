@@ -47,7 +47,7 @@ class SightingsBatch(Event):
     sightings: tuple[Sighting, ...]
 
 
-ERASURE_TOLD_FOR = timedelta(hours=12)
+ERASURE_PUBLISHED_FOR = timedelta(hours=12)
 """How long an erasure stays on a log that can be redacted: it names the URL. Whoever keeps sightings and has not read the log
 for longer must read it anew: the URL's sightings are gone from it."""
 

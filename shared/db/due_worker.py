@@ -71,11 +71,11 @@ class DueWorker(Generic[Job]):
 
     `do` is given the jobs of up to `set_of` rows that were claimed together. Whatever it raises is a failure of those jobs and of
     nothing else: a set that fails is done again one by one, and a job that fails alone is counted in its row and tried again
-    later. So what `do` did before it raised must have no second effect. `failed` is told of each failure that was counted, with
+    later. So what `do` did before it raised must have no second effect. `failed` is called for each failure that was counted, with
     their number in a row. A Transient is no failure of the job: it is due again soon.
 
     `longest_seconds`: how long a set takes at the most by its own limits. `unwanted` gives those of the jobs under way that are
-    not wanted any more, each with a word why (see `while_wanted`); it is asked when one of `stopped_channels` wakes, and every while. Where
+    not wanted any more, each with a word why (see `while_wanted`); it is asked when one of `stop_wakeups` wakes, and every while. Where
     that cannot be read for long, what is under way is broken off as if something of ours were away.
     """
 
@@ -87,14 +87,14 @@ class DueWorker(Generic[Job]):
         table: DueTable[Job],
         *,
         member: str,
-        channel: str,
+        wakeup: str,
         slots: int,
         longest_seconds: float,
         do: Callable[[Sequence[Job]], Awaitable[None]],
         per_place: int | None = None,
         set_of: int = 1,
         unwanted: Callable[[Tx, Collection[Job]], Awaitable[Mapping[Job, str]]] | None = None,
-        stopped_channels: Sequence[str] = (),
+        stop_wakeups: Sequence[str] = (),
         failed: Callable[[Job, int], Awaitable[None]] | None = None,
         failed_again: Sequence[timedelta] = FAILED_AGAIN,
     ) -> None:
@@ -103,7 +103,7 @@ class DueWorker(Generic[Job]):
         self._wakeups = wakeups
         self._table = table
         self._member = member
-        self._channel = channel
+        self._wakeup = wakeup
         self._slots = slots
         self._per_place = slots if per_place is None else per_place
         self._lease = timedelta(seconds=LEASE_FACTOR * longest_seconds)
@@ -111,7 +111,7 @@ class DueWorker(Generic[Job]):
         self._do = do
         self._set_of = set_of
         self._unwanted = unwanted
-        self._stopped_channels = tuple(stopped_channels)
+        self._stop_wakeups = tuple(stop_wakeups)
         self._failed = failed
         self._failed_again = failed_again
         self._busy: Counter[str] = Counter()
@@ -122,7 +122,7 @@ class DueWorker(Generic[Job]):
     async def run(self) -> None:
         """Work until cancelled; jobs under way are cancelled too, and their leases hand them to whoever comes next."""
         try:
-            with self._wakeups.subscribe(self._channel) as woken:
+            with self._wakeups.subscribe(self._wakeup) as woken:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._work(woken))
                     group.create_task(self._watch())
@@ -163,7 +163,7 @@ class DueWorker(Generic[Job]):
 
     async def _watch(self) -> None:
         read_at = time.monotonic()
-        with self._wakeups.subscribe(*self._stopped_channels) as stopped:
+        with self._wakeups.subscribe(*self._stop_wakeups) as stopped:
             while True:
                 await self._some_under_way.wait()
                 await stopped.wait(LOOK_AGAIN_SECONDS)
@@ -258,7 +258,7 @@ class DueWorker(Generic[Job]):
                 "worker.failure_not_recorded", worker=self._name, error=type(error).__name__, at=_raised_at(error)
             )
         # Its room may be another row's, also where nothing was full: a claim under way knows only of the room there was as it began.
-        self._wakeups.wake(self._channel)
+        self._wakeups.wake(self._wakeup)
 
     async def _guarded(self, rows: Sequence[Leased[Job]]) -> None:
         try:

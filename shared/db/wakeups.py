@@ -14,13 +14,13 @@ from shared.db.pool import Database, DatabaseUnavailable, Tx
 log = structlog.get_logger()
 
 
-async def notify(tx: Tx, channel: str) -> None:
-    """Wake the listeners of `channel` when this transaction commits."""
-    await tx.execute("SELECT pg_notify(%s, '')", (channel,))
+async def notify(tx: Tx, name: str) -> None:
+    """Wake the listeners of this wake-up when this transaction commits."""
+    await tx.execute("SELECT pg_notify(%s, '')", (name,))
 
 
 class Wakeups:
-    """One LISTEN connection for a process. `run` it as a task; `wait` for a channel from anywhere in the process."""
+    """One LISTEN connection for a process. `run` it as a task; `wait` for a wake-up from anywhere in the process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,22 +28,22 @@ class Wakeups:
         self._listened: set[str] = set()
         self._changed = asyncio.Event()
 
-    def subscribe(self, *channels: str) -> Subscription:
-        """Listen to `channels` from now on. LISTEN is in force soon after, and a poll covers the gap."""
+    def subscribe(self, *names: str) -> Subscription:
+        """Listen to these names from now on. LISTEN is in force soon after, and a poll covers the gap."""
         event = asyncio.Event()
-        for channel in channels:
-            self._waiting[channel].add(event)
-            if channel not in self._listened:
+        for name in names:
+            self._waiting[name].add(event)
+            if name not in self._listened:
                 self._changed.set()
-        return Subscription(event, lambda: self._forget(event, channels))
+        return Subscription(event, lambda: self._forget(event, names))
 
-    def _forget(self, event: asyncio.Event, channels: tuple[str, ...]) -> None:
-        for channel in channels:
-            self._waiting[channel].discard(event)
+    def _forget(self, event: asyncio.Event, names: tuple[str, ...]) -> None:
+        for name in names:
+            self._waiting[name].discard(event)
 
-    def wake(self, channel: str) -> None:
+    def wake(self, name: str) -> None:
         """Wake this process's own listeners now."""
-        for event in self._waiting[channel]:
+        for event in self._waiting[name]:
             event.set()
 
     async def run(self) -> None:
@@ -65,10 +65,10 @@ class Wakeups:
     async def _listen(self, connection: Tx) -> None:
         while True:
             self._changed.clear()
-            for channel in [name for name in self._waiting if name not in self._listened]:
-                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-                self._listened.add(channel)
-                self.wake(channel)
+            for name in [one for one in self._waiting if one not in self._listened]:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
+                self._listened.add(name)
+                self.wake(name)
             receive = asyncio.create_task(self._receive(connection))
             change = asyncio.create_task(self._changed.wait())
             try:

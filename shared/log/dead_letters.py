@@ -94,8 +94,8 @@ async def find_record(log: EventLog, request: ReplayRequested) -> Record | None:
 async def publish_outcome(
     log: EventLog, request: ReplayRequested, outcome: str, error: BaseException | None, *, source: str, at: datetime
 ) -> None:
-    """Tell what became of a replay: `handled`, `record_gone` or `failed`. Raises LogUnavailable."""
-    told = Replayed(
+    """Publish what became of a replay: `handled`, `record_gone` or `failed`. Raises LogUnavailable."""
+    replayed = Replayed(
         dead_letter_id=request.dead_letter_id,
         group=request.group,
         outcome=outcome,
@@ -105,7 +105,7 @@ async def publish_outcome(
     record = OutgoingRecord(
         topic=DEAD_LETTERS.name,
         key=request.topic.encode(),
-        value=data_of(told),
+        value=data_of(replayed),
         headers=headers_of(Replayed, event_id=uuid4(), source=source, time=at),
     )
     async with log.publisher() as publisher:

@@ -128,7 +128,7 @@ class Polled:
     """What a poll brought.
 
     `assigned` partitions are new since the last poll: they are *paused* at their committed position (or the earliest) until `resume`.
-    `revoked` ones are no longer owned: their commits are refused from here on. Both are told before any of their records.
+    `revoked` ones are no longer owned: their commits are refused from here on. Both are given before any of their records.
     """
 
     records: tuple[Record, ...] = ()
@@ -206,7 +206,7 @@ class EventLog(Protocol):
 
     @property
     def redacts(self) -> bool:
-        """Whether `redact` does anything: then what told of an erasure is itself gone from the log after a while."""
+        """Whether `redact` does anything: then the event of an erasure is itself gone from the log after a while."""
         ...
 
     @property

@@ -109,8 +109,8 @@ class _Resolver:
         document = Document(scan=self._scan, read_within=read_document)
         for reference in tuple(self._scan.references):
             url = _cleaned(reference.url)
-            if is_data_url(url) and "xml" in url[:60].lower() and (held := parse_data_url(url)) is not None:
-                document.within(held.body.decode("utf-8", "replace"), visible=False)
+            if is_data_url(url) and "xml" in url[:60].lower() and (data := parse_data_url(url)) is not None:
+                document.within(data.body.decode("utf-8", "replace"), visible=False)
 
     def _resolved(self, reference: str) -> list[str]:
         """Its URL by each base that may count; none where nobody can fetch it."""
@@ -154,18 +154,18 @@ class _Resolver:
         return films or (() if reference.film > 0 else None)
 
     def _keep_inline(self, reference: Reference, poster_of: tuple[str, ...] | None) -> None:
-        held = parse_data_url(_cleaned(reference.url))
-        if held is None or held.body in self._inline or held.essence in ("text/html", "text/css", "text/javascript"):
+        data = parse_data_url(_cleaned(reference.url))
+        if data is None or data.body in self._inline or data.essence in ("text/html", "text/css", "text/javascript"):
             return
-        if len(self._inline) >= MAX_INLINE or self._inline_bytes + len(held.body) > MAX_INLINE_BYTES:
+        if len(self._inline) >= MAX_INLINE or self._inline_bytes + len(data.body) > MAX_INLINE_BYTES:
             self._whole = False
             return
-        self._inline_bytes += len(held.body)
+        self._inline_bytes += len(data.body)
         kind = {"image": MediaKind.PICTURE, "video": MediaKind.VIDEO}.get(
-            held.essence.partition("/")[0], reference.kind
+            data.essence.partition("/")[0], reference.kind
         )
-        self._inline[held.body] = InlineMedia(
-            body=held.body, content_type=held.content_type, kind=kind, poster_of=poster_of
+        self._inline[data.body] = InlineMedia(
+            body=data.body, content_type=data.content_type, kind=kind, poster_of=poster_of
         )
 
 

@@ -54,11 +54,11 @@ class LaneTurn:
 
     def __init__(self, quick: Places, slow: Places, rank: float) -> None:
         self._quick, self._slow, self._rank = quick, slow, rank
-        self._held: Places | None = None
+        self._place: Places | None = None
 
     async def __aenter__(self) -> LaneTurn:
         await self._quick.take(self._rank)
-        self._held = self._quick
+        self._place = self._quick
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,24 +66,24 @@ class LaneTurn:
 
     @property
     def slow(self) -> bool:
-        return self._held is self._slow
+        return self._place is self._slow
 
     @property
     def holds_another_up(self) -> bool:
-        return self._held is self._quick and self._quick.wanted
+        return self._place is self._quick and self._quick.wanted
 
     def step_aside(self) -> None:
         """Into the slow lane, if it is free."""
-        if self._held is self._quick and self._slow.take_free():
+        if self._place is self._quick and self._slow.take_free():
             self._leave()
-            self._held = self._slow
+            self._place = self._slow
 
     async def wait_in_slow_lane(self) -> None:
         self._leave()
         await self._slow.take(self._rank)
-        self._held = self._slow
+        self._place = self._slow
 
     def _leave(self) -> None:
-        if self._held is not None:
-            self._held.give_back()
-            self._held = None
+        if self._place is not None:
+            self._place.give_back()
+            self._place = None

@@ -31,26 +31,26 @@ class HeadReader:
     """Is fed the bytes of one connection, and gives them back with each head rewritten; what follows the last head as it came."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._unread = bytearray()
         self._reading = True
 
     def feed(self, data: bytes) -> bytes:
         """What may go to the parser; a head goes once it is whole. Raises HeadTooLarge."""
         if not self._reading:
             return data
-        searched = max(0, len(self._held) - _LONGEST_END)
-        self._held += data
+        searched = max(0, len(self._unread) - _LONGEST_END)
+        self._unread += data
         given = bytearray()
-        while self._reading and (end := _END.search(self._held, searched)):
-            head, rest = bytes(self._held[: end.end()]), self._held[end.end() :]
+        while self._reading and (end := _END.search(self._unread, searched)):
+            head, rest = bytes(self._unread[: end.end()]), self._unread[end.end() :]
             searched = 0
             given += lenient_head(head)
-            self._held = rest
+            self._unread = rest
             self._reading = _is_interim(head)
         if not self._reading:
-            given += self._held
-            self._held = bytearray()
-        elif len(self._held) > MAX_HEAD_BYTES:
+            given += self._unread
+            self._unread = bytearray()
+        elif len(self._unread) > MAX_HEAD_BYTES:
             raise HeadTooLarge(f"{MAX_HEAD_BYTES} bytes.")
         return bytes(given)
 

@@ -37,8 +37,8 @@ UPDATE {schema}.outbox SET parked_at = NULL, reason = NULL WHERE outbox_id = %s 
 """
 
 
-def channel(schema: str) -> str:
-    """The NOTIFY channel that wakes the schema's relay."""
+def wakeup(schema: str) -> str:
+    """The name of the wake-up for the schema's relay."""
     return f"{schema}_outbox"
 
 
@@ -69,12 +69,12 @@ async def parked(tx: Tx, schema: str) -> list[Row]:
 async def unpark(tx: Tx, schema: str, outbox_id: UUID) -> bool:
     """Have a parked row tried again, and with it the later rows of its key. False: no such row."""
     cursor = await tx.execute(sql.SQL(_UNPARK).format(schema=sql.Identifier(schema)), (outbox_id,))
-    await notify(tx, channel(schema))
+    await notify(tx, wakeup(schema))
     return cursor.rowcount == 1
 
 
 async def _insert(tx: Tx, schema: str, row: tuple[object, ...]) -> None:
-    await tx.execute(_put(schema), (*row, channel(schema)))
+    await tx.execute(_put(schema), (*row, wakeup(schema)))
 
 
 @functools.cache

@@ -114,7 +114,7 @@ class Relay:
             row = await cursor.fetchone()
             if row is None or not row["got"]:
                 return
-            subscription = stack.enter_context(self._wakeups.subscribe(outbox.channel(self._schema)))
+            subscription = stack.enter_context(self._wakeups.subscribe(outbox.wakeup(self._schema)))
             publishers: dict[str | None, Publisher] = {}
             for transactional_id in {None, *self._transactional_ids.values()}:
                 publishers[transactional_id] = await stack.enter_async_context(

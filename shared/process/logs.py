@@ -21,7 +21,7 @@ _CLIENTS = frozenset(("aiokafka", "psycopg"))
 
 
 class OnceAMinute:
-    """Of what everybody tells who meets the same outage, one line a minute, which says how many were left out since the last.
+    """Of what everybody logs who meets the same outage, one line a minute, which says how many were left out since the last.
     `clock`: seconds that only grow."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -73,7 +73,7 @@ async def test_a_hostile_page_ends_its_own_look_alone(part: int) -> None:
             assert look.requests <= SHORT.max_requests + 10_050, name
             assert len(internet.asked) < 700, f"{name}: no more was asked of the sites than a look may"
             assert len(look.text) <= SHORT.max_text_characters + 1000, name
-            assert sum(len(one.body) for one in look.drawn) <= SHORT.max_held_bytes
+            assert sum(len(one.body) for one in look.drawn) <= SHORT.max_kept_bytes
             internet.asked.clear()
             after = await internet.browser.look(plain)
             assert after.fully_drawn, (name, after.outcome, after.detail, after.unfinished)

@@ -156,4 +156,4 @@ async def shown_content(
         facts = content.facts
         return ContentSummary(content_id=shown_id, state=facts.state, suspended_for=facts.suspended_for)
     own = [claim for claim in content.claims if claim.organisation_id == principal.organisation_id]
-    return views.content_view(shown_id, own, content.hold)
+    return views.content_view(shown_id, own, content.suspension)

@@ -64,7 +64,7 @@ async def post_lines(principal: Crawler, runtime: ServiceRuntime, writer: Writer
 
 @routes.post(
     "/sightings",
-    summary="Tell of sightings",
+    summary="Send sightings",
     response_model=SightingsAnswer | LinesAnswer,
     openapi_extra={**KEY_OPTIONAL, **body_of_lines(SightingRequest)},
 )

@@ -14,7 +14,7 @@ from services.intake.api.answers import (
     VariantsView,
     WithdrawalView,
 )
-from services.intake.domain.claims import ClaimFacts, Hold, derive
+from services.intake.domain.claims import ClaimFacts, SuspensionReason, derive
 from services.intake.store.content_aliases import alias_of
 from services.intake.store.fingerprints import fingerprints_of_claim
 from services.intake.store.variants import variants_of_claim
@@ -69,10 +69,12 @@ async def claim_summary(tx: Tx, row: Row) -> ClaimSummary:
     )
 
 
-def content_view(shown_id: UUID, own_claims: Iterable[ClaimFacts], hold: Hold | None) -> OwnContentView:
+def content_view(
+    shown_id: UUID, own_claims: Iterable[ClaimFacts], suspension: SuspensionReason | None
+) -> OwnContentView:
     """A content from an organisation's own claims alone, so that another's claim shows in nothing."""
     own_claims = tuple(own_claims)
-    facts = derive(own_claims, hold)
+    facts = derive(own_claims, suspension)
     fingerprints = [one for claim in own_claims for one in claim.fingerprints]
     return OwnContentView(
         content_id=shown_id,

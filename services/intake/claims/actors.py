@@ -15,5 +15,5 @@ COMMAND_LINE = Principal(key_id=NO_KEY, person_id="command-line", organisation_i
 
 
 def decider(person_id: str, organisation_id: str) -> Principal:
-    """The person a decision on the log names; their key is not told there."""
+    """The person a decision on the log names; their key is not named there."""
     return Principal(key_id=NO_KEY, person_id=person_id, organisation_id=organisation_id, role=Role.OPERATIONS)

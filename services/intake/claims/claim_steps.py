@@ -31,7 +31,7 @@ from services.intake.store.fingerprints import delete_fingerprints_of_claim
 from services.intake.store.idempotency import erase_answers_of_claim
 from services.intake.store.variants import delete_variants_of_claim
 from shared.access import audit
-from shared.access.auth import hold_key
+from shared.access.auth import lock_valid_key
 from shared.access.keyring import KeyRing
 from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState, WithdrawalReason
@@ -52,7 +52,7 @@ async def declare_claim(tx: Tx, principal: Principal, asked: ClaimRequest, *, ke
     """A new claim, which waits for another person; its case is there from then on. Raises Invalid for a fingerprint near a known harmless
     one."""
     fingerprints = [one.parsed() for one in asked.fingerprints]
-    await hold_key(tx, principal)
+    await lock_valid_key(tx, principal)
     await lock_additions(tx)
     await negative_list.check_claimable(tx, fingerprints)
     content_id = await registered_content.known_or_new_content(tx, fingerprints)
@@ -97,7 +97,7 @@ async def confirm_claim(
     tx: Tx, principal: Principal, claim_id: UUID, assurance: Assurance, *, now: datetime, policy: Policy
 ) -> None:
     """Another person's word: the claim counts from here on. Raises NotFound, Conflict, Forbidden (the claimant), Invalid."""
-    await hold_key(tx, principal)
+    await lock_valid_key(tx, principal)
     row = await own_claim(tx, principal, claim_id)
     try:
         check_confirmation(

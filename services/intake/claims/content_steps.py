@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 from services.intake.claims import negative_list, registered_content
 from services.intake.domain.claims import (
     ClaimFacts,
-    Hold,
     SamePerson,
+    SuspensionReason,
     WrongState,
     check_confirmation,
     claim_assurance,
@@ -24,7 +24,7 @@ from services.intake.store.content import row_of_content, stop_fetching
 from services.intake.store.content_aliases import content_of_alias
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
-from shared.access.auth import hold_key
+from shared.access.auth import lock_valid_key
 from shared.access.keys import Principal, Role
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import Assurance, ContentState
@@ -62,14 +62,14 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide
 
 
 async def suspend_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
-    """Hold the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
-    hold = Hold.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else Hold.PERSON
-    await suspend_for(tx, content_id, hold, by=_holder(principal))
-    await tell_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
+    """Suspend the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
+    reason_kind = SuspensionReason.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else SuspensionReason.PERSON
+    await suspend_for(tx, content_id, reason_kind, by=_suspended_by(principal))
+    await publish_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
     await audit.record(tx, principal, action="content.suspended", object_kind="content", object_id=content_id)
 
 
-def _holder(principal: Principal) -> str:
+def _suspended_by(principal: Principal) -> str:
     return (
         contents.OPERATIONS
         if principal.role is Role.OPERATIONS
@@ -77,30 +77,30 @@ def _holder(principal: Principal) -> str:
     )
 
 
-async def suspend_for(tx: Tx, content_id: UUID, asked: Hold, *, by: str) -> None:
+async def suspend_for(tx: Tx, content_id: UUID, asked: SuspensionReason, *, by: str) -> None:
     """Suspend for this reason; `possible_minor` stays what it is under any other."""
     async with registered_content.changing_content(tx, content_id) as content:
-        await registered_content.hold_content(tx, content, asked, by=by)
+        await registered_content.suspend(tx, content, asked, by=by)
 
 
 async def resume_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
-    """End a hold: operations staff any, an organisation its own. Raises Conflict where there is none, Forbidden for `possible_minor`
-    and `key`, and for what others hold, by anybody but operations."""
+    """End a suspension: operations staff any, an organisation its own. Raises Conflict where there is none, Forbidden for `possible_minor`
+    and `key`, and for what others suspended, by anybody but operations."""
     async with registered_content.changing_content(tx, content_id) as content:
-        if content.hold is None:
+        if content.suspension is None:
             raise Conflict("This content is not suspended.")
-        if content.hold is not Hold.PERSON and principal.role is not Role.OPERATIONS:
+        if content.suspension is not SuspensionReason.PERSON and principal.role is not Role.OPERATIONS:
             raise Forbidden(
                 "This content may show a minor, or rests on a revoked key: only operations staff can resume it."
             )
-        by = None if principal.role is Role.OPERATIONS else _holder(principal)
-        if by is not None and by not in {one for one, _ in await contents.holds_of(tx, content_id)}:
+        by = None if principal.role is Role.OPERATIONS else _suspended_by(principal)
+        if by is not None and by not in {one for one, _ in await contents.suspensions_of(tx, content_id)}:
             raise Forbidden("Your organisation did not suspend this content: only operations staff can resume it.")
-        left = await registered_content.release_content(tx, content, by=by)
+        left = await registered_content.lift_suspension(tx, content, by=by)
         if by is None:
             await stop_fetching(tx, content_id, stopped=False)
     if left is None:
-        await tell_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
+        await publish_decision(tx, principal, content_id, DecisionKind.RESUME, reason=reason, now=now)
     await audit.record(tx, principal, action="content.resumed", object_kind="content", object_id=content_id)
 
 
@@ -112,7 +112,7 @@ async def add_variants(
     Raises NotFound, Conflict (the claim is not confirmed, or has them all), Invalid (too many, or near a known
     harmless one).
     """
-    await hold_key(tx, principal)
+    await lock_valid_key(tx, principal)
     await lock_additions(tx)
     await negative_list.check_claimable(tx, [one.parsed() for one in asked.fingerprints])
     content = await registered_content.lock_content(tx, content_id)
@@ -142,7 +142,7 @@ async def confirm_variants(
     tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID, assurance: Assurance
 ) -> None:
     """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
-    await hold_key(tx, principal)
+    await lock_valid_key(tx, principal)
     async with registered_content.changing_content(tx, content_id) as content:
         row = await _own_variant(tx, principal, content_id, variant_id)
         if row["claim_state"] != ClaimState.CONFIRMED:
@@ -166,7 +166,7 @@ async def confirm_variants(
             assurance=weaker.value,
         )
         if row["distrusted"]:  # as if the key had been revoked after it
-            await registered_content.hold_content(tx, content, Hold.KEY, by=contents.REVOKED_KEY)
+            await registered_content.suspend(tx, content, SuspensionReason.KEY, by=contents.REVOKED_KEY)
     await audit.record(tx, principal, action="variant.confirmed", object_kind="claim", object_id=row["claim_id"])
 
 
@@ -189,10 +189,10 @@ async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_i
     return row
 
 
-async def tell_decision(
+async def publish_decision(
     tx: Tx, principal: Principal, content_id: UUID, kind: DecisionKind, *, reason: str, now: datetime
 ) -> None:
-    """Tell the others. Marked as handled by us in the same breath: read back later it must not undo what came after it."""
+    """Publish the decision. It is marked as handled by us in the same breath: read back later it must not undo what came after it."""
     content = await registered_content.lock_content(tx, content_id)
     if content is None or content.revision == 0:
         return  # nobody else knows this content

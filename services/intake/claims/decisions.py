@@ -7,7 +7,7 @@ import structlog
 from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
 from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
-from services.intake.domain.claims import Hold
+from services.intake.domain.claims import SuspensionReason
 from services.intake.store import content, rejections
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
@@ -64,8 +64,8 @@ class DecisionsHandler:
                 await content.stop_fetching(tx, before.content_id, stopped=True)
             case DecisionKind.SUSPEND:
                 action = "content.suspended"
-                asked = Hold.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else Hold.PERSON
-                await registered_content.hold_content(tx, before, asked, by=content.OPERATIONS)
+                asked = SuspensionReason.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else SuspensionReason.PERSON
+                await registered_content.suspend(tx, before, asked, by=content.OPERATIONS)
             case _ if by_host:
                 log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")
                 return
@@ -74,7 +74,7 @@ class DecisionsHandler:
                 await content.stop_fetching(tx, before.content_id, stopped=False)
             case _:
                 action = "content.resumed"
-                await registered_content.release_content(tx, before, by=None)
+                await registered_content.lift_suspension(tx, before, by=None)
                 await content.stop_fetching(tx, before.content_id, stopped=False)
         await registered_content.settle_content(tx, before)
         who = decider(event.person_id, event.organisation_id)

@@ -1,6 +1,6 @@
 """Where withdrawn content was seen that never was matched: while it was suspended, or before a matcher knew of it.
 
-Only matchers have what was seen, and only fingerprints find it. So what the content was known by is told to them once more, under an
+Only matchers have what was seen, and only fingerprints find it. So what the content was known by is published to them once more, under an
 id that nobody knows, and they answer with matches as ever. Each match of it is one of a content that is gone, whose URL is erased.
 """
 

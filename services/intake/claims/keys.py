@@ -1,4 +1,4 @@
-"""`takedown keys revoke --suspend-content`: what rests on one key alone is held until somebody has looked."""
+"""`takedown keys revoke --suspend-content`: what rests on one key alone is suspended until somebody has looked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.intake.claims import content_steps, negative_list, registered_content
 from services.intake.claims.actors import COMMAND_LINE
-from services.intake.domain.claims import Hold, rests_on_distrusted
+from services.intake.domain.claims import SuspensionReason, rests_on_distrusted
 from services.intake.store import content as contents
 from services.intake.store.claims import content_touched_by_key
 from services.intake.store.distrusted_keys import distrust_key
@@ -35,7 +35,7 @@ async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None =
     """Suspend (`suspended_for` = `key`) content whose confirmed claims this key, and others revoked so, all declared or confirmed;
     returns the ids. What comes to rest on such keys later is suspended then (`settle_content`).
 
-    Content that a claim of other keys holds too is left alone, unless confirmed variants of it rest on this key: they may be
+    Content on which a claim of other keys rests too is left alone, unless confirmed variants of it rest on this key: they may be
     of anything, and no claim of another says otherwise.
     """
     moment = now or system_clock()
@@ -47,9 +47,9 @@ async def suspend_content_of_key(tx: Tx, key_id: UUID, *, now: datetime | None =
         content = await registered_content.lock_content(tx, content_id)
         if content is None or not (row["has_variants"] or rests_on_distrusted(content.claims)):
             continue
-        await content_steps.suspend_for(tx, content_id, Hold.KEY, by=contents.REVOKED_KEY)
-        await content_steps.tell_decision(
-            tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=Hold.KEY.value, now=moment
+        await content_steps.suspend_for(tx, content_id, SuspensionReason.KEY, by=contents.REVOKED_KEY)
+        await content_steps.publish_decision(
+            tx, COMMAND_LINE, content_id, DecisionKind.SUSPEND, reason=SuspensionReason.KEY.value, now=moment
         )
         await audit.record(tx, COMMAND_LINE, action="content.suspended", object_kind="content", object_id=content_id)
         suspended.append(content_id)

@@ -17,7 +17,7 @@ from services.intake.store.advisory_locks import lock_additions
 from services.intake.store.fingerprints import is_near_content
 from services.intake.store.schema import SCHEMA_NAME
 from shared.access import audit
-from shared.access.auth import hold_key
+from shared.access.auth import lock_valid_key
 from shared.access.keys import Principal
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import NegativeEntry
@@ -36,7 +36,7 @@ class NearContent(Refused):
 
 async def declare_entry(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> UUID:
     """A new entry, which waits for another person. Raises NearContent, Conflict (it is on the list)."""
-    await hold_key(tx, principal)
+    await lock_valid_key(tx, principal)
     await lock_additions(tx)
     fingerprint = asked.parsed()
     await _check_apart(tx, fingerprint.algorithm, fingerprint.value, pointer="#/value")
@@ -55,8 +55,9 @@ async def declare_entry(tx: Tx, principal: Principal, asked: NegativeEntryReques
 
 
 async def confirm_entry(tx: Tx, principal: Principal, entry_id: UUID) -> None:
-    """Another person's word: matchers are told. Raises NotFound, Conflict, Forbidden (who declared it), NearContent."""
-    await hold_key(tx, principal)
+    """Another person confirms an entry, which is then published to the matchers. Raises NotFound, Conflict, Forbidden (who declared it),
+    NearContent."""
+    await lock_valid_key(tx, principal)
     await lock_additions(tx)
     row = await lock_entry(tx, entry_id)
     state = ClaimState.CONFIRMED if row["confirmed_at"] else ClaimState.AWAITING_CONFIRMATION
@@ -104,7 +105,7 @@ async def check_claimable(tx: Tx, fingerprints: Sequence[Fingerprint]) -> None:
 
 async def current_entry(tx: Tx, entry_id: UUID) -> NegativeEntry | None:
     """The entry's event; None: a tombstone."""
-    row = await entries.entry_to_tell(tx, entry_id)
+    row = await entries.published_entry(tx, entry_id)
     if row is None:
         return None
     return NegativeEntry(

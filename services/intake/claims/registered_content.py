@@ -16,10 +16,10 @@ from services.intake.domain.claims import (
     ClaimFacts,
     ClaimFingerprint,
     ContentFacts,
-    Hold,
+    SuspensionReason,
     derive,
     rests_on_distrusted,
-    stronger_hold,
+    stronger_reason,
 )
 from services.intake.domain.schemas import GivenFingerprint
 from services.intake.store import claims, content, content_aliases, fingerprints
@@ -41,13 +41,13 @@ class RegisteredContent:
         self.content_id: UUID = row["content_id"]
         self.revision: int = row["revision"]
         self.stored_state = ContentState(row["state"])
-        self.hold = Hold(row["hold"]) if row["hold"] else None
+        self.suspension = SuspensionReason(row["hold"]) if row["hold"] else None
         self.fetching_stopped: bool = row["fetching_stopped"]
         self.claims = own_claims
 
     @property
     def facts(self) -> ContentFacts:
-        return derive(self.claims, self.hold, fetching_stopped=self.fetching_stopped)
+        return derive(self.claims, self.suspension, fetching_stopped=self.fetching_stopped)
 
 
 async def lock_content(tx: Tx, content_id: UUID) -> RegisteredContent | None:
@@ -83,7 +83,7 @@ async def settle_content(tx: Tx, before: RegisteredContent) -> None:
     after = await lock_content(tx, before.content_id)
     assert after is not None
     if rests_on_distrusted(after.claims) and not rests_on_distrusted(before.claims):
-        after.hold = await hold_content(tx, after, Hold.KEY, by=content.REVOKED_KEY)
+        after.suspension = await suspend(tx, after, SuspensionReason.KEY, by=content.REVOKED_KEY)
     facts = after.facts
     if facts == before.facts and facts.state is before.stored_state:
         return
@@ -111,22 +111,22 @@ async def _keep_stop(tx: Tx, content_id: UUID, facts: ContentFacts) -> None:
         await stops.lift(tx, content_id, by=SCHEMA_NAME)
 
 
-async def hold_content(tx: Tx, held: RegisteredContent, asked: Hold, *, by: str) -> Hold:
-    """Suspend a locked content for this reason; `possible_minor` stays what it is under any other. What holds it now. `by`: see
-    `store/content.py`."""
-    await content.add_hold(tx, held.content_id, by=by, hold=asked.value)
-    now = stronger_hold(held.hold, asked)
-    await content.set_hold(tx, held.content_id, now.value)
+async def suspend(tx: Tx, registered: RegisteredContent, asked: SuspensionReason, *, by: str) -> SuspensionReason:
+    """Suspend a locked content for this reason; `possible_minor` stays what it is under any other. Gives the reason that counts now.
+    `by`: see `store/content.py`."""
+    await content.add_suspension(tx, registered.content_id, by=by, reason=asked.value)
+    now = stronger_reason(registered.suspension, asked)
+    await content.set_suspension(tx, registered.content_id, now.value)
     return now
 
 
-async def release_content(tx: Tx, held: RegisteredContent, *, by: str | None) -> Hold | None:
-    """End whatever holds a locked content, or (`by`) what one of those who do has said. What holds it still."""
-    await content.end_holds(tx, held.content_id, by=by)
-    left: Hold | None = None
-    for _, hold in await content.holds_of(tx, held.content_id):
-        left = stronger_hold(left, Hold(hold))
-    await content.set_hold(tx, held.content_id, None if left is None else left.value)
+async def lift_suspension(tx: Tx, registered: RegisteredContent, *, by: str | None) -> SuspensionReason | None:
+    """End every suspension of a locked content, or (`by`) the one of this suspender. Gives the strongest reason left, if any."""
+    await content.end_suspensions(tx, registered.content_id, by=by)
+    left: SuspensionReason | None = None
+    for _, reason in await content.suspensions_of(tx, registered.content_id):
+        left = stronger_reason(left, SuspensionReason(reason))
+    await content.set_suspension(tx, registered.content_id, None if left is None else left.value)
     return left
 
 
@@ -193,14 +193,14 @@ async def known_or_new_content(tx: Tx, asked: Sequence[Fingerprint]) -> UUID:
 async def move_to_new_content(tx: Tx, content_id: UUID, claim_ids: Sequence[UUID]) -> None:
     """Give these claims a content of their own; their organisations go on calling it by the id they know.
 
-    An organisation that keeps a claim on the old content (withdrawn by now) calls both by one id: the new one is found. A hold
+    An organisation that keeps a claim on the old content (withdrawn by now) calls both by one id: the new one is found. A suspension
     goes with them: what may depict a minor still may.
     """
     if not claim_ids:
         return
     fresh = await content.insert_content(tx)
-    await content.copy_hold(tx, content_id, to=fresh)
-    await content.copy_holds(tx, content_id, to=fresh)
+    await content.copy_stops(tx, content_id, to=fresh)
+    await content.copy_suspensions(tx, content_id, to=fresh)
     organisations = await claims.move_claims(tx, claim_ids, to=fresh)
     await content_aliases.move_aliases(tx, content_id, organisations, to=fresh)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.intake.claims import negative_list
 from services.intake.claims.registered_content import claim_facts
-from services.intake.domain.claims import Hold, derive
+from services.intake.domain.claims import SuspensionReason, derive
 from services.intake.store import claims, content
 from shared.contracts.claims import ClaimChanged
 from shared.contracts.content import ContentChanged
@@ -21,7 +21,7 @@ async def render_content(tx: Tx, key: str) -> Event | None:
         return await negative_list.current_entry(tx, UUID(key))
     facts = derive(
         await claim_facts(tx, row["content_id"]),
-        Hold(row["hold"]) if row["hold"] else None,
+        SuspensionReason(row["hold"]) if row["hold"] else None,
         fetching_stopped=row["fetching_stopped"],
     )
     return ContentChanged(
@@ -39,5 +39,5 @@ async def render_content(tx: Tx, key: str) -> Event | None:
 
 async def render_claim(tx: Tx, key: str) -> Event | None:
     """The claim's event of `takedown.claims`: no case reference, no person."""
-    row = await claims.claim_to_tell(tx, UUID(key))
+    row = await claims.published_claim(tx, UUID(key))
     return None if row is None else ClaimChanged(**row)

@@ -9,7 +9,7 @@ from services.intake.cases import case_rows
 from services.intake.claims import content_steps, registered_content
 from services.intake.claims.registered_content import RegisteredContent
 from services.intake.domain.cases import CaseChange
-from services.intake.domain.claims import Hold
+from services.intake.domain.claims import SuspensionReason
 from services.intake.store import claims, reports
 from services.intake.store import content as contents
 from services.intake.store.cases import cases
@@ -45,39 +45,39 @@ async def pause_case(
 ) -> None:
     """Suspend all that was confirmed of it, look at none of its links, and confirm nothing of it, until it goes on. Raises NotFound,
     Conflict (paused already, or a draft)."""
-    case, held = await _locked(tx, principal, case_id)
+    case, locked = await _locked(tx, principal, case_id)
     worse = reason == content_steps.POSSIBLE_MINOR != case["paused_for"]
     if case["paused_at"] is not None and not worse:
         raise Conflict("This case is paused already.")
     if case["opened_at"] is None:
         raise Conflict("Nothing has been declared in this case, so there is nothing to pause.")
-    why = reason if reason == content_steps.POSSIBLE_MINOR else Hold.PERSON.value
-    for content, claim_state in held:
+    why = reason if reason == content_steps.POSSIBLE_MINOR else SuspensionReason.PERSON.value
+    for content, claim_state in locked:
         if claim_state in _STOOD_BEHIND:
             await content_steps.suspend_content(tx, principal, content.content_id, reason=why, now=now)
         elif reason == content_steps.POSSIBLE_MINOR and _ours_alone(content, principal):
             by = contents.of_organisation(principal.organisation_id)
-            await content_steps.suspend_for(tx, content.content_id, Hold.POSSIBLE_MINOR, by=by)
+            await content_steps.suspend_for(tx, content.content_id, SuspensionReason.POSSIBLE_MINOR, by=by)
     await cases.pause_case_row(tx, case_id, reason=reason, asked_after=asked_after)
-    await notify(tx, stops.CHANNEL)  # looks at its links are broken off
+    await notify(tx, stops.WAKEUP)  # looks at its links are broken off
     await audit.record(tx, principal, action="case.paused", object_kind="case", object_id=case_id)
 
 
 async def resume_case(tx: Tx, principal: Principal, case_id: UUID, *, now: datetime) -> None:
     """Go on. Raises NotFound, Conflict (it is not paused), Forbidden while something of it may show a minor: operations staff decide
     that."""
-    case, held = await _locked(tx, principal, case_id)
+    case, locked = await _locked(tx, principal, case_id)
     if case["paused_at"] is None:
         raise Conflict("This case is not paused.")
-    if any(content.hold is Hold.POSSIBLE_MINOR for content, _ in held):
+    if any(content.suspension is SuspensionReason.POSSIBLE_MINOR for content, _ in locked):
         raise Forbidden("Something of this case may show a minor: operations staff have to decide over it first.")
     by = contents.of_organisation(principal.organisation_id)
-    for content, _ in held:
-        holders = {one for one, _ in await contents.holds_of(tx, content.content_id)}
+    for content, _ in locked:
+        suspenders = {one for one, _ in await contents.suspensions_of(tx, content.content_id)}
         elsewhere = await cases.is_in_another_paused_case(
             tx, principal.organisation_id, content.content_id, case["case_id"]
         )
-        if content.hold is Hold.PERSON and by in holders and not elsewhere:
+        if content.suspension is SuspensionReason.PERSON and by in suspenders and not elsewhere:
             await content_steps.resume_content(tx, principal, content.content_id, reason="case", now=now)
     await cases.resume_case_row(tx, case_id)
     await reports.queue_again(tx, principal.organisation_id, case["case_ref"])

@@ -1,4 +1,4 @@
-"""Claims and content: the decisions, as pure code. What a content is follows from its claims and one hold."""
+"""Claims and content: the decisions, as pure code. What a content is follows from its claims and the reason for its suspension."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contracts.content import Algorithm, Assurance, ContentState, Registe
 from shared.errors import Permanent
 
 
-class Hold(StrEnum):
+class SuspensionReason(StrEnum):
     """A suspension somebody asked for; it outlives every change of the claims until somebody resumes."""
 
     PERSON = "person"
@@ -25,7 +25,7 @@ class Hold(StrEnum):
 WITHDRAWING = "withdrawing"
 """Why a content is suspended whose last confirmed claim is being withdrawn."""
 
-_HOLD_RANK = {Hold.PERSON: 0, Hold.KEY: 1, Hold.POSSIBLE_MINOR: 2}
+_STRENGTH = {SuspensionReason.PERSON: 0, SuspensionReason.KEY: 1, SuspensionReason.POSSIBLE_MINOR: 2}
 
 
 class SamePerson(Permanent):
@@ -70,7 +70,7 @@ class ClaimFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentFacts:
-    """What the register says of a content: the part of `takedown.content` that follows from claims and hold."""
+    """What the register says of a content: the part of `takedown.content` that follows from its claims and its suspension."""
 
     state: ContentState
     suspended_for: str | None = None
@@ -88,10 +88,12 @@ class WithdrawalStep(StrEnum):
     NOTHING = "nothing"
 
 
-def derive(claims: Iterable[ClaimFacts], hold: Hold | None, *, fetching_stopped: bool = False) -> ContentFacts:
-    """The content these claims and this hold make. `fetching_stopped`: a recipient says that it may depict a minor.
+def derive(
+    claims: Iterable[ClaimFacts], suspension: SuspensionReason | None, *, fetching_stopped: bool = False
+) -> ContentFacts:
+    """The content these claims and this suspension make. `fetching_stopped`: a recipient says that it may depict a minor.
 
-    One confirmed claim keeps a content in the register; a hold suspends it whatever the claims say, so another claim never
+    One confirmed claim keeps a content in the register; a suspension counts whatever the claims say, so another claim never
     brings back what was suspended. Fingerprints are the union over confirmed claims, and none once withdrawn.
     """
     claims = tuple(claims)
@@ -100,15 +102,17 @@ def derive(claims: Iterable[ClaimFacts], hold: Hold | None, *, fetching_stopped:
     states = {claim.state for claim in claims}
     if confirmed:
         return ContentFacts(
-            state=ContentState.SUSPENDED if hold else ContentState.ACTIVE,
-            suspended_for=hold.value if hold else None,
+            state=ContentState.SUSPENDED if suspension else ContentState.ACTIVE,
+            suspended_for=suspension.value if suspension else None,
             fetching=fetching,
             assurance=_strongest(claim.assurance for claim in confirmed),
             fingerprints=union(confirmed),
         )
     if ClaimState.WITHDRAWING in states:
         return ContentFacts(
-            state=ContentState.SUSPENDED, suspended_for=hold.value if hold else WITHDRAWING, fetching=fetching
+            state=ContentState.SUSPENDED,
+            suspended_for=suspension.value if suspension else WITHDRAWING,
+            fetching=fetching,
         )
     if ClaimState.AWAITING_CONFIRMATION in states:
         return ContentFacts(state=ContentState.AWAITING_CONFIRMATION)
@@ -154,9 +158,9 @@ def union(confirmed: Iterable[ClaimFacts]) -> tuple[RegisteredFingerprint, ...]:
     )
 
 
-def stronger_hold(present: Hold | None, asked: Hold) -> Hold:
-    """The hold after another suspension: `possible_minor` is never weakened by a further one."""
-    if present is None or _HOLD_RANK[asked] > _HOLD_RANK[present]:
+def stronger_reason(present: SuspensionReason | None, asked: SuspensionReason) -> SuspensionReason:
+    """The reason that counts after another suspension: `possible_minor` is never weakened by a further one."""
+    if present is None or _STRENGTH[asked] > _STRENGTH[present]:
         return asked
     return present
 

@@ -130,7 +130,7 @@ class GivenFingerprint(Request):
     quality: Annotated[int, Field(ge=0, le=100)] | None = None
     origin: Literal["original", "variant"] = "original"
     max_distance: Annotated[int, Field(ge=0, le=PDQ_MAX_DISTANCE)] | None = None
-    """PDQ alone: what is further away is told, and not acted on. None: 31 bits."""
+    """PDQ alone: what is further away is published, and not acted on. None: 31 bits."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

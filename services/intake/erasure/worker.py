@@ -1,8 +1,8 @@
 """The erasure worker: does on the log what `orders.py` ordered, and forgets the order when the log has acknowledged.
 
-First every URL is told to the matchers (`takedown.url_erased.v1`, in the order of its sightings) and what the log itself can
-clear is cleared: sightings of the URL, match records of the content. `ERASURE_TOLD_FOR` later the telling is cleared too, for it names
-the URL. Kafka cannot clear records: there retention alone ends them.
+First an event for every URL is published to the matchers (`takedown.url_erased.v1`, in the order of its sightings) and what the log itself
+can clear is cleared: sightings of the URL, match records of the content. `ERASURE_PUBLISHED_FOR` later that event is cleared too, for it
+names the URL. Kafka cannot clear records: there retention alone ends them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.intake.sightings.publisher import LogWriter
 from services.intake.store import erasures
 from services.intake.store.schema import SCHEMA_NAME
 from shared.contracts.event import data_of, headers_of, json_bytes
-from shared.contracts.sightings import ERASURE_TOLD_FOR, UrlErased
+from shared.contracts.sightings import ERASURE_PUBLISHED_FOR, UrlErased
 from shared.contracts.topics import MATCHES, SIGHTINGS
 from shared.db.vacuum import vacuum
 from shared.errors import Transient
@@ -49,11 +49,11 @@ class ErasureWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        with self._runtime.wakeups.subscribe(erasures.ERASURES_CHANNEL) as woken:
+        with self._runtime.wakeups.subscribe(erasures.ERASURES_WAKEUP) as woken:
             erased, vacuumed_at = False, -VACUUM_EVERY_SECONDS
             while True:
                 try:
-                    done = await self._tell() + await self._forget()
+                    done = await self._publish() + await self._forget()
                 except (Transient, psycopg.OperationalError) as error:
                     log.warning("erasure.interrupted", error=type(error).__name__)
                     await asyncio.sleep(_PAUSE_SECONDS)
@@ -71,31 +71,31 @@ class ErasureWorker:
         ours = (SCHEMA_NAME, EVENTLOG.name) if self._runtime.log.redacts else (SCHEMA_NAME,)
         await vacuum(self._runtime.database, *ours)
 
-    async def _tell(self) -> int:
-        """Tell the matchers, clear sightings and matches. Returns how many orders were done."""
+    async def _publish(self) -> int:
+        """Publish to the matchers, clear sightings and matches. Returns how many orders were done."""
         async with self._runtime.database.transaction() as tx:
             rows = await erasures.erasures_ordered(tx, _BATCH)
         if not rows:
             return 0
         url_keys = {(row["url_key"], row["key_version"]) for row in rows if row["url_key"] is not None}
-        await self._writer.publish([await self._telling(*one) for one in sorted(url_keys)])
+        await self._writer.publish([await self._erasure_record(*one) for one in sorted(url_keys)])
         await self._clear_sightings({url_key for url_key, _ in url_keys})
         await self._clear_matches({str(row["content_id"]) for row in rows})
         numbers = [row["erasure_id"] for row in rows]
         async with self._runtime.database.transaction() as tx:
-            await erasures.erasures_told(tx, numbers)
-        log.info("erasure.told", urls=len(url_keys), orders=len(rows))
+            await erasures.mark_published(tx, numbers)
+        log.info("erasure.published", urls=len(url_keys), orders=len(rows))
         return len(rows)
 
     async def _forget(self) -> int:
-        """Clear the tellings that every matcher has had time to read. Returns how many orders are over."""
-        told_for = self._runtime.policy.scaled(ERASURE_TOLD_FOR)
+        """Clear the events that every matcher has had time to read. Returns how many orders are over."""
+        published_for = self._runtime.policy.scaled(ERASURE_PUBLISHED_FOR)
         async with self._runtime.database.transaction() as tx:
-            rows = await erasures.erasures_over(tx, told_for, _BATCH)
+            rows = await erasures.erasures_over(tx, published_for, _BATCH)
         if not rows:
             return 0
         url_keys = {row["url_key"] for row in rows}
-        await self._redact(SIGHTINGS.name, url_keys, without_tellings(url_keys))
+        await self._redact(SIGHTINGS.name, url_keys, without_erasure_events(url_keys))
         async with self._runtime.database.transaction() as tx:
             await erasures.finish_erasures(tx, [row["erasure_id"] for row in rows])
         log.info("erasure.over", urls=len(url_keys))
@@ -111,7 +111,7 @@ class ErasureWorker:
         if texts:
             await self._runtime.log.redact(topic, containing=[as_in_json(text) for text in texts], rewrite=rewrite)
 
-    async def _telling(self, url_key: str, key_version: int) -> OutgoingRecord:
+    async def _erasure_record(self, url_key: str, key_version: int) -> OutgoingRecord:
         now = self._runtime.clock()
         event = UrlErased(url_key=url_key, key_version=key_version, erased_at=now)
         event_id = deterministic_id(("url-erased", str(key_version), url_key, timestamp(now)))
@@ -144,7 +144,7 @@ def without_sightings(url_keys: Collection[str]) -> Rewrite:
     return rewrite
 
 
-def without_tellings(url_keys: Collection[str]) -> Rewrite:
+def without_erasure_events(url_keys: Collection[str]) -> Rewrite:
     """No erasure of these URLs; batches stay as they are."""
 
     def rewrite(value: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.intake.claims.registered_content import RegisteredContent, lock_content, read_content
-from services.intake.domain.claims import Hold
+from services.intake.domain.claims import SuspensionReason
 from services.intake.domain.sightings import batched
 from services.intake.reports.fetcher import SOURCE, ReportLook, ReportLooker
 from services.intake.sightings.publisher import LogWriter
@@ -44,7 +44,7 @@ def why_not(content: RegisteredContent | None, *, asserted: bool) -> str | None:
     """Why a report that names this content is not followed; None when it is. Nothing that may depict a minor is fetched."""
     if content is None:
         return "content_withdrawn"
-    if content.hold is Hold.POSSIBLE_MINOR or content.fetching_stopped:
+    if content.suspension is SuspensionReason.POSSIBLE_MINOR or content.fetching_stopped:
         return "possible_minor"
     match content.facts.state:
         case ContentState.WITHDRAWN:
@@ -76,12 +76,12 @@ class ReportWorker:
             runtime.wakeups,
             reports.REPORTS,
             member=runtime.settings.member,
-            channel=reports.REPORTS_CHANNEL,
+            wakeup=reports.REPORTS_WAKEUP,
             slots=WORKERS,
             longest_seconds=TOTAL_SECONDS,
             do=self._follow_all,
             unwanted=self._unwanted,
-            stopped_channels=(stops.CHANNEL,),
+            stop_wakeups=(stops.WAKEUP,),
             failed=self._failed,
             failed_again=[runtime.policy.scaled(wait) for wait in RETRY_AFTER],
         )
@@ -201,7 +201,7 @@ class ReportWorker:
         if why is not None:
             return why
         reasons = await stops.reasons_of(tx, report.content_id)  # another service's, of which we have not heard yet
-        if reasons & {stops.FETCHING, Hold.POSSIBLE_MINOR.value}:
+        if reasons & {stops.FETCHING, SuspensionReason.POSSIBLE_MINOR.value}:
             return "possible_minor"
         return "content_suspended" if reasons else None
 

@@ -30,7 +30,7 @@ class LogWriter:
         return self._publisher is not None
 
     async def run(self) -> None:
-        """Hold a publisher open until cancelled; a broken one is opened anew."""
+        """Keep a publisher open until cancelled; a broken one is opened anew."""
         while True:
             try:
                 async with self._log.publisher() as publisher:

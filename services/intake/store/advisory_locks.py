@@ -9,7 +9,7 @@ _ERASURES = "SELECT pg_advisory_xact_lock(hashtextextended('intake erasures', 0)
 
 
 async def lock_additions(tx: Tx) -> None:
-    """Hold off, until the commit, all who add fingerprints to a claim or to the negative list. Taken before any row's lock.
+    """Keep out, until the commit, all who add fingerprints to a claim or to the negative list. Taken before any row's lock.
 
     Two claims at once would each make a content of the same image; a claim and an entry at once would not see each other.
     """
@@ -17,6 +17,6 @@ async def lock_additions(tx: Tx) -> None:
 
 
 async def lock_erasures(tx: Tx) -> None:
-    """Hold off, until the commit, all who erase: each of two at once would keep what the other still seems to need. Taken after the
+    """Keep out, until the commit, all who erase: each of two at once would keep what the other still seems to need. Taken after the
     content's row."""
     await tx.execute(_ERASURES)

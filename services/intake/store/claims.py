@@ -27,7 +27,7 @@ WHERE organisation_id = %(organisation)s
   AND (%(after_at)s::timestamptz IS NULL OR (created_at, claim_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY created_at DESC, claim_id DESC LIMIT %(limit)s
 """
-# By the organisation's own first claim: a content's own age or id would tell that somebody else was there before.
+# By the organisation's own first claim: a content's own age or id would reveal that somebody else was there before.
 _CONTENT_LIST = """
 SELECT content_id, min(created_at) AS created_at, min(claim_id::text)::uuid AS claim_id
 FROM intake.claims WHERE organisation_id = %(organisation)s
@@ -49,7 +49,7 @@ WHERE organisation_id = %s AND case_ref = %s AND state <> 'withdrawn' ORDER BY c
 """
 _CASE_OF = "SELECT organisation_id, case_ref, withdrawal_reason FROM intake.claims WHERE claim_id = %s"
 _SET_DO_NOT_CONTACT = "UPDATE intake.claims SET do_not_contact = %s WHERE claim_id = %s"
-_TOLD = """
+_PUBLISHED = """
 SELECT claim_id, content_id, revision, state, organisation_id, assurance, subject_jurisdictions, do_not_contact,
        demands_not_before, withdrawal_reason, declared_as, authority_recorded, evidence_wanted, changed_at
 FROM intake.claims WHERE claim_id = %s FOR SHARE
@@ -160,9 +160,9 @@ async def ask_facts(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:
     return await tx.execute(_FACTS, (content_id,))
 
 
-async def claim_to_tell(tx: Tx, claim_id: UUID) -> Row | None:
-    """What others are told of a claim: no case reference, no person. It does not change until the commit."""
-    return await (await tx.execute(_TOLD, (claim_id,))).fetchone()
+async def published_claim(tx: Tx, claim_id: UUID) -> Row | None:
+    """What is published of a claim: no case reference, no person. It does not change until the commit."""
+    return await (await tx.execute(_PUBLISHED, (claim_id,))).fetchone()
 
 
 async def was_published(tx: Tx, claim_id: UUID) -> bool:

@@ -13,9 +13,9 @@ _FOR_UPDATE = "SELECT * FROM intake.content WHERE content_id = %s FOR UPDATE"
 _FOR_SHARE = "SELECT * FROM intake.content WHERE content_id = %s FOR SHARE"
 _READ = "SELECT * FROM intake.content WHERE content_id = %s"
 _INSERT = "INSERT INTO intake.content (content_id) VALUES (%s)"
-_SET_HOLD = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
+_SET_SUSPENSION = "UPDATE intake.content SET hold = %s WHERE content_id = %s"
 _STOP_FETCHING = "UPDATE intake.content SET fetching_stopped = %s WHERE content_id = %s"
-_COPY_HOLD = """
+_COPY_STOPS = """
 UPDATE intake.content SET (hold, fetching_stopped) =
     (SELECT hold, fetching_stopped FROM intake.content WHERE content_id = %s) WHERE content_id = %s
 """
@@ -36,10 +36,11 @@ ORDER BY withdrawn_at LIMIT %s FOR UPDATE
 
 OPERATIONS = "operations"
 REVOKED_KEY = "key"
-"""Who holds a content: operations staff, and the revocation of a key with what rests on it. Else see `of_organisation`."""
+"""Who suspended a content (`held_by`): operations staff, or the revocation of a key with what rests on it. For an organisation see
+`of_organisation`."""
 
-_ADD_HOLD = "INSERT INTO intake.holds (content_id, held_by, hold) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-_COPY_HOLDS = """
+_ADD_SUSPENSION = "INSERT INTO intake.holds (content_id, held_by, hold) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_COPY_SUSPENSIONS = """
 INSERT INTO intake.holds (content_id, held_by, hold, since)
 SELECT %s, held_by, hold, since FROM intake.holds WHERE content_id = %s ON CONFLICT DO NOTHING
 """
@@ -67,9 +68,9 @@ async def insert_content(tx: Tx) -> UUID:
     return content_id
 
 
-async def set_hold(tx: Tx, content_id: UUID, hold: str | None) -> None:
+async def set_suspension(tx: Tx, content_id: UUID, reason: str | None) -> None:
     """Say what suspends a locked content; None: nothing does."""
-    await tx.execute(_SET_HOLD, (hold, content_id))
+    await tx.execute(_SET_SUSPENSION, (reason, content_id))
 
 
 async def stop_fetching(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
@@ -77,38 +78,38 @@ async def stop_fetching(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
     await tx.execute(_STOP_FETCHING, (stopped, content_id))
 
 
-async def copy_hold(tx: Tx, content_id: UUID, *, to: UUID) -> None:
+async def copy_stops(tx: Tx, content_id: UUID, *, to: UUID) -> None:
     """Suspend another content, and stop its fetching, for what does so with this one."""
-    await tx.execute(_COPY_HOLD, (content_id, to))
+    await tx.execute(_COPY_STOPS, (content_id, to))
 
 
 def of_organisation(organisation_id: str) -> str:
-    """As whom an organisation's staff hold a content."""
+    """The suspender that stands for an organisation's staff."""
     return f"organisation:{organisation_id}"
 
 
-async def add_hold(tx: Tx, content_id: UUID, *, by: str, hold: str) -> None:
-    await tx.execute(_ADD_HOLD, (content_id, by, hold))
+async def add_suspension(tx: Tx, content_id: UUID, *, by: str, reason: str) -> None:
+    await tx.execute(_ADD_SUSPENSION, (content_id, by, reason))
 
 
-async def end_holds(tx: Tx, content_id: UUID, *, by: str | None) -> None:
+async def end_suspensions(tx: Tx, content_id: UUID, *, by: str | None) -> None:
     """End those of one, or (None) all."""
     await tx.execute(
         "DELETE FROM intake.holds WHERE content_id = %s AND held_by = coalesce(%s, held_by)", (content_id, by)
     )
 
 
-async def holds_of(tx: Tx, content_id: UUID) -> list[tuple[str, str]]:
-    """(held_by, hold) of each."""
+async def suspensions_of(tx: Tx, content_id: UUID) -> list[tuple[str, str]]:
+    """(who suspended it, for which reason) of each suspension."""
     rows = await (
         await tx.execute("SELECT held_by, hold FROM intake.holds WHERE content_id = %s", (content_id,))
     ).fetchall()
     return [(row["held_by"], row["hold"]) for row in rows]
 
 
-async def copy_holds(tx: Tx, content_id: UUID, *, to: UUID) -> None:
-    """Another content is held by whoever holds this one."""
-    await tx.execute(_COPY_HOLDS, (to, content_id))
+async def copy_suspensions(tx: Tx, content_id: UUID, *, to: UUID) -> None:
+    """Another content has the suspensions of this one too."""
+    await tx.execute(_COPY_SUSPENSIONS, (to, content_id))
 
 
 async def save_content(

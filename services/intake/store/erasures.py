@@ -11,7 +11,7 @@ from services.intake.store.matched_urls import NEEDED, NEEDED_BY_ANOTHER
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
 
-ERASURES_CHANNEL = "intake_erasure"
+ERASURES_WAKEUP = "intake_erasure"
 
 _ORDER_MATCHES = "INSERT INTO intake.erasures (content_id) VALUES (%s)"
 _ORDER_URLS = f"""
@@ -35,18 +35,18 @@ WHERE NOT {NEEDED.format(url_key="u.url_key", key_version="u.key_version")}
   AND NOT EXISTS (SELECT 1 FROM intake.report_sightings s WHERE s.url_key = u.url_key AND s.key_version = u.key_version)
 """
 _ORDERED = "SELECT * FROM intake.erasures WHERE told_at IS NULL ORDER BY erasure_id LIMIT %s"
-_TOLD = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
+_PUBLISHED = "UPDATE intake.erasures SET told_at = now() WHERE erasure_id = ANY (%s) AND url_key IS NOT NULL"
 _DONE = "DELETE FROM intake.erasures WHERE erasure_id = ANY (%s) AND (url_key IS NULL OR told_at IS NOT NULL)"
-# Not while the same URL was told of again since, or is yet to be: clearing the one telling would clear the other, and a matcher
+# Not while the same URL was published again since, or is yet to be: clearing the one event would clear the other, and a matcher
 # that was away would never hear of it.
 _OVER = """
-SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(told_for)s::interval AND NOT EXISTS (
+SELECT * FROM intake.erasures AS e WHERE told_at < statement_timestamp() - %(published_for)s::interval AND NOT EXISTS (
     SELECT 1 FROM intake.erasures AS younger WHERE younger.url_key = e.url_key
-    AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(told_for)s::interval))
+    AND (younger.told_at IS NULL OR younger.told_at >= statement_timestamp() - %(published_for)s::interval))
 ORDER BY erasure_id LIMIT %(limit)s
 """
 
-_SEARCH_TOLD = """
+_SEARCH_PUBLISHED = """
 UPDATE intake.erasure_searches s SET told_at = now()
 WHERE told_at IS NULL AND NOT EXISTS (SELECT 1 FROM intake.outbox o WHERE o.key = s.search_id::text)
 """
@@ -67,7 +67,7 @@ async def order_reported_urls(tx: Tx, content_id: UUID, urls: Sequence[tuple[str
         url_keys, key_versions = zip(*urls, strict=True)
         values = {"content_id": content_id, "url_keys": list(url_keys), "key_versions": list(key_versions)}
         await tx.execute(_ORDER_REPORTED, values)
-        await notify(tx, ERASURES_CHANNEL)
+        await notify(tx, ERASURES_WAKEUP)
 
 
 async def order_some_urls_and_matches(tx: Tx, content_id: UUID, urls: Collection[tuple[str, int]]) -> None:
@@ -80,23 +80,23 @@ async def order_some_urls_and_matches(tx: Tx, content_id: UUID, urls: Collection
 
 async def _order_matches(tx: Tx, content_id: UUID) -> None:
     await tx.execute(_ORDER_MATCHES, (content_id,))
-    await notify(tx, ERASURES_CHANNEL)
+    await notify(tx, ERASURES_WAKEUP)
 
 
 async def erasures_ordered(tx: Tx, limit: int) -> list[Row]:
-    """What nobody was told of yet, oldest first."""
+    """Orders that are not published yet, oldest first."""
     return await (await tx.execute(_ORDERED, (limit,))).fetchall()
 
 
-async def erasures_told(tx: Tx, numbers: Sequence[int]) -> None:
-    """What was told stays until the telling itself is cleared; an order without a URL is done."""
+async def mark_published(tx: Tx, numbers: Sequence[int]) -> None:
+    """Mark orders as published: they stay until that event is cleared; an order without a URL is done."""
     await finish_erasures(tx, numbers)
-    await tx.execute(_TOLD, (numbers,))
+    await tx.execute(_PUBLISHED, (numbers,))
 
 
-async def erasures_over(tx: Tx, told_for: timedelta, limit: int) -> list[Row]:
-    """What was told so long ago that every matcher has had time to read it."""
-    return await (await tx.execute(_OVER, {"told_for": told_for, "limit": limit})).fetchall()
+async def erasures_over(tx: Tx, published_for: timedelta, limit: int) -> list[Row]:
+    """Orders published so long ago that every matcher has had time to read it."""
+    return await (await tx.execute(_OVER, {"published_for": published_for, "limit": limit})).fetchall()
 
 
 async def finish_erasures(tx: Tx, numbers: Sequence[int]) -> None:
@@ -104,11 +104,11 @@ async def finish_erasures(tx: Tx, numbers: Sequence[int]) -> None:
 
 
 async def begin_search(tx: Tx, search_id: UUID) -> None:
-    """It is about to be told."""
+    """Mark a search as about to be published."""
     await tx.execute("INSERT INTO intake.erasure_searches (search_id) VALUES (%s)", (search_id,))
 
 
 async def end_searches(tx: Tx, searched_for: timedelta) -> list[UUID]:
     """Those that the log has had for so long; they are over. Counted from when the log has them, however long it was away."""
-    await tx.execute(_SEARCH_TOLD)
+    await tx.execute(_SEARCH_PUBLISHED)
     return [row["search_id"] for row in await (await tx.execute(_SEARCH_OVER, (searched_for,))).fetchall()]

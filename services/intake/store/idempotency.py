@@ -15,7 +15,7 @@ INSERT INTO intake.idempotency (key_digest, body_digest) VALUES (%s, %s) ON CONF
 """
 _READ = "SELECT body_digest, status, answer, created_at FROM intake.idempotency WHERE key_digest = %s"
 _SAVE = "UPDATE intake.idempotency SET status = %s, answer = %s WHERE key_digest = %s"
-# An answer kept for an Idempotency-Key holds the case reference; what is left is what a repeat still has to be told.
+# An answer kept for an Idempotency-Key holds the case reference; what is left is what a repeated request has to be answered.
 _ERASE_OF_CLAIM = """
 UPDATE intake.idempotency SET answer = json_build_object('claim_id', answer ->> 'claim_id', 'state', 'withdrawn')
 WHERE answer ->> 'claim_id' = %s

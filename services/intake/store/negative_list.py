@@ -37,7 +37,7 @@ _DELETE_UNCONFIRMED = """
 DELETE FROM intake.negative_list
 WHERE confirmed_at IS NULL AND created_at <= statement_timestamp() - %s::interval RETURNING entry_id
 """
-_TOLD = """
+_PUBLISHED = """
 SELECT entry_id, algorithm, value, confirmed_at FROM intake.negative_list
 WHERE entry_id = %s AND confirmed_at IS NOT NULL FOR SHARE
 """
@@ -86,6 +86,6 @@ async def delete_unconfirmed_entries(tx: Tx, age: timedelta) -> list[UUID]:
     return [row["entry_id"] for row in await (await tx.execute(_DELETE_UNCONFIRMED, (age,))).fetchall()]
 
 
-async def entry_to_tell(tx: Tx, entry_id: UUID) -> Row | None:
+async def published_entry(tx: Tx, entry_id: UUID) -> Row | None:
     """A confirmed entry, which does not change until the commit."""
-    return await (await tx.execute(_TOLD, (entry_id,))).fetchone()
+    return await (await tx.execute(_PUBLISHED, (entry_id,))).fetchone()

@@ -13,7 +13,7 @@ from shared.db.due_rows import DueTable
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
 
-REPORTS_CHANNEL = "intake_reports"
+REPORTS_WAKEUP = "intake_reports"
 
 _RESCHEDULE = """
 UPDATE intake.reports SET due_at = clock_timestamp() + %(wait)s, lease_id = NULL, lease_until = NULL, failures = 0
@@ -109,7 +109,7 @@ async def settle_report(tx: Tx, report_id: UUID) -> str | None:
 
 async def wake_worker(tx: Tx) -> None:
     """A report is due."""
-    await notify(tx, REPORTS_CHANNEL)
+    await notify(tx, REPORTS_WAKEUP)
 
 
 _INSERT = """
@@ -126,7 +126,7 @@ async def insert_report(tx: Tx, **values: object) -> None:
     await wake_worker(tx)
 
 
-# An organisation is told of takedowns of content it has a live claim on, and of no other: `shown_state` too is computed from
+# An organisation is shown takedowns of content it has a live claim on, and of no other: `shown_state` too is computed from
 # those alone, so `no_match` says that it agrees with no content of theirs, or (`guards`) not so that anything is done; and `rejected`
 # that a person said that it is another picture.
 _SHOWN = f"""
@@ -165,7 +165,7 @@ ORDER BY r.created_at DESC, r.report_id DESC LIMIT %(limit)s
 
 
 async def report_of_organisation(tx: Tx, organisation_id: str, report_id: UUID) -> Row | None:
-    """One report of the organisation, with the takedowns it may be told of."""
+    """One report of the organisation, with the takedowns that it may be shown."""
     return await (await tx.execute(_ONE, {"organisation": organisation_id, "report_id": report_id})).fetchone()
 
 

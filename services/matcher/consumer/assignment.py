@@ -134,7 +134,7 @@ class PartitionAssignment:
         return pair
 
     def usable(self, history: History, end: int) -> bool:
-        """It is of this log, not ahead of its end, and has not missed an erasure that is told no more."""
+        """It is of this log, not ahead of its end, and has not missed an erasure that is no longer in the log."""
         too_old = self.dependencies.clock() - history.erasures_known_at > self.dependencies.history_max_age
         return history.log_id == self.logs.sightings and history.position <= end and not too_old
 
@@ -165,7 +165,7 @@ class PartitionAssignment:
     async def apply_erasures(self, owned: PartitionState, pair: OffsetPair) -> None:
         """Apply the erasures up to the partition's end, before anything remembered can lead to a match.
 
-        Raises StartOver when it took so long that one may have been told no more when it was reached.
+        Raises StartOver when it took so long that one may have been cleared from the log before it was reached.
         """
         erasures_known_at = owned.history.erasures_known_at
         asked_at = self.dependencies.clock()

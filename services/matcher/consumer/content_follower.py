@@ -123,7 +123,7 @@ class ContentFollower:
         for record, why in poison:
             await self._dead_letters.refer(record, why, self._logs.content)
         if self._searched:
-            entries = [entry for entry in entries if self._register.holds(entry)]
+            entries = [entry for entry in entries if self._register.contains(entry)]
         return entries, left
 
     @property

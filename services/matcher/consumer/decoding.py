@@ -65,7 +65,7 @@ def admit_record(history: History, offset: int, decoded: SeenBatch | UrlErased) 
 def apply_content(register: Register, record: Record) -> tuple[ViewEntry, ...]:
     """Let the register know of one record of `takedown.content`; the entries that must meet the histories.
 
-    Raises Poison when it cannot be read; the content, if it can be told, is then out of the register.
+    Raises Poison when it cannot be read; the content, if it can be identified, is then out of the register.
     """
     try:
         with _whatever_fails_is_poison():

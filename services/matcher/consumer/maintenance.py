@@ -52,7 +52,7 @@ LOGS_LOOKED_AT = timedelta(seconds=10)
 EXPIRED = timedelta(minutes=1)
 MEASURED = timedelta(seconds=5)
 REVOKED_KEPT = timedelta(hours=12)
-"""A revoked history, or the files of one that is not assigned here, is not told of erasures: it is kept for less than one may take."""
+"""A revoked history, or the files of one that is not assigned here, does not read erasures: it is kept for less than one may take."""
 
 
 Relearn = Callable[[PartitionState, OffsetPair], Awaitable[None]]

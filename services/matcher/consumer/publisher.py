@@ -43,12 +43,12 @@ class MatchPublisher:
     async def send(
         self, found: Sequence[Found], reported: Sequence[tuple[PartitionState, StoredSighting]] = ()
     ) -> None:
-        """Publish the matches found, and tell of reported sightings that have none.
+        """Publish the matches found, and which reported sightings have none.
 
         Raises StartOver when the register is too old to look at, LogUnavailable after `ATTEMPTS`.
         """
-        told = await self._send_matches(found)
-        await self._send_unmatched(reported, told)
+        published = await self._send_matches(found)
+        await self._send_unmatched(reported, published)
 
     async def send_dead_letter(self, letter: DeadLetter) -> None:
         await self._publish_again_until_taken([dead_letter_record(letter, SOURCE)])
@@ -56,10 +56,10 @@ class MatchPublisher:
         log.error("record.dead_lettered", topic=letter.topic, partition=letter.partition, offset=letter.offset)
 
     async def _send_matches(self, found: Sequence[Found]) -> set[Subject]:
-        told: set[Subject] = set()
+        published: set[Subject] = set()
         for batch in _batches(found):
-            told.update(await self._send_batch(batch))
-        return told
+            published.update(await self._send_batch(batch))
+        return published
 
     async def _send_batch(self, found: Sequence[Found]) -> set[Subject]:
         """Publish all matches of some subjects. Gives the subjects for which one was published."""
@@ -97,9 +97,9 @@ class MatchPublisher:
         return not_to_be_sent(agreement, self._register, owned.history)
 
     async def _send_unmatched(
-        self, reported: Sequence[tuple[PartitionState, StoredSighting]], told: set[Subject]
+        self, reported: Sequence[tuple[PartitionState, StoredSighting]], published: set[Subject]
     ) -> None:
-        matched = {(url, sighting) for _, url, sighting in told}
+        matched = {(url, sighting) for _, url, sighting in published}
         now = self._dependencies.clock()
         records = [
             unmatched_record(seen, seen.report_id, now=now)

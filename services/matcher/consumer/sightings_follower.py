@@ -77,7 +77,7 @@ class SightingsFollower:
         self._derived_of = DerivedOf(dependencies.policy.derived_orientations_of)
         self._many = MANY // self._derived_of.queries_for_one
         self._batch_size = BatchSize()
-        self._telling: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self.polled = False
 
     async def follow(self) -> None:
@@ -122,7 +122,7 @@ class SightingsFollower:
         self._cache.histories[owned.partition.partition] = owned.shared
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Remember and look up one poll's records of all partitions together, in parts that fit into memory. A part is told of while
+        """Remember and look up one poll's records of all partitions together, in parts that fit into memory. A part is published while
         the next one is read."""
         handled = 0
         for part in in_parts(records):
@@ -141,18 +141,18 @@ class SightingsFollower:
         if not upto:
             return
         if any(self._snapshots.due(owned) for owned in upto):
-            await self._told()  # a history is written as it is committed: it must not always be a step ahead
+            await self._published()  # a history is written as it is committed: it must not always be a step ahead
         batches: list[tuple[PartitionState, SeenBatch]] = []
         for owned, position in upto.items():
             batches.extend((owned, batch) for batch in await self.admit(owned, of_partition[owned.partition], position))
         found = await self.look_up(batches)
-        await self._told()
-        self._telling = self._tasks.create_task(self.tell(found, batches, upto))
+        await self._published()
+        self._publishing = self._tasks.create_task(self.publish(found, batches, upto))
 
-    async def _told(self) -> None:
+    async def _published(self) -> None:
         """Wait until the matches of the last lookup are published and committed. If that fails, the session ends with the error."""
-        if self._telling is not None:
-            await asyncio.wait({self._telling})
+        if self._publishing is not None:
+            await asyncio.wait({self._publishing})
 
     def _position(self, owned: PartitionState) -> int:
         try:
@@ -194,7 +194,7 @@ class SightingsFollower:
             found.extend((of_partition[agreement.seen.partition], agreement) for agreement in agreements)
         return found
 
-    async def tell(
+    async def publish(
         self,
         found: Sequence[Found],
         sightings: Sequence[tuple[PartitionState, SeenBatch]],

@@ -37,7 +37,7 @@ SOURCE = "matcher"
 NONE = DerivedOf()
 
 Subject = tuple[UUID, Url, UUID]
-"""What one match is told of: (content, URL) is the takedown, and the sighting."""
+"""What one match is about: (content, URL), which is the takedown, and the sighting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,14 +199,14 @@ def _rank(agreement: Agreement, policy: Policy) -> tuple[object, ...]:
 
 def not_to_be_sent(agreement: Agreement, register: Register, history: History) -> str | None:
     """Why this match must not be sent after all, as far as is known here and now; None when it stands."""
-    if not register.holds(agreement.entry):
+    if not register.contains(agreement.entry):
         return "content_not_active"
     if history.erased_after(agreement.seen):
         return "url_erased"
     return None
 
 
-# What is told
+# What is published
 
 
 def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes, now: datetime) -> OutgoingRecord:
@@ -238,13 +238,13 @@ def match_record(agreement: Agreement, *, revision: int, fingerprint_key: bytes,
     )
     event_id = match_event_id(takedown, seen.sighting_id)
     if Guard.NEGATIVE_LIST in agreement.guards:
-        # An id of its own: told again once the entry is removed, it must not count as known.
+        # An id of its own: published again once the entry is removed, it must not count as known.
         event_id = deterministic_id((str(takedown), str(seen.sighting_id), Guard.NEGATIVE_LIST))
     return _record(found, key=takedown, event_id=event_id, now=now, traceparent=agreement.traceparent)
 
 
 def unmatched_record(seen: StoredSighting, report_id: UUID, *, now: datetime) -> OutgoingRecord:
-    """What is told of a reported sighting that agrees with nothing. Delivered again it has the same id."""
+    """The event for a reported sighting that agrees with nothing. Of a record that is delivered again it has the same id."""
     event = SightingUnmatched(sighting_id=seen.sighting_id, report_id=report_id)
     event_id = deterministic_id(("unmatched", str(seen.sighting_id), str(report_id)))
     return _record(event, key=report_id, event_id=event_id, now=now, traceparent=seen.traceparent)

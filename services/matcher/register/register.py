@@ -41,7 +41,7 @@ class Register:
     """`position`: everything of the content log below it is applied. `at_end_at`: when it was last known to be at the log's end.
 
     `changes`: how often what it holds has changed; with `position` it tells whether a file of it is still the same.
-    Not to be used by two threads at once, but for `holds`, `revision_of` and `entries_from`, and for a `view` that was taken, which may
+    Not to be used by two threads at once, but for `contains`, `revision_of` and `entries_from`, and for a `view` that was taken, which may
     be asked beside anything.
     """
 
@@ -252,7 +252,7 @@ class Register:
         """Every entry brought at `offset` or later, whether just applied or long ago, in order."""
         return LaterEntries(self, self._entries.numbers_from(offset).copy())
 
-    def holds(self, entry: ViewEntry) -> bool:
+    def contains(self, entry: ViewEntry) -> bool:
         """The content is active here and still has this fingerprint, as it was."""
         return self._entries.row_of(entry.number) is not None
 

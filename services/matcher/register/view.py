@@ -30,7 +30,7 @@ class RegisterView:
     """A register to be searched in any thread, while content goes on entering and leaving it elsewhere: nothing waits for a search.
 
     All that had been applied when it was taken, and has not left since, is found. What enters later may be; of what leaves, `entries`
-    knows nothing more, or what it was: `Register.holds` tells, once it is asked where content enters.
+    knows nothing more, or what it was: `Register.contains` tells, once it is asked where content enters.
     """
 
     table: FingerprintTable

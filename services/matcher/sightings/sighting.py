@@ -50,5 +50,5 @@ class HistoryEntry:
 
 
 def url_digest(key_version: int, url_key: str) -> bytes:
-    """16 bytes that stand for a URL and do not tell it. Nobody can find another URL for the digest of one that is given."""
+    """16 bytes that stand for a URL and do not reveal it. Nobody can find another URL for the digest of one that is given."""
     return hashlib.blake2b(f"{key_version} {url_key}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -71,7 +71,7 @@ class Consumer:
                     unit.reread_terms()
                 )  # of withdrawn content all claims count: who must not be contacted is not told either
             if unit.content.view != before:
-                await unit.tell_content_changed()
+                await unit.apply_content_change()
             await let_waiting_go_on(unit)
 
     async def _on_negative_entry(self, event: NegativeEntry) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from services.notifier.application.unit_of_work import TOLD_AT_ONCE, UnitOfWork
+from services.notifier.application.unit_of_work import APPLIED_AT_ONCE, UnitOfWork
 from services.notifier.domain.events import DecisionMade
 from services.notifier.domain.model import PersonLook, Takedown, TaskKind
 from services.notifier.domain.takedown import decision_refused
-from services.notifier.store import checks, content, rejections, tasks, untold
+from services.notifier.store import checks, content, pending_changes, rejections, tasks
 from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
@@ -149,9 +149,9 @@ async def _on_takedowns(
 ) -> str | None:
     """The first refusal among the first few refuses all, before anything is written. Of more takedowns, and of those of other contents
     (`elsewhere`), each hears in a transaction of its own, and notes it where the decision cannot be taken on it."""
-    later = (*takedown_ids[TOLD_AT_ONCE:], *elsewhere)
+    later = (*takedown_ids[APPLIED_AT_ONCE:], *elsewhere)
     loaded = []
-    for takedown_id in takedown_ids[:TOLD_AT_ONCE]:
+    for takedown_id in takedown_ids[:APPLIED_AT_ONCE]:
         takedown = await unit.load(takedown_id)
         if takedown is None or takedown.content_id != unit.content_id:
             return "no_such_takedown"
@@ -167,5 +167,5 @@ async def _on_takedowns(
         present = await unit.load(takedown.takedown_id)
         if present is not None:
             await unit.apply(present, await of_takedown(unit, present, made))
-    await unit.tell_later(later, untold.decision(made.decision_id))
+    await unit.apply_later(later, pending_changes.decision(made.decision_id))
     return None

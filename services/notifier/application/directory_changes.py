@@ -41,21 +41,21 @@ class DirectoryWorker:
         self._database = units_of_work.runtime.database
 
     async def run(self) -> None:
-        with self._units_of_work.runtime.wakeups.subscribe(takedowns.DIRECTORY_CHANNEL) as woken:
+        with self._units_of_work.runtime.wakeups.subscribe(takedowns.DIRECTORY_WAKEUP) as woken:
             while True:
                 try:
-                    await self._tell()
+                    await self._apply()
                 except (Transient, psycopg.OperationalError) as error:
-                    log.warning("directory.telling_interrupted", error=type(error).__name__)
+                    log.warning("directory.changes_interrupted", error=type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     await woken.wait(POLL_SECONDS)
 
-    async def _tell(self) -> None:
-        untold = await self._database.read_one(directory.CHANGED)
-        if untold is None:
+    async def _apply(self) -> None:
+        unapplied = await self._database.read_one(directory.CHANGED)
+        if unapplied is None:
             return
-        await self._decided_before_have_ended(untold["begun"])
+        await self._decided_before_have_ended(unapplied["begun"])
         async with self._database.transaction() as tx:
             waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
         for row in waiting:
@@ -64,7 +64,7 @@ class DirectoryWorker:
                 if takedown is not None:
                     await unit.apply(takedown, DirectoryChanged())
         async with self._database.transaction() as tx:
-            await directory.changes_applied(tx, untold["changes"])
+            await directory.changes_applied(tx, unapplied["changes"])
 
     async def _decided_before_have_ended(self, begun: str) -> None:
         """Wait until every transaction that may have read the directory before the change has ended: its takedowns are seen then."""
@@ -73,4 +73,4 @@ class DirectoryWorker:
             if row is not None and row["ended"]:
                 return
             await asyncio.sleep(_ENDED_POLL_SECONDS)
-        log.warning("directory.told_early")
+        log.warning("directory.changes_applied_early")

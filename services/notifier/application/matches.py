@@ -10,7 +10,7 @@ from services.notifier.domain.model import MatchFacts, Takedown, Target
 from services.notifier.domain.takedown import acts_on, begin
 from services.notifier.store import aliases
 from services.notifier.store import content as store_content
-from services.notifier.store.takedowns import UNTOLD_CHANNEL
+from services.notifier.store.takedowns import CHANGES_WAKEUP
 from shared.contracts.content import ContentState
 from shared.contracts.matches import MatchFound
 from shared.errors import Poison
@@ -64,7 +64,7 @@ async def let_waiting_go_on(unit: UnitOfWork) -> None:
     elif _ready(unit, 0):
         await unit.all_or_none(lambda: _receive_waiting(unit))
         if await store_content.make_waiting_due(unit.tx, unit.content_id):
-            unit.wake_channel(UNTOLD_CHANNEL)
+            unit.wake_on_commit(CHANGES_WAKEUP)
 
 
 async def _receive_waiting(unit: UnitOfWork) -> None:

@@ -41,7 +41,7 @@ from services.notifier.domain.events import (
 from services.notifier.domain.ladder import Routes
 from services.notifier.domain.model import Outcome, Takedown
 from services.notifier.domain.takedown import decide
-from services.notifier.store import checks, decisions, demand_limit, messages, rejections, takedowns, untold
+from services.notifier.store import checks, decisions, demand_limit, messages, pending_changes, rejections, takedowns
 from services.notifier.store import content as store_content
 from services.notifier.store import effects as store_effects
 from services.notifier.store.content import KnownContent
@@ -57,9 +57,9 @@ from shared.service.runtime import OutboundRuntime
 
 log = structlog.get_logger(__name__)
 
-TOLD_AT_ONCE = 25
-"""Takedowns that hear of something in its own transaction. More of them hear in transactions of their own: however many there are, what
-stops them is committed at once, and is read before each attempt and each look."""
+APPLIED_AT_ONCE = 25
+"""How many takedowns a change is applied to in its own transaction. Further ones have transactions of their own: however many there are,
+what stops them is committed at once, and is read before each attempt and each look."""
 
 
 class UnitOfWorkFactory:
@@ -223,26 +223,24 @@ class UnitOfWork:
             reason = next((one.reason for one in effects if isinstance(one, ScheduleCheck)), None)
             await checks.keep_due_check(self.tx, after, reason)
             if due is None:
-                self._woken.add(takedowns.STOPPED_CHANNEL)
+                self._woken.add(takedowns.STOPPED_WAKEUP)
             elif soon(due, self.now):
-                self._woken.add(takedowns.CHECKS_CHANNEL)
+                self._woken.add(takedowns.CHECKS_WAKEUP)
         entries = [effect for effect in effects if isinstance(effect, Lifecycle)]
         if entries:
             await store_effects.write_time_line(self.tx, after, entries)
             self.happened += [(after.takedown_id, entry) for entry in entries]
         await store_effects.write_all(self.tx, after, effects)
-        self._woken |= store_effects.channels_of(effects, self.now)
+        self._woken |= store_effects.wakeups_of(effects, self.now)
 
     async def wake(self) -> None:
         """Just before the commit: whoever has something to do now is woken by it."""
         if self._woken:
-            await self.tx.execute(
-                "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (list(self._woken),)
-            )
+            await self.tx.execute("SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS name", (list(self._woken),))
 
-    def wake_channel(self, channel: str) -> None:
+    def wake_on_commit(self, name: str) -> None:
         """Wake whoever listens there, once this is committed."""
-        self._woken.add(channel)
+        self._woken.add(name)
 
     async def all_or_none(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do `work` as a part of this transaction that can fail by itself. False: it raised, and nothing of it is left. Raises
@@ -256,7 +254,7 @@ class UnitOfWork:
         except Exception as error:
             if isinstance(error, psycopg.OperationalError) and is_passing(error):
                 raise
-            log.error("content.told_one_by_one", content_id=str(self.content_id), error=type(error).__name__)
+            log.error("content.change_deferred", content_id=str(self.content_id), error=type(error).__name__)
             self.happened, self._woken, self._reached = happened, woken, reached
             return False
         return True
@@ -266,15 +264,17 @@ class UnitOfWork:
         fails; else in transactions of their own, so that what stops them all is committed at once."""
         assert self._exclusive, "several takedowns of a content are reached under its exclusive lock alone"
         all_of_it = [one for one in await takedowns.takedowns_of(self.tx, self.content_id) if one != but]
-        few = len(all_of_it) <= TOLD_AT_ONCE
+        few = len(all_of_it) <= APPLIED_AT_ONCE
         if not few or not await self.all_or_none(lambda: self._apply_to(all_of_it, event)):
-            await self.tell_later(all_of_it, untold.CONTENT if isinstance(event, ContentUpdated) else untold.TERMS)
+            await self.apply_later(
+                all_of_it, pending_changes.CONTENT if isinstance(event, ContentUpdated) else pending_changes.TERMS
+            )
 
-    async def tell_later(self, takedown_ids: Sequence[UUID], what: str) -> None:
-        """Apply this change to each of these takedowns, later, a few in each transaction (`telling.py`)."""
+    async def apply_later(self, takedown_ids: Sequence[UUID], what: str) -> None:
+        """Apply this change to each of these takedowns, later, a few in each transaction (`pending_changes_worker.py`)."""
         if takedown_ids:
-            await untold.put(self.tx, takedown_ids, what)
-            self._woken.add(takedowns.UNTOLD_CHANNEL)
+            await pending_changes.put(self.tx, takedown_ids, what)
+            self._woken.add(takedowns.CHANGES_WAKEUP)
 
     async def _apply_to(self, takedown_ids: Sequence[UUID], event: Event) -> None:
         for takedown_id in takedown_ids:
@@ -283,12 +283,12 @@ class UnitOfWork:
             await self.apply(takedown, event)
 
     async def content_changed(self, *, but: UUID | None = None) -> None:
-        """The content's row was changed in this transaction: read it again and tell its takedowns."""
+        """The content's row was changed in this transaction: read it again and decide on its takedowns."""
         await self.reread()
-        await self.tell_content_changed(but=but)
+        await self.apply_content_change(but=but)
 
-    async def tell_content_changed(self, *, but: UUID | None = None) -> None:
-        """Tell the takedowns what the content is now; it was read again after the change."""
+    async def apply_content_change(self, *, but: UUID | None = None) -> None:
+        """Decide on the takedowns anew, by what the content is now; it was read again after the change."""
         await self.apply_to_all(ContentUpdated(), but=but)
 
     async def _reach_further(self, takedown: Takedown, event: Event, effect: Effect) -> None:
@@ -332,16 +332,16 @@ class UnitOfWork:
         else:
             refs = await rejections.undo(self.tx, self.content_id, refs)
         self.refs_decided.update(dict.fromkeys(refs))
-        what = untold.decision(event.decision_id)
-        # Told in its own transaction, it has others to reach that nobody has told yet, and no more.
+        what = pending_changes.decision(event.decision_id)
+        # In a later transaction only those are left that nobody has reached yet.
         rejected = None if self._exclusive else isinstance(effect, UndoRejection)
-        made = await rejections.made_by(self.tx, self.content_id, refs, untold_of=what, rejected=rejected)
+        made = await rejections.made_by(self.tx, self.content_id, refs, pending_change=what, rejected=rejected)
         self._reached |= {takedown.takedown_id, *made}
         others = [one for one in made if one != takedown.takedown_id]
         if self._exclusive:
-            await self._apply_to(others[:TOLD_AT_ONCE], event)
-            others = others[TOLD_AT_ONCE:]
-        await self.tell_later(others, what)
+            await self._apply_to(others[:APPLIED_AT_ONCE], event)
+            others = others[APPLIED_AT_ONCE:]
+        await self.apply_later(others, what)
 
 
 def _may_ask_first(takedown: Takedown, event: Event | None) -> bool:

@@ -126,7 +126,7 @@ class Checker:
                 wanted.url, referer=referer, judge=judge, urgent=media.seen.clear, known=media.seen.fingerprints
             )
             looks += [] if drawn is None else [drawn]
-            seen = joined_medium(media.seen, drawn, held=wanted.target_kind == "page" and not wanted.adopted)
+            seen = joined_medium(media.seen, drawn, presence_only=wanted.target_kind == "page" and not wanted.adopted)
             if drawn is not None and seen.reason == PAGE_RUNS_SCRIPTS and not seen.clear:
                 seen = await self._missing_as_drawn(browser, drawn, seen, judge)
         if (

@@ -103,10 +103,10 @@ def _is_drawing_of(media: MediaFingerprints, value: bytes) -> bool:
     return any(hamming(one, value) <= PDQ_MAX_DISTANCE for one in pdq)
 
 
-def joined_medium(light: Seen, drawn: Drawn | None, *, held: bool = False) -> Seen:
-    """A light look at a medium's URL, or at a page that is itself the target, and a browser's. `held`: nothing is believed of it but that
-    it is there."""
-    if drawn is None or (held and not drawn.seen.settled):
+def joined_medium(light: Seen, drawn: Drawn | None, *, presence_only: bool = False) -> Seen:
+    """A light look at a medium's URL, or at a page that is itself the target, joined with a browser's. `presence_only`: the browser is
+    believed only where it says that the content is there."""
+    if drawn is None or (presence_only and not drawn.seen.settled):
         return light
     if drawn.seen.settled or (light.clear and not drawn.seen.clear):
         return _as_drawn(light, drawn)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from services.notifier.application.failing_jobs import tell_of_failure
+from services.notifier.application.failing_jobs import report_failure
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.checks.checker import Checker
 from services.notifier.checks.seen import Looked, Wanted
@@ -67,13 +67,13 @@ class CheckWorker:
             runtime.wakeups,
             DUE_CHECKS,
             member=runtime.settings.member,
-            channel=takedowns.CHECKS_CHANNEL,
+            wakeup=takedowns.CHECKS_WAKEUP,
             slots=SLOTS,
             per_place=runtime.policy.connections_per_host,
             longest_seconds=self._checker.longest_seconds,
             do=self._check_all,
             unwanted=self._unwanted,
-            stopped_channels=(takedowns.STOPPED_CHANNEL, stops.CHANNEL),
+            stop_wakeups=(takedowns.STOPPED_WAKEUP, stops.WAKEUP),
             failed=self._failed,
         )
 
@@ -91,7 +91,7 @@ class CheckWorker:
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
     async def _failed(self, due: DueCheck, failures: int) -> None:
-        await tell_of_failure(self._units_of_work, due.content_id, due.takedown_id, "check", failures)
+        await report_failure(self._units_of_work, due.content_id, due.takedown_id, "check", failures)
 
     async def _check_all(self, due: Sequence[DueCheck]) -> None:
         for one in due:

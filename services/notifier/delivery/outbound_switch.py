@@ -17,7 +17,7 @@ async def is_on(tx: Tx) -> bool:
 async def switch(tx: Tx, *, on: bool, by: str) -> None:
     """Turn outbound on or off, from the next attempt on."""
     await tx.execute("UPDATE notifier.outbound SET is_on = %s, changed_by = %s, changed_at = now()", (on, by))
-    await notify(tx, takedowns.MESSAGES_CHANNEL)
+    await notify(tx, takedowns.MESSAGES_WAKEUP)
 
 
 async def holds(tx: Tx) -> list[str]:
@@ -48,5 +48,5 @@ async def is_known(tx: Tx, domain: str) -> bool:
 async def release(tx: Tx, domain: str) -> bool:
     """Messages to this domain go on. False: it was not on hold."""
     cursor = await tx.execute("DELETE FROM notifier.holds WHERE domain = %s RETURNING domain", (domain,))
-    await notify(tx, takedowns.MESSAGES_CHANNEL)
+    await notify(tx, takedowns.MESSAGES_WAKEUP)
     return await cursor.fetchone() is not None

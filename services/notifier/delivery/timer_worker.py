@@ -28,7 +28,7 @@ class TimerWorker:
             runtime.wakeups,
             TIMERS,
             member=runtime.settings.member,
-            channel=takedowns.TIMERS_CHANNEL,
+            wakeup=takedowns.TIMERS_WAKEUP,
             slots=SLOTS,
             per_place=1,
             longest_seconds=LONGEST_SECONDS,

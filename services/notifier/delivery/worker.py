@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from services.notifier.application.failing_jobs import tell_of_failure
+from services.notifier.application.failing_jobs import report_failure
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from services.notifier.channels.dispatch import send_rendered
 from services.notifier.channels.result import Attempted, AttemptOutcome
@@ -68,14 +68,14 @@ class MessageWorker:
             runtime.wakeups,
             MESSAGES,
             member=runtime.settings.member,
-            channel=takedowns.MESSAGES_CHANNEL,
+            wakeup=takedowns.MESSAGES_WAKEUP,
             slots=SLOTS,
             per_place=runtime.policy.connections_per_host,
             longest_seconds=runtime.policy.webhook_timeout_seconds,
             do=self._deliver_all,
             unwanted=self._unwanted,
             failed=self._failed,
-            stopped_channels=(stops.CHANNEL,),
+            stop_wakeups=(stops.WAKEUP,),
         )
 
     async def run(self) -> None:
@@ -98,7 +98,7 @@ class MessageWorker:
         return {due: "stopped" for due in sending if due.message_id not in going_on}
 
     async def _failed(self, due: DueMessage, failures: int) -> None:
-        await tell_of_failure(self._units_of_work, due.content_id, due.takedown_id, "message", failures)
+        await report_failure(self._units_of_work, due.content_id, due.takedown_id, "message", failures)
 
     async def _deliver_all(self, due: Sequence[DueMessage]) -> None:
         for one in due:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from services.notifier.directory.csv_import import RefusedAddress, nowhere_refused, parse_csv
 from services.notifier.domain.ladder import Organisation, Posture
 from services.notifier.regimes import REGIMES
-from services.notifier.store.takedowns import DIRECTORY_CHANNEL
+from services.notifier.store.takedowns import DIRECTORY_WAKEUP
 from shared.access.keyring import KeyRing, OtherRootKey
 from shared.db.pool import Tx
 from shared.db.wakeups import notify
@@ -256,7 +256,7 @@ async def _changed(tx: Tx) -> None:
     """Have the takedowns that wait for the directory decided on again. Call it last in its transaction:
     the row stays locked until the commit."""
     await tx.execute("UPDATE notifier.directory SET changes = changes + 1")
-    await notify(tx, DIRECTORY_CHANNEL)
+    await notify(tx, DIRECTORY_WAKEUP)
 
 
 def suffixes(host: str) -> tuple[str, ...]:

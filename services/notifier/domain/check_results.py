@@ -223,7 +223,8 @@ def _wait_for_release(builder: TakedownBuilder) -> None:
 
 
 def _false_report(builder: TakedownBuilder, demand: Demand, looked_at: datetime) -> None:
-    """The host says removed, our look (begun after its word) sees it. Told once; at the second time the next rung is asked."""
+    """The host says removed, our look (begun after its word) sees it. Its recipient is notified once; at the second time the next rung is
+    asked."""
     reports = demand.removal_reports
     if reports is None or reports.at is None or looked_at <= reports.at:
         return
@@ -329,7 +330,7 @@ def _said_nothing(builder: TakedownBuilder, event: CheckCompleted) -> None:
     elif _site_dead(builder, event) and not only_people_saw_it(builder):
         removed(builder, "site_dead")
     else:
-        _tell_of_silence(builder)
+        _report_silence(builder)
         if builder.state in ASKING:
             _pursue_unseen(builder)
         builder.check(
@@ -363,7 +364,7 @@ def _nothing_at_first(builder: TakedownBuilder, event: CheckCompleted) -> None:
     )
 
 
-def _tell_of_silence(builder: TakedownBuilder) -> None:
+def _report_silence(builder: TakedownBuilder) -> None:
     """What says nothing for too long is a person's: it never waits in silence."""
     last = builder.takedown.last_check
     since = None if last is None else last.silent_since

@@ -23,8 +23,8 @@ from services.notifier.domain.endings import (
     removed,
     reopen,
     resume,
+    send_retractions_again,
     suspend,
-    tell_again,
     unreject,
     unreject_refusal,
 )
@@ -214,7 +214,7 @@ def _task_settled(builder: TakedownBuilder, kind: TaskKind | None) -> None:
     elif kind is TaskKind.SILENT and builder.takedown.last_check is not None:
         builder.change(
             last_check=replace(builder.takedown.last_check, silent_since=None)
-        )  # told again after as long a silence
+        )  # again after as long a silence
     elif kind is TaskKind.LOW_ASSURANCE:
         builder.release_hold(HoldReason.LOW_ASSURANCE)
     elif kind is TaskKind.DISPUTE:
@@ -223,7 +223,7 @@ def _task_settled(builder: TakedownBuilder, kind: TaskKind | None) -> None:
                 builder.move_demand(demand.demand_id, DemandState.DELIVERED, reason="settled")
                 builder.change_demand(demand.demand_id, waits=False)
     if builder.state in ENDED:
-        tell_again(builder)
+        send_retractions_again(builder)
     elif builder.state in ASKING and (
         builder.takedown.climb.wanted or any(one.parked for one in builder.current_demands())
     ):

@@ -14,7 +14,7 @@ from services.notifier.domain.demands import (
     words_hold,
 )
 from services.notifier.domain.effects import EndMessage, ScheduleTimer
-from services.notifier.domain.endings import take_back, told_at_the_end
+from services.notifier.domain.endings import take_back, to_be_notified_of_end
 from services.notifier.domain.events import (
     AttemptCompleted,
     AttemptEnded,
@@ -122,7 +122,7 @@ def refused(builder: TakedownBuilder, event: OutboundRefused) -> None:
 
 
 def _retraction_refused(builder: TakedownBuilder, event: OutboundRefused) -> None:
-    """Somebody still believes that we ask for a removal: a person has to choose, or to tell them."""
+    """Somebody still believes that we ask for a removal: a person has to choose, or to notify them."""
     if event.refusal is Refusal.UNKNOWN_POSTURE:
         builder.open_task(TaskKind.UNKNOWN_POSTURE, "a_person_chooses", demand_id=event.demand_id)
     elif event.refusal in (Refusal.NO_CHANNEL, Refusal.UNKNOWN_RECIPIENT):
@@ -189,12 +189,12 @@ def _delivered(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted
 
 
 def _settle_late(builder: TakedownBuilder, demand: Demand) -> None:
-    """It (perhaps) arrived although all was settled or taken back meanwhile: its recipient has to hear that too."""
+    """It (perhaps) arrived although all was settled or taken back meanwhile: its recipient has to be notified of that too."""
     if builder.state in ENDED or demand.state is DemandState.RETRACTED:
         take_back(builder, demand)
     elif builder.settled or demand.state is DemandState.CLOSED:
         demand = builder.move_demand(demand.demand_id, DemandState.CLOSED)
-        if told_at_the_end(builder, demand):
+        if to_be_notified_of_end(builder, demand):
             builder.send(demand, MessageKind.CLOSED)
 
 
@@ -216,7 +216,7 @@ def _later_message(builder: TakedownBuilder, demand: Demand, event: AttemptCompl
         case _:
             builder.emit(EndMessage(message_id=event.message_id, reason="undelivered"))
     if event.kind is MessageKind.RETRACTED:
-        # Somebody still believes that we ask for a removal: a person has to tell them.
+        # Somebody still believes that we ask for a removal: a person has to notify them.
         builder.open_task(TaskKind.UNDELIVERABLE, "retraction", demand_id=demand.demand_id)
 
 

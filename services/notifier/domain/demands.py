@@ -135,7 +135,7 @@ def _issue(builder: TakedownBuilder, ask: Ask) -> None:
         builder.note("demand.waits", reason="required_elements_missing")
         return
     # What was taken back was never removed: it is not "back".
-    told_before = any(
+    asked_before = any(
         one.recipient == recipient.key and one.attempted_at is not None and one.state is not DemandState.RETRACTED
         for one in takedown.demands
     )
@@ -147,7 +147,7 @@ def _issue(builder: TakedownBuilder, ask: Ask) -> None:
         country=recipient.country,
         round=takedown.round,
         state=DemandState.DUE,
-        kind=MessageKind.REAPPEARED if told_before else MessageKind.ISSUED,
+        kind=MessageKind.REAPPEARED if asked_before else MessageKind.ISSUED,
         printed=_printed(builder, regime),
         give_up_at=now + policy.scaled(policy.undelivered_escalates_after),
     )
@@ -156,7 +156,7 @@ def _issue(builder: TakedownBuilder, ask: Ask) -> None:
     if builder.state is TakedownState.UNREMOVED:
         builder.close_task(TaskKind.LADDER_EXHAUSTED, "somebody_to_ask")
         builder.move(TakedownState.OPEN)
-    builder.note_demand("demand.reappeared" if told_before else "demand.issued", demand, **_rests_on(builder))
+    builder.note_demand("demand.reappeared" if asked_before else "demand.issued", demand, **_rests_on(builder))
     builder.send(demand, demand.kind)
     _undelivered_timer(builder, demand)
 

@@ -75,7 +75,7 @@ def resume(builder: TakedownBuilder, by: Literal["content", "person"]) -> None:
     back = suspension.resume_to
     builder.change(suspension=None, resumed_at=builder.now)
     builder.move(back, reason="resumed")
-    tell_again(builder)
+    send_retractions_again(builder)
     if back is TakedownState.DISCOVERED:
         start(builder)
         return
@@ -105,7 +105,7 @@ def withdraw(builder: TakedownBuilder, reason: str | None) -> None:
         builder.stop()
     _leave(builder)
     builder.move(TakedownState.WITHDRAWN, reason=reason or "unknown")
-    tell_again(builder)
+    send_retractions_again(builder)
     _retract(builder, words)
     builder.emit(EraseTarget())
     takedown = builder.takedown
@@ -134,7 +134,7 @@ def reject(builder: TakedownBuilder, event: DecisionMade) -> None:
         builder.change(rejection=Rejection(person_id=event.person_id, at=builder.now))
         _end(builder, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
         wait = builder.policy.rejection_undone_alone
-        if any(told_at_the_end(builder, one) for one in builder.takedown.demands):
+        if any(to_be_notified_of_end(builder, one) for one in builder.takedown.demands):
             builder.open_task(TaskKind.REJECTION, "one_person_rejected", within=wait)
     builder.emit(RecordRejection(content_id=builder.takedown.content_id))
 
@@ -148,7 +148,7 @@ def _reject_confirmed(builder: TakedownBuilder) -> None:
     for demand in builder.takedown.demands:
         if demand.retraction is not None:
             builder.change_demand(demand.demand_id, retraction=replace(demand.retraction, not_before=None))
-    tell_again(builder)
+    send_retractions_again(builder)
 
 
 def reject_again_refusal(takedown: Takedown, person_id: str, now: datetime, policy: Policy) -> str | None:
@@ -171,7 +171,8 @@ def unreject_refusal(takedown: Takedown, event: DecisionMade, now: datetime, pol
 
 
 def unreject(builder: TakedownBuilder) -> None:
-    """It was the content after all: looked at again in a new round. What was not told yet of the error is not told any more."""
+    """It was the content after all: looked at again in a new round. Recipients who were not notified of the error yet are not notified any
+    more."""
     builder.close_task(TaskKind.REJECTION, "unrejected")
     for demand in builder.takedown.demands:
         if demand.retraction is not None and demand.retraction.words is RetractionReason.SENT_IN_ERROR:
@@ -243,7 +244,7 @@ def removed(builder: TakedownBuilder, reason: str) -> None:
 
 
 def close(builder: TakedownBuilder, demand: Demand) -> None:
-    """The demand is settled; its recipient is told, if it ever heard of the demand and may be written to."""
+    """The demand is settled; its recipient is notified, if it may know of the demand and may be written to."""
     demand = builder.move_demand(demand.demand_id, DemandState.CLOSED)
     demand = builder.quieten(demand.demand_id)
     if demand.may_be_known and may_be_written_to(builder, demand):
@@ -251,7 +252,7 @@ def close(builder: TakedownBuilder, demand: Demand) -> None:
 
 
 def may_be_written_to(builder: TakedownBuilder, demand: Demand) -> bool:
-    """Whether this recipient hears of the end. What else stands against it is seen before the attempt, and a person's."""
+    """Whether this recipient may be notified of the end. What else forbids it is seen before the attempt, and is for a person."""
     refused = contact_rules.refusal_of_recipient(demand, contact_rules.matter_of(builder.takedown, builder.around))
     return refused not in contact_rules.HEARS_NOTHING
 
@@ -266,7 +267,8 @@ def watch(builder: TakedownBuilder) -> None:
 
 
 def _retract(builder: TakedownBuilder, words: RetractionReason) -> None:
-    """Take every demand back that these words concern. One taken back before is told again only if it was an error after all."""
+    """Take every demand back that these words concern. The recipient of one taken back before is notified again only if it was an error
+    after all."""
     builder.change(retraction=words)
     in_error = words is RetractionReason.SENT_IN_ERROR
     for demand in builder.takedown.demands:
@@ -279,8 +281,8 @@ def _retract(builder: TakedownBuilder, words: RetractionReason) -> None:
 
 
 def take_back(builder: TakedownBuilder, demand: Demand) -> None:
-    """Retract one demand with the words of the takedown's end; its recipient is told, if it was asked and may be written to."""
-    words, not_before = builder.takedown.retraction or RetractionReason.NO_FURTHER_ACTION, _told_from(builder)
+    """Retract one demand with the words of the takedown's end; its recipient is notified, if it was asked and may be written to."""
+    words, not_before = builder.takedown.retraction or RetractionReason.NO_FURTHER_ACTION, _retraction_due_from(builder)
     builder.move_demand(demand.demand_id, DemandState.RETRACTED)
     known = demand.retraction
     if known is None:
@@ -290,12 +292,12 @@ def take_back(builder: TakedownBuilder, demand: Demand) -> None:
         again = Retraction(words=words, number=known.number + 1, not_before=not_before)
         builder.change_demand(demand.demand_id, retraction=again)
     taken_back = builder.quieten(demand.demand_id)
-    if told_at_the_end(builder, taken_back):
+    if to_be_notified_of_end(builder, taken_back):
         _send_retraction(builder, taken_back)
 
 
-def _told_from(builder: TakedownBuilder) -> datetime | None:
-    """When those asked may hear of a rejection that one person made; None: at once."""
+def _retraction_due_from(builder: TakedownBuilder) -> datetime | None:
+    """When those asked may be notified of a rejection that one person made; None: at once."""
     rejection = builder.takedown.rejection
     if builder.state is not TakedownState.REJECTED or rejection is None or rejection.confirmed:
         return None
@@ -312,14 +314,14 @@ def _retraction_id(demand: Demand, retraction: Retraction) -> UUID:
     return ids.message_id(demand.demand_id, MessageKind.RETRACTED.value, retraction.number)
 
 
-def told_at_the_end(builder: TakedownBuilder, demand: Demand) -> bool:
-    """Whether this recipient hears of the retraction: it was asked, and it is not one that must hear nothing."""
+def to_be_notified_of_end(builder: TakedownBuilder, demand: Demand) -> bool:
+    """Whether this recipient is to be notified of the retraction: it may know of the demand, and may be written to."""
     undone = demand.retraction is not None and demand.retraction.undone
     return demand.may_be_known and not undone and may_be_written_to(builder, demand)
 
 
-def tell_again(builder: TakedownBuilder) -> None:
+def send_retractions_again(builder: TakedownBuilder) -> None:
     """Retractions that were refused before an attempt are due again; an accepted one is not sent twice."""
     for demand in builder.takedown.demands:
-        if demand.state is DemandState.RETRACTED and told_at_the_end(builder, demand):
+        if demand.state is DemandState.RETRACTED and to_be_notified_of_end(builder, demand):
             _send_retraction(builder, demand)

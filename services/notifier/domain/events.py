@@ -237,7 +237,7 @@ class HostAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
-    """A timer of a demand is due. `number` tells reminders apart (1, 2, …)."""
+    """A timer of a demand is due. `number`: which reminder it is (1, 2, …)."""
 
     kind: TimerKind
     demand_id: UUID

@@ -122,14 +122,14 @@ class RemovalReports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retraction:
-    """With which words a demand is taken back. An error found later is told in a message of its own, `number` one higher."""
+    """With which words a demand is taken back. An error found later has a message of its own, `number` one higher."""
 
     words: RetractionReason
     number: int = 0
     not_before: datetime | None = None
     """Until then a person may take back what it would say."""
     undone: bool = False
-    """The rejection it would tell of was no error: it is not sent any more."""
+    """The rejection that it is about was undone: it is not sent any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

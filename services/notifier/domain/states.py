@@ -101,9 +101,9 @@ class TaskKind(StrEnum):
     SEEN_BY_PERSON = "seen_by_person"
     """A person sees it where our looks did not: another's release lets a demand rest on it. No look of ours closes it."""
     REJECTION = "rejection"
-    """One person rejected a match of which hosts know: they are told that it was an error, unless somebody sees that it is none."""
+    """One person rejected a match after hosts were asked: they are notified of the error, unless somebody sees that it is none."""
     TELLING_FAILS = "telling_fails"
-    """It cannot be told, for such a reason, what its content, its claims or a person's decision mean for it."""
+    """A change of its content, its claims or a person's decision cannot be applied to it, for such a reason."""
 
 
 class HoldReason(StrEnum):

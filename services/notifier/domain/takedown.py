@@ -130,7 +130,7 @@ def _content_changed(builder: TakedownBuilder) -> None:
     disputed = builder.around.content.new_demands_held
     endings.resume(builder, "content")
     if builder.state in (TakedownState.REJECTED, TakedownState.DISMISSED):
-        endings.tell_again(builder)
+        endings.send_retractions_again(builder)
     elif builder.takedown.held_for is HoldReason.DISPUTE and builder.state is TakedownState.HELD and not disputed:
         holds.look_again(builder, "dispute_settled")
     if not builder.fetching_stopped:
@@ -153,7 +153,7 @@ def _fetching_allowed(builder: TakedownBuilder) -> None:
 
 def _terms_changed(builder: TakedownBuilder) -> None:
     if builder.state in ENDED:
-        endings.tell_again(builder)  # of some nobody knew whether they may hear it
+        endings.send_retractions_again(builder)  # of some it was unknown whether they may be written to
     holds.start(builder)
     _look_if_waiting(builder, "terms_changed")
 
@@ -264,7 +264,7 @@ def _is_quoted(builder: TakedownBuilder) -> bool:
 
 
 def _look_at_new_url(builder: TakedownBuilder) -> None:
-    """Where the older URL told nothing, the newer one may."""
+    """Look at the newer URL where the look at the older one was not conclusive."""
     takedown = builder.takedown
     if builder.state is TakedownState.HELD and takedown.held_for is HoldReason.FIRST_CHECK:
         holds.look_again(builder, "seen_at_new_url")

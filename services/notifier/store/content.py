@@ -273,7 +273,7 @@ async def take_waiting(tx: Tx, content_id: UUID, *, at_most: int) -> tuple[tuple
 
 
 async def make_waiting_due(tx: Tx, content_id: UUID) -> int:
-    """What still waits for this content is received one by one from now on (`telling.py`); how many."""
+    """What still waits for this content is received one by one from now on (`pending_changes_worker.py`); how many."""
     cursor = await tx.execute(
         "UPDATE notifier.waiting_matches SET due_at = clock_timestamp() WHERE content_id = %s AND due_at IS NULL",
         (content_id,),
@@ -296,7 +296,7 @@ async def take_due_match(tx: Tx, event_id: str, lease_id: UUID) -> MatchFound | 
     return None if row is None else MatchFound.model_validate_json(bytes(row["data"]))
 
 
-# Who must not be contacted is forgotten when nobody is left to be told of a withdrawal: every takedown has heard of it, no
+# Who must not be contacted is forgotten when nobody is left to be notified of a withdrawal: every takedown has heard of it, no
 # retraction waits, and no message is under way of which one may follow.
 _FORGET_TERMS = """
 UPDATE notifier.claims c SET do_not_contact = '{}'

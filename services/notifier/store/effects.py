@@ -124,16 +124,16 @@ def _event_id(takedown: Takedown, entry: Lifecycle) -> UUID:
     return deterministic_id((str(takedown.takedown_id), "lifecycle", str(entry.sequence)))
 
 
-def channels_of(effects: Sequence[Effect], now: datetime) -> set[str]:
+def wakeups_of(effects: Sequence[Effect], now: datetime) -> set[str]:
     """Who has to be woken when these are committed."""
     woken = set()
     for effect in effects:
         if isinstance(effect, SendMessage) and soon(effect.due, now):
-            woken.add(takedowns.MESSAGES_CHANNEL)
+            woken.add(takedowns.MESSAGES_WAKEUP)
         elif isinstance(effect, ScheduleTimer) and soon(effect.at, now):
-            woken.add(takedowns.TIMERS_CHANNEL)
+            woken.add(takedowns.TIMERS_WAKEUP)
         elif isinstance(effect, Lifecycle):
-            woken.add(outbox.channel(SCHEMA))
+            woken.add(outbox.wakeup(SCHEMA))
     return woken
 
 

@@ -24,7 +24,7 @@ _HELD = f"""
  OR EXISTS (SELECT 1 FROM notifier.holds h WHERE t.host = h.domain OR right(t.host, length(h.domain) + 1) = '.' || h.domain))
 """
 
-# The content is stopped, though its takedown may not have heard of it. Of what is withdrawn whoever was asked is told; what stops
+# The content is stopped, though its takedown may not have heard of it. Whoever was asked is notified of a withdrawal; what stops
 # fetches alone stops no message.
 _STOPPED = f"""
 (EXISTS (SELECT 1 FROM access.stops s WHERE s.content_id = t.content_id AND s.reason <> '{stops.FETCHING}'

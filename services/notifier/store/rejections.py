@@ -59,9 +59,9 @@ async def undo(tx: Tx, content_id: UUID, refs: Collection[str]) -> tuple[str, ..
 
 
 async def made_by(
-    tx: Tx, content_id: UUID, refs: Collection[str], *, untold_of: str, rejected: bool | None
+    tx: Tx, content_id: UUID, refs: Collection[str], *, pending_change: str, rejected: bool | None
 ) -> tuple[UUID, ...]:
     """The content's takedowns that were matched, or seen by a look, by one of these, in the order in which they are locked; but those that
-    are to be told of `untold_of` already. `rejected`: only those that are, or are not."""
-    cursor = await tx.execute(_MADE_BY, (content_id, list(refs), list(refs), untold_of, rejected, rejected))
+    have this `pending_change` already. `rejected`: only those that are, or are not."""
+    cursor = await tx.execute(_MADE_BY, (content_id, list(refs), list(refs), pending_change, rejected, rejected))
     return tuple(row["takedown_id"] for row in await cursor.fetchall())

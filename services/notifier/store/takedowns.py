@@ -21,13 +21,13 @@ from shared.db.pool import Row, Tx
 
 SCHEMA = Schema(name="notifier", folder=Path(__file__).parent / "migrations")
 
-CHECKS_CHANNEL = "notifier_checks"
-STOPPED_CHANNEL = "notifier_stopped"
+CHECKS_WAKEUP = "notifier_checks"
+STOPPED_WAKEUP = "notifier_stopped"
 """A takedown is looked at no more (suspended, withdrawn, held, ended): a look under way is broken off."""
-MESSAGES_CHANNEL = "notifier_messages"
-TIMERS_CHANNEL = "notifier_timers"
-DIRECTORY_CHANNEL = "notifier_directory"
-UNTOLD_CHANNEL = "notifier_untold"
+MESSAGES_WAKEUP = "notifier_messages"
+TIMERS_WAKEUP = "notifier_timers"
+DIRECTORY_WAKEUP = "notifier_directory"
+CHANGES_WAKEUP = "notifier_untold"
 
 Answer = AsyncCursor[Row]
 """What a statement gives, once the pipeline it was sent in has come back."""

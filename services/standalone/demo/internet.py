@@ -78,10 +78,10 @@ class Internet:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Serve while the block runs."""
-        held = _bind(len(self.sites))
+        listening = _bind(len(self.sites))
         inside = listen("127.0.0.1", 0)
         self.tripwire = Address(ip="127.0.0.1", port=inside.getsockname()[1])
-        for site, place in zip(self.sites.values(), held, strict=True):
+        for site, place in zip(self.sites.values(), listening, strict=True):
             ip, port = place.getsockname()
             self.addresses[site.domain] = Address(ip=ip, port=port)
         stop = asyncio.Event()
@@ -93,7 +93,7 @@ class Internet:
         )
         trap = Starlette(routes=[Route("/{path:path}", self._tripped, methods=["GET", "HEAD", "POST"])])
         serving = [
-            asyncio.create_task(serve_http(app, held, stop)),
+            asyncio.create_task(serve_http(app, listening, stop)),
             asyncio.create_task(serve_http(trap, [inside], stop)),
         ]
         try:
@@ -143,13 +143,13 @@ class Internet:
 def _bind(count: int) -> list[socket.socket]:
     """A socket on each of `count` addresses, all on one port that is free on all of them."""
     for _ in range(_BIND_TRIES):
-        held = [listen(f"{NETWORK}1", 0)]
-        port = held[0].getsockname()[1]
+        listening = [listen(f"{NETWORK}1", 0)]
+        port = listening[0].getsockname()[1]
         try:
-            held += [listen(f"{NETWORK}{number}", port) for number in range(2, count + 1)]
+            listening += [listen(f"{NETWORK}{number}", port) for number in range(2, count + 1)]
         except AddressTaken:
-            for one in held:
+            for one in listening:
                 one.close()
         else:
-            return held
+            return listening
     raise AddressTaken(f"no port is free on all of {NETWORK}1 to {NETWORK}{count}")

@@ -85,12 +85,12 @@ async def run_demo(
         with table.drawing(console) as on_progress:
             cast = await asyncio.to_thread(scenarios.make, on_progress)  # in a thread, so that a Ctrl-C is heard
         stage = await stack.enter_async_context(_stage(cast))
-        held = serve.listen("127.0.0.1", 0)
-        base_url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        listening = serve.listen("127.0.0.1", 0)
+        base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         settings = settings_of_demo(folder, base_url, stage, kafka, browser or {})
         _introduce(console, settings, log)
         console.print("Starting PostgreSQL and the services …")
-        runtime = await stack.enter_async_context(serve.standalone(settings, held))
+        runtime = await stack.enter_async_context(serve.standalone(settings, listening))
         client = await stack.enter_async_context(people.open_clients(runtime.database, base_url))
         if runtime.browser is not None:
             await runtime.browser.prepare()

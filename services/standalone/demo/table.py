@@ -26,16 +26,16 @@ def drawing(console: Console) -> Iterator[Callable[[int, int], None]]:
             task = bar.add_task("drawing", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    told = 0
+    shown = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
+    def show(done: int, total: int) -> None:
+        nonlocal shown
         quarter = 4 * done // total
-        if quarter > told:
-            told = quarter
+        if quarter > shown:
+            shown = quarter
             console.print(f"  {25 * quarter} % of the pictures are drawn.")
 
-    yield tell
+    yield show
 
 
 class Screen:
@@ -48,7 +48,7 @@ class Screen:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self._task = self._bar.add_task("scenarios as expected", total=None)
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -66,8 +66,8 @@ class Screen:
             self._live.update(Group(self._bar, _live_table(courses)), refresh=True)
             return
         for course in ended:
-            if course.scenario.name not in self._told:
-                self._told.add(course.scenario.name)
+            if course.scenario.name not in self._shown:
+                self._shown.add(course.scenario.name)
                 self.console.print(f"{course.as_expected_at:5.1f} s  {course.scenario.name}: {course.seen}")
 
 

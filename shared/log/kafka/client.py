@@ -127,7 +127,7 @@ def _ms(duration: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """A topic as the cluster tells it."""
+    """A topic as the cluster describes it."""
 
     cluster_id: str
     topic_id: UUID

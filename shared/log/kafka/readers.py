@@ -144,11 +144,11 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._known_as = ""
         """The broker's id of this member, new with every joining process."""
         self._replaced = False
-        self._held = False
+        self._in_callback = False
         """aiokafka's coordination waits in our callback."""
         self._owned: set[TopicPartition] = set()
         self._unplaced: set[TopicPartition] = set()
-        """Owned, but without a position yet: not told of."""
+        """Owned, but without a position yet: not reported by a poll."""
         self._revoked: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
 
@@ -159,13 +159,13 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._owned.clear()
         self._unplaced.clear()
         self._positions.clear()
-        self._held = True
+        self._in_callback = True
         if await self._is_replaced():
             # aiokafka would join again now, and so throw out the process that replaced us, which would throw out us: it sends no
             # instance id with its heartbeats, so the broker cannot tell it that it is fenced (KIP-345). Wait here to be stopped.
             self._replaced = True
             await asyncio.get_running_loop().create_future()
-        self._held = False
+        self._in_callback = False
 
     async def _is_replaced(self) -> bool:
         if not self._known_as or self._reader._coordinator.member_id:  # known to the broker: an ordinary rebalance
@@ -178,7 +178,7 @@ class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     async def leave(self) -> None:
         """Stop. A static member stays in the group until its session ends: its next process finds its partitions."""
-        if self._held:
+        if self._in_callback:
             self._reader._coordinator._coordination_task.cancel()  # it would join when let go
         await stop(self._reader)
 

@@ -185,14 +185,14 @@ class PostgresGroupReader:
         self._epochs: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
-        """Taken, and not told of yet. Taken again after it was lost, whoever asks still means what was lost."""
+        """Taken, and not reported by a poll yet. Taken again after it was lost, whoever asks still means what was lost."""
         self._revoked: set[TopicPartition] = set()
         self._failure: BaseException | None = None
 
     # Membership
 
     async def join(self) -> None:
-        """Take what is free, and what an earlier process of this member held. Raises UnknownTopic, LogUnavailable."""
+        """Take what is free, and what an earlier process of this member had. Raises UnknownTopic, LogUnavailable."""
         for name in self._topics:
             topic = await self._catalogue.topic(name, fresh=True)
             for number, partition_id in enumerate(topic.partition_ids):
@@ -222,7 +222,7 @@ class PostgresGroupReader:
             self._subscription.wake()
 
     async def leave(self) -> None:
-        """Give up what is held, so that another member need not wait."""
+        """Give up the leases, so that another member need not wait."""
         self._subscription.close()
         if self._epochs:
             with suppress(TakedownError):
@@ -245,16 +245,16 @@ class PostgresGroupReader:
             self._subscription.wake()
 
     async def _renew(self, lease: timedelta | None = None) -> None:
-        held = dict(self._epochs)
+        leased = dict(self._epochs)
         ids = {partition: number for number, partition in self._wanted.items()}
-        if not held:
+        if not leased:
             return
         rows = await self._session.fetch(
             f"SELECT * FROM {self._schema}.renew(%b, %b::int[], %b::bigint[], %b) AS id",
-            (self._group, [ids[p] for p in held], list(held.values()), self._lease if lease is None else lease),
+            (self._group, [ids[p] for p in leased], list(leased.values()), self._lease if lease is None else lease),
         )
         kept = {self._wanted[row["id"]] for row in rows}
-        self._lose([p for p, epoch in held.items() if p not in kept and self._epochs.get(p) == epoch])
+        self._lose([p for p, epoch in leased.items() if p not in kept and self._epochs.get(p) == epoch])
 
     def _lose(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
@@ -262,7 +262,7 @@ class PostgresGroupReader:
             self._cursor.forget(partition)
             self._paused.discard(partition)
             if partition in self._assigned:
-                self._assigned.discard(partition)  # never told of, so nothing to take back
+                self._assigned.discard(partition)  # never reported, so nothing to take back
             else:
                 self._revoked.add(partition)
         if partitions:

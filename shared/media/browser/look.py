@@ -164,7 +164,7 @@ class BrowserLimits:
     """Of a video's duration."""
     max_answers: int = 150
     max_answer_bytes: int = 25_000_000
-    max_held_bytes: int = 120_000_000
+    max_kept_bytes: int = 120_000_000
     """Of pictures and answers together."""
     max_nodes: int = 40_000
     """Of a page whose structure is read; a larger one is seen by the screen alone."""

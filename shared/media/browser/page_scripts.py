@@ -10,10 +10,10 @@ UNAVAILABLE = "https://unavailable.invalid/"
 
 NO_SOCKETS = """(() => {
   // Sockets and calls that go round the proxy or past its look at requests. They are there, as a page expects, and fail; that one was
-  // wanted is told by a request that is refused. Frames made later get this too.
+  // wanted is reported by a request that is refused. Frames made later get this too.
   const ask = window.fetch, later = window.setTimeout;
-  let told = false;
-  const missed = () => { if (!told) { told = true; try { ask('UNAVAILABLE').catch(() => {}); } catch (error) { } } };
+  let reported = false;
+  const missed = () => { if (!reported) { reported = true; try { ask('UNAVAILABLE').catch(() => {}); } catch (error) { } } };
   for (const name of ['WebSocket', 'WebSocketStream', 'RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport', 'SharedWorker']) {
     if (!(name in window) && name !== 'SharedWorker') continue;  // that one is switched off, and no page knows why
     const failing = { [name]: class extends EventTarget {

@@ -45,7 +45,7 @@ class PageTraffic:
         """The URL of the page's last navigation."""
         self.answers: list[MediaAnswer] = []
         self._inline: set[str] = set()
-        self.held_bytes = 0
+        self.kept_bytes = 0
         self.missing: set[str] = set()
         self.unfinished: set[Unfinished] = set()
 
@@ -149,10 +149,10 @@ class PageTraffic:
             return  # the browser keeps no body of a stream, a redirect, or what is long past: it was drawn
         if len(body) > self._limits.max_answer_bytes or len(self.answers) >= self._limits.max_answers:
             return self._leave_out(request)
-        if self.held_bytes + len(body) > self._limits.max_held_bytes:
+        if self.kept_bytes + len(body) > self._limits.max_kept_bytes:
             return self._leave_out(request)
         if body:
-            self.held_bytes += len(body)
+            self.kept_bytes += len(body)
             self.answers.append(
                 MediaAnswer(
                     url=response.url[:_URL_CHARACTERS],
@@ -171,11 +171,11 @@ class PageTraffic:
         found = parse_data_url(url)
         if found is None:
             return
-        held = self.held_bytes + len(found.body)
-        if held > self._limits.max_held_bytes or len(self.answers) >= self._limits.max_answers:
+        kept = self.kept_bytes + len(found.body)
+        if kept > self._limits.max_kept_bytes or len(self.answers) >= self._limits.max_answers:
             self.unfinished.add(Unfinished.PICTURES)
             return
-        self.held_bytes = held
+        self.kept_bytes = kept
         answer = MediaAnswer(url="data:", status=200, content_type=found.content_type[:200], body=found.body)
         self.answers.append(answer)
 

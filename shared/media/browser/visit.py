@@ -46,7 +46,7 @@ class BrowserVisit:
         self._deadline = deadline
         self._drawer = PageDrawer(session, limits)
         self._seen: set[tuple[int, str]] = set()
-        self._held_bytes = 0
+        self._kept_bytes = 0
         self._videos = 0
         self.drawn: list[DrawnPicture] = []
         self.unfinished: set[Unfinished] = set()
@@ -191,8 +191,8 @@ class BrowserVisit:
         picture = await self._attempt(drawing)
         if picture is None:
             return False
-        self._held_bytes += len(picture.body)
-        if self._held_bytes + self._traffic.held_bytes > self._limits.max_held_bytes:
+        self._kept_bytes += len(picture.body)
+        if self._kept_bytes + self._traffic.kept_bytes > self._limits.max_kept_bytes:
             self.unfinished.add(Unfinished.PICTURES)
             return False
         self.drawn.append(picture)

@@ -123,8 +123,8 @@ class Document:
 
     def add_stylesheet(self, url: str) -> None:
         if is_data_url(url):
-            held = parse_data_url(url)
-            self.add_css(held.body.decode("utf-8", "replace") if held else "")
+            data = parse_data_url(url)
+            self.add_css(data.body.decode("utf-8", "replace") if data else "")
         elif url and len(self.scan.stylesheets) < MAX_REFERENCES:
             self.scan.stylesheets.append(url)
 
@@ -132,10 +132,10 @@ class Document:
         """A page shown in this one; a medium too where its name or its type says so."""
         url = url.strip()
         if is_data_url(url):
-            held = parse_data_url(url)
-            if held is not None and held.essence in _DOCUMENT_TYPES:
-                self.within(held.body.decode("utf-8", "replace"), visible=self.visible)
-            elif held is not None:
+            data = parse_data_url(url)
+            if data is not None and data.essence in _DOCUMENT_TYPES:
+                self.within(data.body.decode("utf-8", "replace"), visible=self.visible)
+            elif data is not None:
                 self.add(url, MediaKind.UNKNOWN, MediaPlace.SHOWN)
         elif url and len(self.scan.frames) < MAX_REFERENCES:
             self.scan.frames.append(url)

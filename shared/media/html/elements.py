@@ -52,14 +52,14 @@ def _meta(document: Document, values: Values) -> None:
         if document.visible and document.depth == 0:
             document.scan.refresh = document.scan.refresh or refresh_target(content)
         return
-    for told in (values.get(name, "").strip().lower() for name in ("property", "name", "itemprop")):
-        if told in _META_FILMS:
+    for property_name in (values.get(name, "").strip().lower() for name in ("property", "name", "itemprop")):
+        if property_name in _META_FILMS:
             return document.add(content, MediaKind.VIDEO, MediaPlace.DECLARED, film=_page_film(document))
-        if told in _META_PICTURES:
+        if property_name in _META_PICTURES:
             return document.add(content, MediaKind.PICTURE, MediaPlace.DECLARED, film=_page_film(document), poster=True)
-        if told in _META_MEDIA:
+        if property_name in _META_MEDIA:
             return document.add(content, MediaKind.UNKNOWN, MediaPlace.DECLARED)
-        if told in _META_FRAMES:
+        if property_name in _META_FRAMES:
             return document.add_frame(content)
     if " " not in content and "/" in content and names_a_file(content):
         document.add(content, kind_of(content), MediaPlace.DECLARED)

@@ -54,8 +54,8 @@ def shape_of(look: UrlLook) -> AnswerShape | None:
     match look.saw:
         case PageMedia(signs=signs):
             kind, title, text, characters = "page", signs.title, signs.text, signs.text_characters
-        case UndecodedBytes(text=told) if told:
-            kind, text, characters = "text", told, len(told)
+        case UndecodedBytes(text=text_of) if text_of:
+            kind, text, characters = "text", text_of, len(text_of)
         case MediaFingerprints(sha256=sha256):
             kind, digest = "media", sha256.hex()
         case UndecodedBytes(exact=exact) if exact:

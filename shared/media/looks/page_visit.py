@@ -1,5 +1,5 @@
-"""A page, looked at without a browser: its media, those it holds itself, one level of frames, the page that replaces it, and the
-pictures of its style sheets. What goes beyond is said by `whole`."""
+"""A look at a page without a browser: its media (those within the page itself too), one level of frames, the page that replaces it, and
+the pictures of its style sheets. `whole` says whether there was more."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class PageVisit:
         found = [one for each in (contents, *styles) for one in each.telling(len(each.media))]
         inline = [one for each in (contents, *styles) for one in each.inline]
         looks = await self._each(self._media_look, self._chosen(found))
-        held = await self._each(self._inline_look, inline)
+        inlined = await self._each(self._inline_look, inline)
         return PageMedia(
-            looks=(*([] if own is None else [own]), *held, *looks, *frames, *broken),
+            looks=(*([] if own is None else [own]), *inlined, *looks, *frames, *broken),
             signs=contents.signs,
             refreshed=refreshed,
             whole=self._whole,

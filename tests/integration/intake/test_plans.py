@@ -66,7 +66,7 @@ async def test_what_is_due_is_found_by_an_index(fresh_database: str) -> None:
         await fill(intake)
         room = Room(free=4, per_place=4, busy={})
         claim = REPORTS.claim_values(room, owner="0", lease=LEASE)
-        told = {"told_for": KEPT, "limit": 200}
+        told = {"published_for": KEPT, "limit": 200}
         for statement, values, table, column in (
             (REPORTS.claim_statement, claim, "reports", "due_at"),
             (REPORTS.next_statement, (), "reports", "due_at"),

@@ -108,7 +108,7 @@ async def test_a_worker_that_ends_ends_the_process(
         worker, other = Worker(error), Worker(None)
 
         async def serve_until_it_ends() -> None:
-            async with serve.running(runtime, [worker, other], held=held):
+            async with serve.running(runtime, [worker, other], listening=held):
                 async with httpx.AsyncClient() as client:
                     assert (await client.get(f"{base}/health/ready")).status_code == 200
                 worker.end.set()

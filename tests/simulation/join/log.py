@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.contracts.event import data_of
-from shared.contracts.sightings import ERASURE_TOLD_FOR, SightingsBatch, UrlErased
+from shared.contracts.sightings import ERASURE_PUBLISHED_FOR, SightingsBatch, UrlErased
 from shared.contracts.topics import CONTENT, MATCHES, SIGHTINGS, Topic
 from shared.log.port import (
     Commit,
@@ -176,7 +176,7 @@ class Storage:
         for number in range(PARTITIONS):
             partition = self.partitions[sightings(number)]
             erased = erasures_of(partition.records)
-            told_since = self.now - ERASURE_TOLD_FOR
+            told_since = self.now - ERASURE_PUBLISHED_FOR
             partition.records = [
                 cleared
                 for record in partition.records

@@ -100,15 +100,15 @@ def look_at_history_before_adding(patch: Patch) -> None:
 
 
 def commit_sightings_before_durable(patch: Patch) -> None:
-    tell = SightingsFollower.tell
+    publish = SightingsFollower.publish
 
     async def commit_first(self: Any, found: Any, sightings: Any, upto: Any) -> None:
         for owned, position in upto.items():
             owned.handled_to = position
         await self._committer.commit(upto)
-        await tell(self, found, sightings, upto)
+        await publish(self, found, sightings, upto)
 
-    patch(SightingsFollower, "tell", commit_first)
+    patch(SightingsFollower, "publish", commit_first)
 
 
 def commit_content_before_durable(patch: Patch) -> None:

@@ -13,7 +13,7 @@ from services.matcher.consumer.partitions import MatcherDependencies
 from services.matcher.consumer.worker import Matcher
 from services.matcher.register.register import MAX_AGE
 from services.matcher.state.files import StateFiles
-from shared.contracts.sightings import ERASURE_TOLD_FOR
+from shared.contracts.sightings import ERASURE_PUBLISHED_FOR
 from shared.policy import Policy
 from tests.simulation.join.disk import Disk
 from tests.simulation.join.log import SimLog, Storage, drain
@@ -55,7 +55,7 @@ class Process:
                 background=self._build,
                 disk=self._on_disk,
                 state=state,
-                history_max_age=min(MAX_AGE, 0.75 * ERASURE_TOLD_FOR) if storage.redacts else MAX_AGE,
+                history_max_age=min(MAX_AGE, 0.75 * ERASURE_PUBLISHED_FOR) if storage.redacts else MAX_AGE,
                 inline_pairs=-1,
                 head_entries=HEAD_ENTRIES,
             )

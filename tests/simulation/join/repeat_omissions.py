@@ -95,7 +95,7 @@ def content_not_looked_at_again(patch: Patch) -> None:
 
 def url_not_looked_at_again(patch: Patch) -> None:
     def not_to_be_sent(agreement: Any, register: Register, history: History) -> str | None:
-        return None if register.holds(agreement.entry) else "content_not_active"
+        return None if register.contains(agreement.entry) else "content_not_active"
 
     patch(publisher_module, "not_to_be_sent", not_to_be_sent)
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from services.intake.domain.claims import (
     ClaimFacts,
     ClaimFingerprint,
-    Hold,
     SamePerson,
+    SuspensionReason,
     TooLateAStart,
     WithdrawalStep,
     WrongState,
@@ -24,11 +24,11 @@ from services.intake.domain.claims import (
     claim_assurance,
     derive,
     next_withdrawal_step,
-    stronger_hold,
+    stronger_reason,
 )
 from services.intake.domain.schemas import Domain, Jurisdiction
 from services.intake.domain.sightings import SightingRefusal, batched, make_sighting, parse_sighting
-from services.intake.erasure.worker import as_in_json, without_matches, without_sightings, without_tellings
+from services.intake.erasure.worker import as_in_json, without_erasure_events, without_matches, without_sightings
 from services.intake.maintenance.retention import heartbeat_keys
 from shared.contracts.claims import ClaimState, WithdrawalReason
 from shared.contracts.content import Assurance, ContentState
@@ -68,15 +68,15 @@ def claim_facts(draw: st.DrawFn) -> ClaimFacts:
 
 
 claim_lists = st.lists(claim_facts(), min_size=1, max_size=5)
-holds = st.none() | st.sampled_from(Hold)
+suspensions = st.none() | st.sampled_from(SuspensionReason)
 
 
-@given(claim_lists, holds)
-def test_what_a_content_is(claims: list[ClaimFacts], hold: Hold | None) -> None:
-    content = derive(claims, hold)
+@given(claim_lists, suspensions)
+def test_what_a_content_is(claims: list[ClaimFacts], suspension: SuspensionReason | None) -> None:
+    content = derive(claims, suspension)
     states = {claim.state for claim in claims}
     confirmed = [claim for claim in claims if claim.state is ClaimState.CONFIRMED]
-    assert (content.state is ContentState.ACTIVE) == (bool(confirmed) and hold is None)
+    assert (content.state is ContentState.ACTIVE) == (bool(confirmed) and suspension is None)
     assert (content.state is ContentState.WITHDRAWN) == (states == {ClaimState.WITHDRAWN})
     if not states & {ClaimState.CONFIRMED, ClaimState.WITHDRAWING}:
         assert content.state in (ContentState.AWAITING_CONFIRMATION, ContentState.WITHDRAWN)
@@ -94,14 +94,16 @@ def test_what_a_content_is(claims: list[ClaimFacts], hold: Hold | None) -> None:
         assert one.assurance.sure == any(assurance.sure for assurance in claimed)
 
 
-@given(claim_lists, claim_facts(), st.sampled_from(Hold))
-def test_no_further_claim_ends_a_hold(claims: list[ClaimFacts], another: ClaimFacts, hold: Hold) -> None:
-    assert derive([*claims, another], hold).state is not ContentState.ACTIVE
+@given(claim_lists, claim_facts(), st.sampled_from(SuspensionReason))
+def test_no_further_claim_ends_a_suspension(
+    claims: list[ClaimFacts], another: ClaimFacts, suspension: SuspensionReason
+) -> None:
+    assert derive([*claims, another], suspension).state is not ContentState.ACTIVE
 
 
-@given(claim_lists, holds)
-def test_the_order_of_claims_does_not_matter(claims: list[ClaimFacts], hold: Hold | None) -> None:
-    assert derive(claims, hold).fingerprints == derive(claims[::-1], hold).fingerprints
+@given(claim_lists, suspensions)
+def test_the_order_of_claims_does_not_matter(claims: list[ClaimFacts], suspension: SuspensionReason | None) -> None:
+    assert derive(claims, suspension).fingerprints == derive(claims[::-1], suspension).fingerprints
 
 
 def test_the_mildest_reason_stands_when_several_claims_ended() -> None:
@@ -165,10 +167,10 @@ def test_steps_of_a_withdrawal(state: ClaimState, asked_by: str | None, person: 
 
 
 def test_possible_minor_is_never_weakened() -> None:
-    for hold in Hold:
-        assert stronger_hold(Hold.POSSIBLE_MINOR, hold) is Hold.POSSIBLE_MINOR
-        assert stronger_hold(hold, Hold.POSSIBLE_MINOR) is Hold.POSSIBLE_MINOR
-        assert stronger_hold(None, hold) is hold
+    for suspension in SuspensionReason:
+        assert stronger_reason(SuspensionReason.POSSIBLE_MINOR, suspension) is SuspensionReason.POSSIBLE_MINOR
+        assert stronger_reason(suspension, SuspensionReason.POSSIBLE_MINOR) is SuspensionReason.POSSIBLE_MINOR
+        assert stronger_reason(None, suspension) is suspension
 
 
 class _Words(BaseModel):
@@ -258,8 +260,8 @@ def test_erasing_takes_the_named_url_out_of_a_batch_and_leaves_the_rest() -> Non
     assert without_sightings({"https://other.example/"})(batch) == batch
     telling = json.dumps({"url_key": key, "erased_at": "2026-05-01T12:00:00Z"}).encode()
     assert without_sightings({key})(telling) == telling
-    assert without_tellings({key})(telling) is None
-    assert without_tellings({key})(batch) == batch
+    assert without_erasure_events({key})(telling) is None
+    assert without_erasure_events({key})(batch) == batch
     match = json.dumps({"content_id": "c-1", "url_key": key}).encode()
     assert without_matches({"c-1"})(match) is None
     assert without_matches({"c-2"})(match) == match

@@ -38,10 +38,10 @@ def test_suspended_content_leaves_and_returns_as_new() -> None:
     suspended = content(content_id, 2, registered(VALUES[0]), state=ContentState.SUSPENDED)
     assert register.apply(1, suspended) == ()
     assert found(register, VALUES[0]) == set()
-    assert not register.holds(first)
+    assert not register.contains(first)
     (again,) = register.apply(2, content(content_id, 3, registered(VALUES[0])))
     assert (again.offset, tuple(register.entries_from(0))) == (2, (again,))
-    assert not register.holds(first)
+    assert not register.contains(first)
 
 
 def test_only_what_changed_is_told() -> None:
@@ -52,8 +52,8 @@ def test_only_what_changed_is_told() -> None:
     assert added.fingerprint.value == VALUES[1]
     (stricter,) = register.apply(2, content(content_id, 3, one, registered(VALUES[1], max_distance=10)))
     assert (stricter.max_distance, stricter.offset) == (10, 2)
-    assert register.holds(kept)
-    assert not register.holds(added)
+    assert register.contains(kept)
+    assert not register.contains(added)
     assert tuple(register.entries_from(1)) == (stricter,)
 
 
@@ -164,7 +164,7 @@ def test_what_is_gathered_is_as_if_applied_one_by_one(seed: int) -> None:
         for one in (gathered, one_by_one):
             if rng.random() < 0.2:
                 one.upkeep()
-        there = [entry for entries in told for entry in entries if gathered.holds(entry)]
+        there = [entry for entries in told for entry in entries if gathered.contains(entry)]
         assert there == list(gathered.entries_from(group.start)), "read back as they were told"
         assert tuple(gathered.entries_from(0)) == tuple(one_by_one.entries_from(0))
         assert gathered.sizes() == one_by_one.sizes()

@@ -38,7 +38,7 @@ async def test_each_subject_is_told_once_at_its_nearest_and_looked_at_once(monke
         (owned, one) for part in entries for one in match_against_history(history, [part])
     ]
     looked_at: list[UUID] = []
-    holds = Register.holds
+    holds = Register.contains
 
     def counted(self: Register, entry: ViewEntry) -> bool:
         looked_at.append(entry.content_id)

@@ -195,7 +195,7 @@ def test_a_register_read_back_keeps_revisions_and_withdrawals(tmp_path: Path) ->
     assert again.apply(9, content(buried, 99, registered(VALUES[2]))) == ()
     assert again.revision_of(suspended) == 7
     (back,) = again.apply(10, content(suspended, 8, registered(VALUES[2])))
-    assert not register.holds(back)
+    assert not register.contains(back)
     assert again.apply(11, content(active, 4, one, two)) == (), "nothing changed"
 
 

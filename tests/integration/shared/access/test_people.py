@@ -9,7 +9,7 @@ import pytest
 
 from services.standalone import assembly
 from shared.access import people
-from shared.access.auth import authenticate, hold_key, still_valid
+from shared.access.auth import authenticate, lock_valid_key, still_valid
 from shared.access.keys import Role, create_key, list_keys, revoke_key
 from shared.db.migrations import migrate
 from shared.db.pool import Database
@@ -76,7 +76,7 @@ async def test_a_session_ends_by_itself(database: Database, column: str) -> None
     assert not await still_valid(database, session.principal)
     with pytest.raises(Unauthenticated):
         async with database.transaction() as tx:
-            await hold_key(tx, session.principal)
+            await lock_valid_key(tx, session.principal)
 
 
 async def test_a_session_that_is_used_goes_on(database: Database) -> None:

@@ -16,7 +16,7 @@ from shared.db.due_worker import DueWorker
 from shared.db.pool import Database
 from shared.db.wakeups import Wakeups, notify
 
-CHANNEL, STOPPED = "errands", "errands_stopped"
+WAKEUP, STOPPED = "errands", "errands_stopped"
 DEADLINE_SECONDS = 15.0
 
 
@@ -71,7 +71,7 @@ class Desk:
     async def add(self, count: int) -> None:
         async with self.database.transaction() as tx:
             await tx.execute("INSERT INTO errands (number) SELECT generate_series(1, %s)", (count,))
-            await notify(tx, CHANNEL)
+            await notify(tx, WAKEUP)
 
     async def done(self, errand: Errand) -> None:
         await self.rows(
@@ -96,7 +96,7 @@ class Desk:
 
         values: dict[str, Any] = {
             "member": "0",
-            "channel": CHANNEL,
+            "wakeup": WAKEUP,
             "slots": 8,
             "longest_seconds": 5.0,
             "failed": failed,

@@ -11,8 +11,8 @@ import pytest
 from shared.db import due_worker
 from shared.errors import Permanent
 from tests.integration.shared.due_rows.errands import (
-    CHANNEL,
     ERRANDS,
+    WAKEUP,
     Errand,
     open_desk,
 )
@@ -163,7 +163,7 @@ async def test_a_set_is_of_rows_that_have_room_at_their_place(fresh_database: st
         await desk.rows("UPDATE errands SET place = 'p' || number / 16")
         desk.start(desk.worker(do, slots=100, set_of=64, per_place=4))
         await desk.until(lambda: bool(sets))
-        await desk.rows("SELECT pg_notify(%s, '')", CHANNEL)
+        await desk.rows("SELECT pg_notify(%s, '')", WAKEUP)
         assert Counter(sets[0]) == {"p0": 4, "p1": 4}
         going_on.set()
         await desk.until(lambda: desk.all_done(*range(1, 31)))

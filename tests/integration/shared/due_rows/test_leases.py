@@ -61,11 +61,11 @@ async def test_a_worker_that_starts_anew_ends_its_own_leases_and_no_others(fresh
         assert not await desk.all_done(2)
 
 
-@pytest.mark.parametrize("channel", [None, STOPPED])
+@pytest.mark.parametrize("wakeup", [None, STOPPED])
 async def test_what_is_not_wanted_any_more_is_cancelled_and_nothing_else(
-    fresh_database: str, channel: str | None, monkeypatch: pytest.MonkeyPatch
+    fresh_database: str, wakeup: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if channel is not None:
+    if wakeup is not None:
         monkeypatch.setattr(due_worker, "LOOK_AGAIN_SECONDS", 600.0)  # by the wake-up alone
     async with open_desk(fresh_database) as desk:
         under_way: set[int] = set()
@@ -95,13 +95,13 @@ async def test_what_is_not_wanted_any_more_is_cancelled_and_nothing_else(
             stopped = {row["number"]: row["stopped_for"] for row in await cursor.fetchall()}
             return {one: stopped[one.number] for one in errands if one.number in stopped}
 
-        worker = desk.start(desk.worker(do, unwanted=unwanted, stopped_channels=(channel,)))
+        worker = desk.start(desk.worker(do, unwanted=unwanted, stop_wakeups=(wakeup,)))
         await desk.add(4)
         await desk.until(lambda: under_way == {1, 2, 3, 4})
         async with desk.database.transaction() as tx:
             await tx.execute("UPDATE errands SET stopped_for = 'erased' WHERE number = 2")
-            if channel is not None:
-                await notify(tx, channel)
+            if wakeup is not None:
+                await notify(tx, wakeup)
         await desk.until(lambda: ended == {2: "erased"})
         assert under_way == {1, 3, 4}
         going_on.set()

@@ -108,8 +108,8 @@ def test_a_page_is_clear_where_all_of_it_was_drawn() -> None:
 
 def test_of_a_page_that_is_held_nothing_is_believed_but_that_it_is_there() -> None:
     held = seen(Outcome.MISMATCH)
-    assert joined_medium(held, HALF, held=True) == held
-    assert joined_medium(held, PRESENT, held=True).outcome is Outcome.PRESENT
+    assert joined_medium(held, HALF, presence_only=True) == held
+    assert joined_medium(held, PRESENT, presence_only=True).outcome is Outcome.PRESENT
 
 
 def test_a_browser_joins_some_watches() -> None:

@@ -15,13 +15,13 @@ from uuid import UUID
 import structlog
 
 from services.notifier.application.decisions import made_of, of_takedown
-from services.notifier.application.failing_jobs import TOLD_FROM
+from services.notifier.application.failing_jobs import REPORTED_FROM
 from services.notifier.application.matches import may_flood, receive_match
 from services.notifier.application.unit_of_work import UnitOfWork, UnitOfWorkFactory, publish_decision
 from services.notifier.domain.events import ContentUpdated, DecisionMade, Event, TermsChanged
 from services.notifier.domain.model import TaskKind
 from services.notifier.store import content as store_content
-from services.notifier.store import decisions, takedowns, tasks, untold
+from services.notifier.store import decisions, pending_changes, takedowns, tasks
 from shared.contracts.matches import MatchFound
 from shared.db.due_rows import DueTable
 from shared.db.due_worker import DueWorker
@@ -30,14 +30,16 @@ from shared.ids import deterministic_id
 log = structlog.get_logger(__name__)
 
 SLOTS = 32
-TOLD_TOGETHER = 16
+APPLIED_TOGETHER = 16
 """Takedowns in one transaction."""
 LONGEST_SECONDS = 30.0
 """A transaction or two, which may wait for the content's lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Untold:
+class PendingChange:
+    """A change that one takedown has still to be decided on for, claimed by this worker. `what`: see `store/pending_changes.py`."""
+
     takedown_id: UUID
     content_id: UUID
     what: str
@@ -46,19 +48,21 @@ class Untold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueMatch:
+    """A match whose content has come meanwhile, claimed by this worker."""
+
     event_id: str
     match: MatchFound
     lease_id: UUID
 
 
-UNTOLD = DueTable(
+PENDING_CHANGES = DueTable(
     "notifier.untold",
     key=("takedown_id", "what"),
     place="d.takedown_id::text",
     beside="notifier.takedowns t",
     on="t.takedown_id = d.takedown_id",
     returning="t.content_id",
-    job=lambda row: Untold(**row),
+    job=lambda row: PendingChange(**row),
 )
 WAITING_MATCHES = DueTable(
     "notifier.waiting_matches",
@@ -73,25 +77,25 @@ WAITING_MATCHES = DueTable(
 )
 
 
-class TellingWorker:
-    """`run` it as a task. Several processes may."""
+class PendingChangesWorker:
+    """Applies pending changes and receives waiting matches. `run` it as a task; several processes may."""
 
     def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
         runtime = units_of_work.runtime
         self._units_of_work = units_of_work
         self._database = runtime.database
-        self.untold = DueWorker(
+        self.changes = DueWorker(
             "untold",
             runtime.database,
             runtime.wakeups,
-            UNTOLD,
+            PENDING_CHANGES,
             member=runtime.settings.member,
-            channel=takedowns.UNTOLD_CHANNEL,
+            wakeup=takedowns.CHANGES_WAKEUP,
             slots=SLOTS,
             per_place=1,
             longest_seconds=LONGEST_SECONDS,
-            set_of=TOLD_TOGETHER,
-            do=self.tell_all,
+            set_of=APPLIED_TOGETHER,
+            do=self.apply_all,
             failed=self._failed,
         )
         self.matches = DueWorker(
@@ -100,7 +104,7 @@ class TellingWorker:
             runtime.wakeups,
             WAITING_MATCHES,
             member=runtime.settings.member,
-            channel=takedowns.UNTOLD_CHANNEL,
+            wakeup=takedowns.CHANGES_WAKEUP,
             slots=8,
             longest_seconds=LONGEST_SECONDS,
             do=self._receive_all,
@@ -109,20 +113,20 @@ class TellingWorker:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.untold.run())
+            group.create_task(self.changes.run())
             group.create_task(self.matches.run())
 
-    async def tell_all(self, due: Sequence[Untold]) -> None:
-        """These takedowns hear of what they have to: those of one content in one transaction, in the order in which they are locked. If
-        one of them fails, each is told alone."""
+    async def apply_all(self, due: Sequence[PendingChange]) -> None:
+        """Apply these changes: those to takedowns of one content in one transaction, in the order in which they are locked. If
+        one of them fails, each is done alone."""
         for content_id in dict.fromkeys(one.content_id for one in due):
             of_it = sorted((one for one in due if one.content_id == content_id), key=lambda one: one.takedown_id)
             async with self._units_of_work.begin(content_id, exclusive=False) as unit:
                 for one in of_it:
-                    await self._tell(unit, one)
+                    await self._apply(unit, one)
 
-    async def _tell(self, unit: UnitOfWork, due: Untold) -> None:
-        if not await untold.take(unit.tx, due.takedown_id, due.what, due.lease_id):
+    async def _apply(self, unit: UnitOfWork, due: PendingChange) -> None:
+        if not await pending_changes.take(unit.tx, due.takedown_id, due.what, due.lease_id):
             return
         takedown = await unit.load(due.takedown_id)
         event = await _event_of(unit, due.what)
@@ -131,12 +135,12 @@ class TellingWorker:
                 event = await of_takedown(unit, takedown, event)
             await unit.apply(takedown, event)
         if unit.refs_decided:
-            await _tell_intake(unit, due)
+            await _publish_pictures(unit, due)
         await tasks.close_open(unit.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
 
-    async def _failed(self, due: Untold, failures: int) -> None:
+    async def _failed(self, due: PendingChange, failures: int) -> None:
         """The takedown may be what cannot be read, so the task is opened beside it."""
-        if failures < TOLD_FROM:
+        if failures < REPORTED_FROM:
             return
         async with self._units_of_work.begin(due.content_id, exclusive=False) as unit:
             await tasks.open_beside(
@@ -144,7 +148,7 @@ class TellingWorker:
                 takedown_id=due.takedown_id,
                 content_id=due.content_id,
                 kind=TaskKind.TELLING_FAILS,
-                reason=due.what if due.what in (untold.CONTENT, untold.TERMS) else "decision",
+                reason=due.what if due.what in (pending_changes.CONTENT, pending_changes.TERMS) else "decision",
                 due_at=unit.now + unit.runtime.policy.scaled(unit.runtime.policy.dispute_due),
             )
 
@@ -164,8 +168,8 @@ class TellingWorker:
                 await receive_match(unit, due.event_id, taken)
 
 
-async def _tell_intake(unit: UnitOfWork, due: Untold) -> None:
-    """The pictures that a decision on many takedowns was about, as far as they were not known when it was taken."""
+async def _publish_pictures(unit: UnitOfWork, due: PendingChange) -> None:
+    """Publish for intake which pictures a decision on many takedowns was about, as far as they were not known when it was taken."""
     decided = await decisions.read(unit.tx, UUID(due.what))
     if decided is not None:
         part = {
@@ -180,9 +184,9 @@ async def _tell_intake(unit: UnitOfWork, due: Untold) -> None:
 
 
 async def _event_of(unit: UnitOfWork, what: str) -> Event | None:
-    if what == untold.CONTENT:
+    if what == pending_changes.CONTENT:
         return ContentUpdated()
-    if what == untold.TERMS:
+    if what == pending_changes.TERMS:
         return TermsChanged()
     decided = await decisions.read(unit.tx, UUID(what))
     if decided is None:

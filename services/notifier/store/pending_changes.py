@@ -1,5 +1,5 @@
-"""The table `untold`: changes that a takedown has still to be decided on for. A row names the kind of change, not the event:
-what has become of it is read when the takedown is decided on."""
+"""The table `untold`: pending changes, that is changes for which a takedown has still to be decided on. A row names the kind of change, not
+the event: what has become of it is read when the takedown is decided on."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _TAKE = "DELETE FROM notifier.untold WHERE takedown_id = %s AND what = %s AND le
 
 
 def decision(decision_id: UUID) -> str:
-    """The name of the change that a person's decision is."""
+    """The `what` of a row for a person's decision."""
     return str(decision_id)
 
 
 async def put(tx: Tx, takedown_ids: Sequence[UUID], what: str) -> None:
-    """These have to hear of it. Under the content's exclusive lock."""
+    """Record a change that these takedowns have still to be decided on for. Under the content's exclusive lock."""
     await tx.execute(_PUT, {"takedown_ids": list(takedown_ids), "what": what})
 
 
 async def take(tx: Tx, takedown_id: UUID, what: str, lease_id: UUID) -> bool:
-    """It is told now, in this transaction. False: another has it by now. Under the content's lock: what changes later is a row of its
-    own again."""
+    """Delete a change that is applied in this transaction. False: another worker has it by now. Under the content's lock, so that
+    what changes later is a row of its own again."""
     return await (await tx.execute(_TAKE, (takedown_id, what, lease_id))).fetchone() is not None

@@ -6,12 +6,12 @@ import asyncio
 import time
 from uuid import UUID, uuid4
 
-from services.notifier.application.unit_of_work import TOLD_AT_ONCE
+from services.notifier.application.unit_of_work import APPLIED_AT_ONCE
 from shared.contracts.claims import ClaimState
 from shared.contracts.content import ContentState
 from tests.notifier_world import World, open_world, picture
 
-MANY = TOLD_AT_ONCE + 15
+MANY = APPLIED_AT_ONCE + 15
 
 # One open takedown with a delivered demand, copied to other places: enough of them for what one transaction does not tell.
 _COPY = """
