@@ -94,5 +94,5 @@ class IntakeService:
 
 
 def create(runtime: OutboundRuntime) -> IntakeService:
-    """The service over this runtime."""
+    """The intake service over this runtime."""
     return IntakeService(runtime)

@@ -88,7 +88,7 @@ class ClaimDeclared(Answer):
 
 
 class ClaimErased(Answer):
-    """All that is still shown of a claim that was withdrawn since this request was first answered."""
+    """All that is still shown of a claim that was withdrawn since the first answer to this request."""
 
     model_config = example({"claim_id": _DECLARED["claim_id"], "state": "withdrawn"})
 

@@ -113,7 +113,7 @@ async def answer_once(
 
 
 async def claim_key(tx: Tx, key: RequestKey) -> StoredAnswer | None:
-    """None when the key is new (and now taken by this transaction), else what is stored. Raises KeyReused."""
+    """Take an idempotency key for this transaction: None when it is new, else the stored answer. Raises KeyReused."""
     if await idempotency.insert_key(tx, key.key_digest, key.body_digest):
         return None
     return await stored_answer(tx, key)

@@ -85,7 +85,8 @@ async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseCh
 
 
 async def open_case(tx: Tx, principal: Principal, case_ref: str, *, keys: KeyRing) -> None:
-    """Something is declared for the case of this reference: it is there from here on, and no draft. Called under the content's lock."""
+    """End the draft state of the case of this reference, since something is declared for it; it is made where it is not there. Called under
+    the content's lock."""
     await cases.open_case(
         tx,
         case_id=uuid4(),

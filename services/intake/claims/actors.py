@@ -1,4 +1,4 @@
-"""Who acts where no key does: time itself, the command line, a decision read from the log."""
+"""Actors that are no key of a person or program: the passing of time, the command line, a decision read from the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.access.keys import Principal, Role
 NO_KEY = UUID(int=0)
 
 SYSTEM = Principal(key_id=NO_KEY, person_id="takedown", organisation_id="takedown", role=Role.OPERATIONS)
-"""What becomes due by itself."""
+"""The actor of what becomes due by itself."""
 
 COMMAND_LINE = Principal(key_id=NO_KEY, person_id="command-line", organisation_id="takedown", role=Role.OPERATIONS)
 

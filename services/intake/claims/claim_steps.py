@@ -43,6 +43,8 @@ from shared.policy import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
+    """The ids of a new claim."""
+
     claim_id: UUID
     content_id: UUID
     """The organisation's own alias."""
@@ -96,7 +98,7 @@ async def own_claim(tx: Tx, principal: Principal, claim_id: UUID) -> Row:
 async def confirm_claim(
     tx: Tx, principal: Principal, claim_id: UUID, assurance: Assurance, *, now: datetime, policy: Policy
 ) -> None:
-    """Another person's word: the claim counts from here on. Raises NotFound, Conflict, Forbidden (the claimant), Invalid."""
+    """Confirm a claim by another person: it counts from here on. Raises NotFound, Conflict, Forbidden (the claimant), Invalid."""
     await lock_valid_key(tx, principal)
     row = await own_claim(tx, principal, claim_id)
     try:

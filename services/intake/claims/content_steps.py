@@ -43,7 +43,7 @@ _DECIDES = ["confirmed", "withdrawing"]
 
 
 async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide: bool = False) -> UUID:
-    """The content somebody means. Raises NotFound.
+    """The content that somebody means by an id. Raises NotFound.
 
     Helpline staff name it by their organisation's alias and need a claim of theirs on it that is not withdrawn, and
     `to_decide` over it one that two people stood behind: one person who declares a known fingerprint has no say. Operations
@@ -141,7 +141,7 @@ async def add_variants(
 async def confirm_variants(
     tx: Tx, principal: Principal, content_id: UUID, variant_id: UUID, assurance: Assurance
 ) -> None:
-    """Another person's word: the variants count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
+    """Confirm variants by another person: they count from here on. Raises NotFound, Conflict, Forbidden (who added them)."""
     await lock_valid_key(tx, principal)
     async with registered_content.changing_content(tx, content_id) as content:
         row = await _own_variant(tx, principal, content_id, variant_id)
@@ -192,7 +192,8 @@ async def _own_variant(tx: Tx, principal: Principal, content_id: UUID, variant_i
 async def publish_decision(
     tx: Tx, principal: Principal, content_id: UUID, kind: DecisionKind, *, reason: str, now: datetime
 ) -> None:
-    """Publish the decision. It is marked as handled by us in the same breath: read back later it must not undo what came after it."""
+    """Publish a decision for the other services. It is marked as handled here in the same transaction, so that reading it back later undoes
+    nothing that came after it."""
     content = await registered_content.lock_content(tx, content_id)
     if content is None or content.revision == 0:
         return  # nobody else knows this content

@@ -22,7 +22,7 @@ _KNOWN = (ClaimState.CONFIRMED, ClaimState.WITHDRAWING)
 
 
 async def begin(tx: Tx, withdrawn: RegisteredContent) -> None:
-    """Look for what this content was known by. Nothing to do for one that was never published."""
+    """Start the search for where this content was seen. Nothing to do for one that was never published."""
     fingerprints = union(claim for claim in withdrawn.claims if claim.state in _KNOWN)
     if withdrawn.revision == 0 or not fingerprints:
         return

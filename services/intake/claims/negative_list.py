@@ -31,7 +31,7 @@ OBJECT_KIND = "negative_entry"
 
 
 class NearContent(Refused):
-    """The register has this value, or one within 31 bits of it."""
+    """The register has this hash, or a PDQ value within 31 bits of it."""
 
 
 async def declare_entry(tx: Tx, principal: Principal, asked: NegativeEntryRequest) -> UUID:

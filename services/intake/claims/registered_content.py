@@ -35,7 +35,7 @@ from shared.outbox import outbox
 
 
 class RegisteredContent:
-    """A locked content: its row, its claims, and what they make. Read anew after a change."""
+    """A locked content: its row, its claims, and the facts that follow from them. Read it anew after a change."""
 
     def __init__(self, row: Row, own_claims: tuple[ClaimFacts, ...]) -> None:
         self.content_id: UUID = row["content_id"]
@@ -79,7 +79,7 @@ async def changing_content(tx: Tx, content_id: UUID) -> AsyncIterator[Registered
 
 
 async def settle_content(tx: Tx, before: RegisteredContent) -> None:
-    """Save what the content has become, and publish it where the register is to know."""
+    """Save the state that follows from the content's claims now, and publish it where the register is to know."""
     after = await lock_content(tx, before.content_id)
     assert after is not None
     if rests_on_distrusted(after.claims) and not rests_on_distrusted(before.claims):
@@ -208,7 +208,7 @@ async def move_to_new_content(tx: Tx, content_id: UUID, claim_ids: Sequence[UUID
 async def add_fingerprints(
     tx: Tx, claim_id: UUID, given: Sequence[GivenFingerprint], *, variant_id: UUID | None = None
 ) -> int:
-    """Add to a claim; a value it has already is left as it is. Returns how many were new."""
+    """Add fingerprints to a claim; a value that it has already is left as it is. Returns how many were new."""
     added = 0
     for one in given:
         added += await fingerprints.insert_fingerprint(

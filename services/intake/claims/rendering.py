@@ -1,4 +1,4 @@
-"""What the relay publishes of a key: its current row, read under the row's lock. No row: a tombstone."""
+"""Renders what the relay publishes for a key of an outbox row: the key's current row, read under its lock. No row: a tombstone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to a case as a whole, and with it to every claim of it: paused, gone on with, a site named that must not be written to."""
+"""Changes to a case that reach every claim of it: pausing and resuming it, and naming a site that must not be written to."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _STOOD_BEHIND = (ClaimState.CONFIRMED, ClaimState.WITHDRAWING)
 
 
 async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseChange, *, keys: KeyRing) -> int:
-    """Change a case; the new version. A domain that is named here as one not to be written to is so in each of its claims at once; one that
-    is taken off here stays in those. Raises as `case_rows.change_case`."""
+    """Change a case, and give its new version. A domain that is added to those not to be written to is added to each of its claims at once;
+    one that is removed here stays in them. Raises as `case_rows.change_case`."""
     added = set(asked.do_not_contact or ())
     if added:
         case = await _case(tx, principal, case_id)
@@ -43,8 +43,8 @@ async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseCh
 async def pause_case(
     tx: Tx, principal: Principal, case_id: UUID, *, reason: str, asked_after: timedelta, now: datetime
 ) -> None:
-    """Suspend all that was confirmed of it, look at none of its links, and confirm nothing of it, until it goes on. Raises NotFound,
-    Conflict (paused already, or a draft)."""
+    """Pause a case: everything confirmed of it is suspended, its links are not looked at, and nothing of it can be confirmed, until it is
+    resumed. Raises NotFound, Conflict (paused already, or a draft)."""
     case, locked = await _locked(tx, principal, case_id)
     worse = reason == content_steps.POSSIBLE_MINOR != case["paused_for"]
     if case["paused_at"] is not None and not worse:
@@ -64,8 +64,8 @@ async def pause_case(
 
 
 async def resume_case(tx: Tx, principal: Principal, case_id: UUID, *, now: datetime) -> None:
-    """Go on. Raises NotFound, Conflict (it is not paused), Forbidden while something of it may show a minor: operations staff decide
-    that."""
+    """End a pause: what was suspended with it is resumed. Raises NotFound, Conflict (it is not paused), Forbidden while something of it may
+    show a minor: operations staff decide that."""
     case, locked = await _locked(tx, principal, case_id)
     if case["paused_at"] is None:
         raise Conflict("This case is not paused.")

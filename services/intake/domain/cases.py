@@ -1,4 +1,4 @@
-"""A case, as a helpline works on it: what is asked of it, each of which may be *not asked* (None). Pure."""
+"""A case as a helpline works on it. Each of its fields may be *not asked* (None). Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _RANKS = {Urgent.ADDRESS_SHOWN: 1, Urgent.SPREADING: 1, Urgent.THREAT: 2, Urgent
 
 
 def urgency(reasons: tuple[Urgent, ...] | None) -> int:
-    """How far before others it comes: 3 where a life is in danger, 2 under a threat, 1 for what spreads or shows where somebody lives."""
+    """How urgent a case is, as a number to sort by: 3 where a life is in danger, 2 under a threat, 1 for what spreads or shows where
+    somebody lives."""
     return max((_RANKS[one] for one in reasons or ()), default=0)
 
 

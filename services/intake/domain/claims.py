@@ -15,7 +15,7 @@ from shared.errors import Permanent
 
 
 class SuspensionReason(StrEnum):
-    """A suspension somebody asked for; it outlives every change of the claims until somebody resumes."""
+    """Why somebody suspended a content. It outlives every change of the claims until somebody resumes the content."""
 
     PERSON = "person"
     KEY = "key"
@@ -56,7 +56,7 @@ class ClaimFingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFacts:
-    """What of a claim decides over its content."""
+    """The facts of a claim by which the state of its content is decided."""
 
     claim_id: UUID
     organisation_id: str
@@ -121,7 +121,7 @@ def derive(
 
 
 def rests_on_distrusted(claims: Iterable[ClaimFacts]) -> bool:
-    """No claim that counts is of trusted keys alone. One being withdrawn may count again in a moment, but nothing rests on it."""
+    """Whether no claim that counts is of trusted keys alone. A claim that is being withdrawn may count again, but nothing rests on it."""
     claims = tuple(claims)
     confirmed = [claim for claim in claims if claim.state is ClaimState.CONFIRMED]
     withdrawing = [claim for claim in claims if claim.state is ClaimState.WITHDRAWING]
@@ -166,7 +166,7 @@ def stronger_reason(present: SuspensionReason | None, asked: SuspensionReason) -
 
 
 def in_words(name: str) -> str:
-    """A state or a reason, as a person reads it."""
+    """A state or a reason as people read it."""
     return name.replace("_", " ")
 
 
@@ -237,7 +237,7 @@ def _combined(one: ClaimFingerprint, other: ClaimFingerprint) -> ClaimFingerprin
 
 
 def _mildest(reasons: list[WithdrawalReason]) -> str:
-    """Of several reasons the one that can do least harm: hosts are not asked to restore what one subject asked to be gone."""
+    """Of several reasons the one that can do least harm: hosts are not asked to restore what one person depicted asked to have removed."""
     for reason in (WithdrawalReason.SUBJECT_REQUEST, WithdrawalReason.NOT_NCII, WithdrawalReason.WRONG_CONTENT):
         if reason in reasons:
             return reason.value

@@ -80,7 +80,8 @@ def _some(values: Items) -> Items:
 
 
 def _few(values: object) -> object:
-    """Before any of them is read; pydantic's max_length reads all, and counts the good ones alone."""
+    """Refuse a list that is too long before any item is parsed. pydantic's own `max_length` parses all of them first, and counts the valid
+    ones alone."""
     if isinstance(values, list) and len(values) > MAX_SEEN_FINGERPRINTS:
         raise PydanticKnownError(
             "too_long",
@@ -106,7 +107,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class Request(BaseModel):
-    """A part of a request: frozen, and a field nobody knows is an error, for it may be a misspelt one."""
+    """A part of a request: frozen, and a field that nobody knows is an error, since it may be misspelt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -142,7 +143,7 @@ class GivenFingerprint(Request):
         return self
 
     def parsed(self) -> Fingerprint:
-        """Raises BadFingerprint (a ValueError)."""
+        """The fingerprint. Raises BadFingerprint (a ValueError)."""
         return parse_fingerprint(
             self.algorithm, self.value, self.quality, origin=self.origin, min_quality=PDQ_MIN_QUALITY
         )
@@ -272,7 +273,7 @@ class NegativeEntryRequest(Request):
         return self
 
     def parsed(self) -> Fingerprint:
-        """Raises BadFingerprint (a ValueError)."""
+        """The fingerprint. Raises BadFingerprint (a ValueError)."""
         return parse_fingerprint(self.algorithm, self.value)
 
 

@@ -1,4 +1,4 @@
-"""Sightings: each parsed and refused or taken by itself, then batched by partition and cut at 64 KiB. Pure."""
+"""Sightings: each is parsed, and accepted or refused, by itself; those accepted are batched by partition and cut at 64 KiB. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Erasure: what a withdrawal ends. Ordered in the withdrawal's transaction, done on the log by a worker until acknowledged."""
+"""Orders of erasure, given in the transaction of the withdrawal that they follow from. A worker carries them out on the log until it
+acknowledges."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ async def erase_reports_of_claim(tx: Tx, content_id: UUID, claim_id: UUID) -> No
 
 
 async def erase_reports_of_draft(tx: Tx, case_id: UUID, organisation_id: str, case_ref: str | None) -> None:
-    """The same of a case of which nothing was declared. Its id stands where a content's would: nothing was ever matched for it."""
+    """Erase the reports of a case of which nothing was declared, and order the erasure of what was seen for them. The case's id stands
+    where a content's would: nothing was ever matched for it."""
     await advisory_locks.lock_erasures(tx)
     await erasures.order_reported_urls(
         tx, case_id, await reports.delete_reports_of_draft(tx, organisation_id, case_ref)

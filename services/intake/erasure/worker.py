@@ -41,7 +41,7 @@ Rewrite = Callable[[bytes], bytes | None]
 
 
 class ErasureWorker:
-    """`run` it as a task. Steps are the same a second time, so it may die anywhere."""
+    """Carries out orders of erasure on the log. `run` it as a task. Each step may be done twice, so it may die anywhere."""
 
     def __init__(self, runtime: Runtime, writer: LogWriter) -> None:
         self._runtime = runtime
@@ -67,7 +67,7 @@ class ErasureWorker:
                 await woken.wait(_POLL_SECONDS)
 
     async def _vacuum(self) -> None:
-        """An order comes with what it deletes in our own tables; the log's are redacted by us."""
+        """Vacuum the tables that an erasure deleted from. (The log's own records are redacted, not deleted by SQL of ours.)"""
         ours = (SCHEMA_NAME, EVENTLOG.name) if self._runtime.log.redacts else (SCHEMA_NAME,)
         await vacuum(self._runtime.database, *ours)
 
@@ -130,7 +130,7 @@ def as_in_json(text: str) -> bytes:
 
 
 def without_sightings(url_keys: Collection[str]) -> Rewrite:
-    """A batch without the sightings of these URLs; None when none is left. Anything else stays as it is."""
+    """A rewrite that takes the sightings of these URLs out of a batch; None when none is left. Any other record stays as it is."""
 
     def rewrite(value: bytes) -> bytes | None:
         data = _object(value)
@@ -145,7 +145,7 @@ def without_sightings(url_keys: Collection[str]) -> Rewrite:
 
 
 def without_erasure_events(url_keys: Collection[str]) -> Rewrite:
-    """No erasure of these URLs; batches stay as they are."""
+    """A rewrite that removes the erasure events of these URLs; batches stay as they are."""
 
     def rewrite(value: bytes) -> bytes | None:
         data = _object(value)
@@ -155,7 +155,7 @@ def without_erasure_events(url_keys: Collection[str]) -> Rewrite:
 
 
 def without_matches(content_ids: Collection[str]) -> Rewrite:
-    """No match of these contents."""
+    """A rewrite that removes the matches of these contents."""
 
     def rewrite(value: bytes) -> bytes | None:
         data = _object(value)

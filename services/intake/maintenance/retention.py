@@ -1,4 +1,5 @@
-"""What becomes due by itself: withdrawals that are final, what is kept for a time only, tombstones, the hourly heartbeat."""
+"""What becomes due by itself: withdrawals that are final, retention periods that end, tombstones, and the hourly heartbeat of compacted
+topics."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ _OLD_MARKS = "DELETE FROM intake.inbox WHERE handled_at <= now() - %s::interval"
 
 
 class Sweeps:
-    """`run` it as a task. Several processes may: each step looks again under the row's lock."""
+    """Ends withdrawals and retention periods when they are due. `run` it as a task. Several processes may: each step looks again under the
+    row's lock."""
 
     def __init__(self, database: Database, policy: Policy) -> None:
         self._database = database
@@ -114,7 +116,8 @@ class Sweeps:
             await self._bury_contents(tx)
 
     async def beat(self) -> None:
-        """A tombstone of a key nobody has in each partition of our compacted topics: a quiet Kafka segment never rolls."""
+        """Write a tombstone of an unused key to each partition of our compacted topics: a quiet Kafka segment would never roll, and so
+        never be compacted."""
         async with self._database.transaction() as tx:
             for topic in (CONTENT, CLAIMS):
                 for key in heartbeat_keys(topic):
@@ -169,7 +172,7 @@ class Sweeps:
 
 
 def heartbeat_keys(topic: Topic) -> list[UUID]:
-    """A key for each partition, always the same, that is no content's and no claim's."""
+    """One key for each partition of a topic, always the same, which is no content's and no claim's."""
     found: dict[int, UUID] = {}
     number = 0
     while len(found) < topic.partitions:

@@ -1,4 +1,4 @@
-"""What a look at a reported URL means for its report: a sighting of each medium, or why there is none."""
+"""Turns a look at a reported URL into the outcome of its report: a sighting of each medium, or why there is none."""
 
 from __future__ import annotations
 

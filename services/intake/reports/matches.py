@@ -19,7 +19,7 @@ MATCHES_GROUP = "intake-matches"
 
 
 class MatchesHandler:
-    """Every effect is the same a second time, so a repeat needs no mark."""
+    """Handles matches for reports and erasures. Every effect is the same a second time, so a repeated event needs no inbox mark."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

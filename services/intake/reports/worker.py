@@ -57,7 +57,7 @@ def why_not(content: RegisteredContent | None, *, asserted: bool) -> str | None:
 
 
 class ReportWorker:
-    """`run` it as a task: it works at `WORKERS` reports at a time."""
+    """Works off due reports, `WORKERS` at a time. `run` it as a task."""
 
     def __init__(self, runtime: OutboundRuntime, writer: LogWriter) -> None:
         self._runtime = runtime
@@ -126,7 +126,7 @@ class ReportWorker:
         await self._finish(report, looked)
 
     async def _look_while_wanted(self, report: Taken) -> ReportLook:
-        """Broken off, with its fetches, once it is not wanted any more."""
+        """Look at the report's URL. The look is broken off, with its fetches, once it is not wanted any more."""
         try:
             return await self._worker.while_wanted(report, self._read_and_look(report))
         except NoLongerWanted as stopped:
@@ -152,7 +152,7 @@ class ReportWorker:
         return {report: "possible_minor" for report in looking if keys[report] in forbidden} | unwanted
 
     async def _finish(self, report: Taken, looked: ReportLook) -> None:
-        """Say what became of the report, with a person's match where there is one, in one transaction."""
+        """Record what became of the report, with a person's match where there is one, in one transaction."""
         now = self._runtime.clock()
         async with self._runtime.database.transaction() as tx:
             content = await lock_content(tx, report.content_id) if report.content_id is not None else None
@@ -182,7 +182,7 @@ class ReportWorker:
         log.info("report.looked_at", report_id=str(report.report_id), state=state, why=why)
 
     async def _failed(self, report: Taken, failures: int) -> None:
-        """A look that raised, again and again, is this report's outcome."""
+        """End a report whose look raised again and again."""
         if failures >= ATTEMPTS:
             await self._finish(report, ReportLook(state="failed", why="look_failed"))
 

@@ -1,8 +1,6 @@
-"""A stream of sightings, one JSON object a line (NDJSON), in constant memory: lines cut, parsed, published, counted.
-
-What is held is the line that is being read, what one read of the connection brought, and the first refusals. The next read waits
-until the log has acknowledged what the last one brought, so a crawler is held back by the log itself.
-"""
+"""A stream of sightings, one JSON object a line (NDJSON), in constant memory: lines are cut, parsed, published and counted. Kept in memory
+are the line being read, what one read of the connection brought, and the first refusals. The next read waits until the log has acknowledged
+what the last one brought, so a crawler can go no faster than the log."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ _RETRY_SECONDS = 0.5
 
 
 class LogWriter:
-    """`run` it as a task; `publish` from anywhere. While the log is out of reach `publish` raises LogUnavailable at once."""
+    """Publishes to the log directly, without the outbox. `run` it as a task; `publish` from anywhere. While the log is out of reach
+    `publish` raises LogUnavailable at once."""
 
     def __init__(self, log_: EventLog) -> None:
         self._log = log_
@@ -55,7 +56,7 @@ class LogWriter:
             raise LogUnavailable("the publisher is opened anew") from None
 
     async def partitions_of(self, topic: str) -> int:
-        """Fixed once created, so asked once."""
+        """How many partitions a topic has. Fixed once created, so asked once."""
         if topic not in self._partitions:
             self._partitions[topic] = await self._log.partitions_of(topic)
         return self._partitions[topic]

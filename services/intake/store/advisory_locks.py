@@ -1,4 +1,4 @@
-"""Locks that are no row's, each held to the commit."""
+"""Advisory locks, for what no row stands for. Each is released by the commit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ERASURES = "SELECT pg_advisory_xact_lock(hashtextextended('intake erasures', 0)
 
 
 async def lock_additions(tx: Tx) -> None:
-    """Keep out, until the commit, all who add fingerprints to a claim or to the negative list. Taken before any row's lock.
+    """Take the lock of all who add fingerprints to a claim or to the negative list, until the commit. Taken before any row's lock.
 
     Two claims at once would each make a content of the same image; a claim and an entry at once would not see each other.
     """
@@ -17,6 +17,6 @@ async def lock_additions(tx: Tx) -> None:
 
 
 async def lock_erasures(tx: Tx) -> None:
-    """Keep out, until the commit, all who erase: each of two at once would keep what the other still seems to need. Taken after the
+    """Take the lock of all who erase, until the commit: each of two at once would keep what the other still seems to need. Taken after the
     content's row."""
     await tx.execute(_ERASURES)

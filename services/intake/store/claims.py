@@ -156,12 +156,12 @@ async def set_do_not_contact(tx: Tx, claim_id: UUID, domains: Sequence[str]) -> 
 
 
 async def ask_facts(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:
-    """What of a content's claims decides over it, oldest first, yet to be fetched."""
+    """Query the facts of a content's claims by which its state is decided, oldest first; the result is yet to be fetched."""
     return await tx.execute(_FACTS, (content_id,))
 
 
 async def published_claim(tx: Tx, claim_id: UUID) -> Row | None:
-    """What is published of a claim: no case reference, no person. It does not change until the commit."""
+    """What is published of a claim: no case reference, no person. The row does not change until the commit."""
     return await (await tx.execute(_PUBLISHED, (claim_id,))).fetchone()
 
 
@@ -177,7 +177,7 @@ async def raise_revision(tx: Tx, claim_id: UUID) -> None:
 async def save_confirmation(
     tx: Tx, claim_id: UUID, *, person_id: str, key_id: UUID, confirmed: str, assurance: str
 ) -> None:
-    """`confirmed`: the second person's own assurance; `assurance`: the claim's, of both."""
+    """Save a confirmation. `confirmed`: the second person's own assurance; `assurance`: the claim's, of both."""
     await tx.execute(_CONFIRM, (person_id, key_id, confirmed, assurance, claim_id))
 
 
@@ -190,12 +190,12 @@ async def take_withdrawal_back(tx: Tx, claim_id: UUID) -> None:
 
 
 async def end_withdrawal(tx: Tx, claim_id: UUID, *, reason: str | None, person_id: str | None) -> None:
-    """The claim is withdrawn, its case and declaration are gone; reason and person where none was kept before."""
+    """Make a withdrawal final: case and declaration are erased; reason and person are set where none was kept before."""
     await tx.execute(_FINISH_WITHDRAWAL, (reason, person_id, claim_id))
 
 
 async def move_claims(tx: Tx, claim_ids: Sequence[UUID], *, to: UUID) -> list[str]:
-    """Give these claims another content; their organisations, sorted."""
+    """Give these claims another content. Returns their organisations, sorted."""
     moved = await tx.execute(_MOVE, (to, list(claim_ids)))
     return sorted({row["organisation_id"] for row in await moved.fetchall()})
 

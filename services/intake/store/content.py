@@ -47,7 +47,7 @@ SELECT %s, held_by, hold, since FROM intake.holds WHERE content_id = %s ON CONFL
 
 
 async def ask_for_update(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:
-    """The content's row under its lock, yet to be fetched: others may be asked in the same pipeline."""
+    """Query the content's row under its lock; the result is yet to be fetched, so that others can be asked in the same pipeline."""
     return await tx.execute(_FOR_UPDATE, (content_id,))
 
 
@@ -69,17 +69,17 @@ async def insert_content(tx: Tx) -> UUID:
 
 
 async def set_suspension(tx: Tx, content_id: UUID, reason: str | None) -> None:
-    """Say what suspends a locked content; None: nothing does."""
+    """Set the reason for which a locked content is suspended; None: it is not."""
     await tx.execute(_SET_SUSPENSION, (reason, content_id))
 
 
 async def stop_fetching(tx: Tx, content_id: UUID, *, stopped: bool) -> None:
-    """Of a locked content: nothing of it is fetched or shown, or it is again."""
+    """Stop (or resume) fetching and showing anything of a locked content."""
     await tx.execute(_STOP_FETCHING, (stopped, content_id))
 
 
 async def copy_stops(tx: Tx, content_id: UUID, *, to: UUID) -> None:
-    """Suspend another content, and stop its fetching, for what does so with this one."""
+    """Give another content this one's suspension, and stop its fetching where this one's is stopped."""
     await tx.execute(_COPY_STOPS, (content_id, to))
 
 
@@ -93,7 +93,7 @@ async def add_suspension(tx: Tx, content_id: UUID, *, by: str, reason: str) -> N
 
 
 async def end_suspensions(tx: Tx, content_id: UUID, *, by: str | None) -> None:
-    """End those of one, or (None) all."""
+    """Delete the suspensions by this suspender, or (None) all."""
     await tx.execute(
         "DELETE FROM intake.holds WHERE content_id = %s AND held_by = coalesce(%s, held_by)", (content_id, by)
     )
@@ -108,14 +108,14 @@ async def suspensions_of(tx: Tx, content_id: UUID) -> list[tuple[str, str]]:
 
 
 async def copy_suspensions(tx: Tx, content_id: UUID, *, to: UUID) -> None:
-    """Another content has the suspensions of this one too."""
+    """Give another content the suspensions of this one, beside its own."""
     await tx.execute(_COPY_SUSPENSIONS, (to, content_id))
 
 
 async def save_content(
     tx: Tx, content_id: UUID, *, published: bool, state: str, suspended_for: str | None, withdrawn_for: str | None
 ) -> None:
-    """Keep what a locked content has become, under the next revision where it is published."""
+    """Save the state of a locked content, under the next revision where it is published."""
     values = {
         "published": published,
         "state": state,

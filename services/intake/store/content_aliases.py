@@ -35,5 +35,5 @@ async def content_of_alias(tx: Tx, alias: UUID, organisation_id: str) -> UUID | 
 
 
 async def move_aliases(tx: Tx, content_id: UUID, organisations: Sequence[str], *, to: UUID) -> None:
-    """Let these organisations find another content under the id they know."""
+    """Point the ids by which these organisations know a content to another content."""
     await tx.execute(_MOVE, (to, content_id, organisations))

@@ -104,11 +104,12 @@ async def finish_erasures(tx: Tx, numbers: Sequence[int]) -> None:
 
 
 async def begin_search(tx: Tx, search_id: UUID) -> None:
-    """Mark a search as about to be published."""
+    """Insert a search, which is about to be published."""
     await tx.execute("INSERT INTO intake.erasure_searches (search_id) VALUES (%s)", (search_id,))
 
 
 async def end_searches(tx: Tx, searched_for: timedelta) -> list[UUID]:
-    """Those that the log has had for so long; they are over. Counted from when the log has them, however long it was away."""
+    """Delete the searches that the log has had for so long, and give their ids. Counted from when the log has them, however long it was
+    away."""
     await tx.execute(_SEARCH_PUBLISHED)
     return [row["search_id"] for row in await (await tx.execute(_SEARCH_OVER, (searched_for,))).fetchall()]

@@ -53,19 +53,19 @@ JOIN intake.fingerprints f ON {NEAR.format(one="f", other="asked")} LIMIT 1
 
 
 async def ask_fingerprint_facts(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:
-    """The fingerprints of a content's claims, yet to be fetched."""
+    """Query the fingerprints of a content's claims; the result is yet to be fetched."""
     return await tx.execute(_FACTS, (content_id,))
 
 
 async def fingerprints_of_claim(tx: Tx, claim_id: UUID) -> list[Row]:
-    """Without their values."""
+    """The fingerprints of a claim, without their values."""
     return await (await tx.execute(_OF_CLAIM, (claim_id,))).fetchall()
 
 
 async def insert_fingerprint(
     tx: Tx, claim_id: UUID, one: Fingerprint, *, variant_id: UUID | None, max_distance: int | None
 ) -> bool:
-    """False: the claim has this value already, and it is left as it is."""
+    """Insert a fingerprint of a claim. False: the claim has this value already, and it is left as it is."""
     values = (one.algorithm.value, one.value, one.quality, one.origin.value, one.orientation.value, max_distance)
     return (await tx.execute(_INSERT, (claim_id, variant_id, *values))).rowcount > 0
 

@@ -24,7 +24,7 @@ _DELETE_OLD = "DELETE FROM intake.idempotency WHERE created_at <= statement_time
 
 
 async def insert_key(tx: Tx, key_digest: bytes, body_digest: bytes) -> bool:
-    """Take the key; False: it is taken. Waits for a request under way with the same key."""
+    """Insert an idempotency key. False: it is taken. Waits for a request under way with the same key."""
     return await (await tx.execute(_INSERT, (key_digest, body_digest))).fetchone() is not None
 
 
@@ -37,7 +37,7 @@ async def save_answer(tx: Tx, key_digest: bytes, status: int, answer: Any) -> No
 
 
 async def erase_answers_of_claim(tx: Tx, claim_id: UUID) -> None:
-    """Leave of the answers about a claim that it is withdrawn."""
+    """Erase everything from the stored answers about a claim but that it is withdrawn."""
     await tx.execute(_ERASE_OF_CLAIM, (str(claim_id),))
 
 

@@ -58,7 +58,7 @@ async def first_near_entry(tx: Tx, fingerprints: Sequence[Fingerprint]) -> int |
 async def insert_entry(
     tx: Tx, entry_id: UUID, fingerprint: Fingerprint, *, reason: str, person_id: str, key_id: UUID
 ) -> bool:
-    """False: the value is on the list already."""
+    """Insert an entry. False: the value is on the list already."""
     values = (entry_id, fingerprint.algorithm.value, fingerprint.value, reason, person_id, key_id)
     return await (await tx.execute(_INSERT, values)).fetchone() is not None
 

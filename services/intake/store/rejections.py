@@ -14,7 +14,7 @@ EXISTS (SELECT 1 FROM intake.rejections x WHERE x.content_id = t.content_id AND 
 
 
 async def keep_rejection(tx: Tx, content_id: UUID, what: Collection[str]) -> None:
-    """These are rejected. Nothing happens for a content that is not known, or is withdrawn."""
+    """Record that these were rejected. Nothing happens for a content that is not known, or is withdrawn."""
     await tx.execute(
         "INSERT INTO intake.rejections (content_id, what) SELECT k.content_id, w FROM intake.content k, unnest(%s::text[]) AS w"
         " WHERE k.content_id = %s AND k.state <> 'withdrawn' ON CONFLICT DO NOTHING",
@@ -23,10 +23,10 @@ async def keep_rejection(tx: Tx, content_id: UUID, what: Collection[str]) -> Non
 
 
 async def undo_rejection(tx: Tx, content_id: UUID, what: Collection[str]) -> None:
-    """These are rejected no more."""
+    """Delete the rejection of these."""
     await tx.execute("DELETE FROM intake.rejections WHERE content_id = %s AND what = ANY(%s)", (content_id, list(what)))
 
 
 async def forget_rejections(tx: Tx, content_id: UUID) -> None:
-    """Nothing of the content is reported any more."""
+    """Delete the rejections of a content."""
     await tx.execute("DELETE FROM intake.rejections WHERE content_id = %s", (content_id,))

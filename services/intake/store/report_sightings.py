@@ -24,8 +24,8 @@ _ANSWERED = "UPDATE intake.report_sightings SET settled = true WHERE report_id =
 
 
 async def plan_sightings(tx: Tx, report_id: UUID, attempt: int, sightings: Collection[Sighting]) -> bool:
-    """Say which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's. False:
-    the report is another worker's by now, or erased."""
+    """Record which sightings are about to be published, before the matcher can answer for them. Replaces an earlier attempt's. False: the
+    report is another worker's by now, or erased."""
     await tx.execute(_DELETE_OF_REPORT, (report_id,))
     planned_once = {one.sighting_id: one for one in sightings}.values()
     columns = (
@@ -38,5 +38,5 @@ async def plan_sightings(tx: Tx, report_id: UUID, attempt: int, sightings: Colle
 
 
 async def sighting_answered(tx: Tx, report_id: UUID, sighting_id: UUID) -> None:
-    """The matcher has answered for this sighting."""
+    """Record that the matcher has answered for this sighting."""
     await tx.execute(_ANSWERED, (report_id, sighting_id))

@@ -24,6 +24,6 @@ async def add_takedown(
     guards: Collection[str] = (),
     fingerprint_ref: str | None = None,
 ) -> None:
-    """The report led to this takedown, by what agreed; with `guards`, to a match of which none comes. Nothing happens for a
-    report that is erased."""
+    """Record that the report led to this takedown, and by what it agreed; with `guards`, to a match of which none comes. Nothing happens
+    for a report that is erased."""
     await tx.execute(_INSERT, (takedown_id, content_id, sorted(guards), fingerprint_ref, report_id))

@@ -39,7 +39,7 @@ RETURNING s.state
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A report in a worker's hands. `attempt` counts from 1, and is the worker's claim on it: a later one supersedes."""
+    """A report that a worker has claimed. `attempt` counts from 1, and is the worker's claim on it: a later one supersedes."""
 
     report_id: UUID
     organisation_id: str
@@ -78,12 +78,12 @@ REPORTS = DueTable(
 
 
 async def reschedule_report(tx: Tx, report: Taken, wait: timedelta) -> None:
-    """Look again after `wait`."""
+    """Make a report due again after `wait`."""
     await tx.execute(_RESCHEDULE, {"wait": wait, "report_id": report.report_id, "attempt": report.attempt})
 
 
 async def is_taken(tx: Tx, report: Taken) -> bool:
-    """Whether it is still this worker's. False: another has it by now, or it is erased."""
+    """Whether the report is still this worker's. False: another has it by now, or it is erased."""
     cursor = await tx.execute(
         "SELECT 1 FROM intake.reports WHERE report_id = %s AND attempts = %s AND state = 'queued'",
         (report.report_id, report.attempt),
@@ -92,7 +92,7 @@ async def is_taken(tx: Tx, report: Taken) -> bool:
 
 
 async def finish_report(tx: Tx, report: Taken, state: str, why: str | None) -> bool:
-    """Leave the queue. False when another worker has it by now, or it is erased."""
+    """End a report, which leaves the queue. False when another worker has it by now, or it is erased."""
     cursor = await tx.execute(
         _FINISH, {"state": state, "why": why, "report_id": report.report_id, "attempt": report.attempt}
     )
@@ -108,7 +108,7 @@ async def settle_report(tx: Tx, report_id: UUID) -> str | None:
 
 
 async def wake_worker(tx: Tx) -> None:
-    """A report is due."""
+    """Wake the report worker at the commit: a report is due."""
     await notify(tx, REPORTS_WAKEUP)
 
 
@@ -121,7 +121,7 @@ VALUES (%(report_id)s, %(organisation_id)s, %(person_id)s, %(url)s, %(url_key)s,
 
 
 async def insert_report(tx: Tx, **values: object) -> None:
-    """A new report, due now."""
+    """Insert a report, due now."""
     await tx.execute(_INSERT, values)
     await wake_worker(tx)
 
@@ -279,12 +279,12 @@ async def queue_again(tx: Tx, organisation_id: str, case_ref: str) -> None:
 async def report_under_way(
     tx: Tx, organisation_id: str, url_key: str, *, case_ref: str | None, content_id: UUID | None, asserted: bool
 ) -> UUID | None:
-    """The same report, where it is not done with yet."""
+    """The report that asks for the same thing and is not done with yet, if there is one."""
     asked = (organisation_id, url_key, url_key, case_ref, content_id, asserted)
     row = await (await tx.execute(_UNDER_WAY, asked)).fetchone()
     return None if row is None else row["report_id"]
 
 
 async def delete_old_reports(tx: Tx, age: timedelta) -> None:
-    """Those of no case; the others live as long as theirs."""
+    """Delete old reports of no case; the others live as long as their case."""
     await tx.execute(_DELETE_OLD, (age,))

@@ -48,7 +48,7 @@ async def variants_of_organisation(tx: Tx, variant_id: UUID, content_id: UUID, o
 async def confirm_variants_row(
     tx: Tx, variant_id: UUID, *, person_id: str, key_id: UUID, confirmed: str, assurance: str
 ) -> None:
-    """`confirmed`: the second person's own assurance; `assurance`: the variants', of both."""
+    """Save a confirmation. `confirmed`: the second person's own assurance; `assurance`: the variants', of both."""
     await tx.execute(_CONFIRM, (person_id, key_id, confirmed, assurance, variant_id))
 
 

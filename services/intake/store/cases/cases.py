@@ -100,12 +100,12 @@ ORDER BY k.place_at, k.case_id LIMIT %(limit)s
 
 
 async def insert_case(tx: Tx, **values: object) -> bool:
-    """A new case, which is a draft. False: the organisation has a case with this reference."""
+    """Insert a new case, a draft. False: the organisation has a case with this reference."""
     return await (await tx.execute(_INSERT, values)).fetchone() is not None
 
 
 async def open_case(tx: Tx, **values: object) -> None:
-    """A claim of it is declared: made where it is not there, a draft no more."""
+    """End the draft state of a case, since a claim of it is declared; it is made where it is not there."""
     await tx.execute(_OPEN, values)
 
 
@@ -132,7 +132,7 @@ async def is_paused(tx: Tx, organisation_id: str, case_ref: str | None) -> bool:
 
 
 async def pause_case_row(tx: Tx, case_id: UUID, *, reason: str, asked_after: timedelta) -> None:
-    """Paused from now on; its caller is to be asked again `asked_after`, or sooner where that was agreed."""
+    """Mark the case as paused from now on; its caller is to be asked again `asked_after`, or sooner where that was agreed."""
     await tx.execute(_PAUSE, (reason, asked_after, case_id))
 
 
@@ -161,7 +161,7 @@ async def drafts_before(tx: Tx, age: timedelta, limit: int) -> list[Row]:
 
 
 async def delete_draft(tx: Tx, case_id: UUID, age: timedelta) -> bool:
-    """False: somebody wrote in it meanwhile, or it is no draft any more."""
+    """Delete a draft. False: somebody wrote in it meanwhile, or it is no draft any more."""
     return await (await tx.execute(_DELETE_DRAFT, (case_id, age))).fetchone() is not None
 
 

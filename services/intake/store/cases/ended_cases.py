@@ -15,7 +15,7 @@ _DELETE_OLD = "DELETE FROM intake.ended_cases WHERE ended_at <= statement_timest
 
 
 async def keep_ended_case(tx: Tx, digest: bytes, reason: str) -> None:
-    """It ended now, for this reason."""
+    """Record that a case ended now, for this reason."""
     await tx.execute(_KEEP, (digest, reason))
 
 
