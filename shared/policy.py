@@ -86,6 +86,7 @@ class Policy(BaseModel):
     api_max_body_bytes: int = 2 * 1024 * 1024
     fingerprints_per_claim: int = 100
     sightings_per_request: int = 1000
+    reports_per_request: int = 1000
     sighting_line_max_bytes: int = 64 * 1024
     """Of a stream of sightings, which has no other limit. So long a sighting fits a record of its own."""
     idempotency_kept: timedelta = 7 * DAY
