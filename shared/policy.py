@@ -83,7 +83,11 @@ class Policy(BaseModel):
     webhook_max_answer_bytes: int = 64 * 1024
 
     # Intake
-    api_max_body_bytes: int = 2 * 1024 * 1024
+    api_max_body_bytes: int = 128 * 1024
+    """Of a request. What is read as one piece is read at once, and nobody else is served in that time."""
+    sightings_max_body_bytes: int = 2 * 1024 * 1024
+    """Of sightings as one JSON array, which is read entry by entry; a stream of lines has no such limit."""
+    directory_max_body_bytes: int = 2 * 1024 * 1024
     fingerprints_per_claim: int = 100
     sightings_per_request: int = 1000
     reports_per_request: int = 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +16,12 @@ BODY_SECONDS = 30.0
 """From a request's head to the end of its body, whoever sends it: nobody has shown a key yet."""
 LINES_SECONDS = 60.0
 """A stream of lines may last for hours, but not be silent for so long."""
+FORM_BYTES = 256 * 1024
+"""Of a page's form, in which a thousand links may be pasted."""
+FORM_FIELDS = 1000
 
+_URLENCODED = b"application/x-www-form-urlencoded"
+_TOO_MANY_FIELDS = f"This form has {FORM_FIELDS:,} fields or more. Leave out what is not asked for."
 _NUL = "It contains a NUL character (U+0000). Remove it."
 
 
@@ -29,7 +34,9 @@ class SlowBody(problems.Problem):
 
 class BodyLimit:
     """ASGI middleware: 413 for a body over `max_bytes`, announced or counted; 408 for one that takes longer than `body_seconds`;
-    422 for a NUL character, which PostgreSQL's text has no place for, and for JSON of a shape that nobody needs (`json_bodies`).
+    422 for a NUL character, which PostgreSQL's text has no place for, and for JSON or a form of a shape that nobody needs.
+
+    `larger`: paths that take more, and how much. What is read as JSON or a form is read on the loop, where nothing may take 50 ms.
 
     A body is read whole before the app sees it, for the app would take an error while reading for its own. Only where a path
     takes lines (`streamed`) a body of that media type goes through as it comes: its route limits and refuses line by line; one that
@@ -42,12 +49,14 @@ class BodyLimit:
         *,
         max_bytes: int,
         streamed: Collection[str] = (),
+        larger: Mapping[str, int] | None = None,
         body_seconds: float = BODY_SECONDS,
         lines_seconds: float = LINES_SECONDS,
     ) -> None:
         self.app = app
         self.max_bytes = max_bytes
         self.streamed = streamed
+        self.larger = larger or {}
         self.body_seconds = body_seconds
         self.lines_seconds = lines_seconds
 
@@ -81,9 +90,11 @@ class BodyLimit:
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
+        content_type = headers.get(b"content-type", b"")
+        max_bytes = self.larger.get(scope["path"], FORM_BYTES if _is_form(content_type) else self.max_bytes)
         try:
             async with asyncio.timeout(self.body_seconds):
-                body = await self._read(headers, receive)
+                body = await _read(headers, receive, max_bytes)
         except problems.Problem as refusal:
             await _refuse(refusal, scope, receive, send)
             return
@@ -92,10 +103,13 @@ class BodyLimit:
             return
         if body is None:
             return  # the client went away
-        if _has_nul(scope, headers.get(b"content-type", b""), body):
+        if _has_nul(scope, content_type, body):
             await _refuse(problems.Invalid(_NUL), scope, receive, send)
             return
-        if is_json(headers.get(b"content-type", b"")) and (fault := await _fault(body)) is not None:
+        if _is_form(content_type) and body.count(b"&") >= FORM_FIELDS:
+            await _refuse(problems.Invalid(_TOO_MANY_FIELDS), scope, receive, send)
+            return
+        if is_json(content_type) and (fault := await _fault(body)) is not None:
             await _refuse(problems.Invalid(fault.text, pointer=fault.pointer), scope, receive, send)
             return
         whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -105,23 +119,28 @@ class BodyLimit:
 
         await self.app(scope, replayed, send)
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The body; None: the client went away. Raises BodyTooLarge."""
-        announced = headers.get(b"content-length", b"0")
-        too_large = problems.BodyTooLarge(f"It may have at most {self.max_bytes} bytes. Send less at once.")
-        if not announced.isdigit() or int(announced) > self.max_bytes:
+
+async def _read(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes | None:
+    """The body; None: the client went away. Raises BodyTooLarge."""
+    announced = headers.get(b"content-length", b"0")
+    too_large = problems.BodyTooLarge(f"It may have at most {max_bytes} bytes. Send less at once.")
+    if not announced.isdigit() or int(announced) > max_bytes:
+        raise too_large
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > max_bytes:
             raise too_large
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self.max_bytes:
-                raise too_large
-        return bytes(body)
+    return bytes(body)
+
+
+def _is_form(content_type: bytes) -> bool:
+    return content_type.lower().startswith(_URLENCODED)
 
 
 def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
@@ -130,7 +149,7 @@ def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
         return True
     if problems.has_nul(body):
         return True
-    return content_type.lower().startswith(b"application/x-www-form-urlencoded") and b"%00" in body
+    return _is_form(content_type) and b"%00" in body
 
 
 async def _fault(body: bytes) -> BodyFault | None:

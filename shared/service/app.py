@@ -85,7 +85,11 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     }
     problems.install(app)
     streamed: set[str] = set()
-    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed)
+    larger = {
+        "/v1/sightings": runtime.policy.sightings_max_body_bytes,
+        "/v1/hosts": runtime.policy.directory_max_body_bytes,
+    }
+    app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed, larger=larger)
     app.add_middleware(TrustedHosts, names=names_of(runtime.settings))
     app.add_middleware(UnexpectedErrors)  # added last: outside the others
 

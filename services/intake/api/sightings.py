@@ -36,6 +36,7 @@ from shared.contracts.sightings import Sighting
 from shared.contracts.topics import SIGHTINGS
 from shared.db.pool import Database
 from shared.errors import Transient
+from shared.http.json_arrays import JsonArrayRoute
 from shared.http.ndjson import LinesRoute, body_of_lines
 from shared.http.problems import Invalid, Unauthenticated, problem_response
 from shared.process.event_loop import in_turns
@@ -51,7 +52,7 @@ _KEY_LOOKED_AT_SECONDS = 10.0
 
 lines_routes = APIRouter(prefix="/v1", tags=["sightings"], route_class=LinesRoute)
 """The stream of lines. To be included before `routes`: it takes its media type alone."""
-routes = APIRouter(prefix="/v1", tags=["sightings"])
+routes = APIRouter(prefix="/v1", tags=["sightings"], route_class=JsonArrayRoute)
 
 Writer = Annotated[LogWriter, Depends(provided(LogWriter))]
 
