@@ -90,3 +90,14 @@ def test_the_image_is_built_from_the_lock() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     assert "--require-hashes -r requirements.lock" in dockerfile
     assert "\nUSER takedown\n" in dockerfile
+
+
+def test_the_browser_s_sandbox_has_the_calls_it_needs_and_no_other_container_has_them(services: dict[str, Any]) -> None:
+    profiles = {
+        name: [one.partition("=")[2] for one in service.get("security_opt", ()) if one.startswith("seccomp")]
+        for name, service in services.items()
+    }
+    (path,) = profiles.pop("notifier")
+    assert (ROOT / path).is_file()
+    assert not any(profiles.values())
+    assert all("no-new-privileges:true" in services[name]["security_opt"] for name in assembly.NAMES)
