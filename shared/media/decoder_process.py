@@ -30,10 +30,12 @@ import webencodings
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from shared.media.confinement import confine
+from shared.media.fingerprints import Orientation
 from shared.media.formats.undecoded import begins_as_picture, undecoded_media
 from shared.media.html.contents import to_json
 from shared.media.html_media import read_packed_page, read_page
 from shared.media.image import REDUCED_TIMES, TooManyPixels, TooManyScans, look_at
+from shared.media.views.view import Part
 
 REQUEST = struct.Struct(">II")
 """How many bytes the job has, and how many the file."""
@@ -60,20 +62,33 @@ class Limits:
 class DecodingJob:
     """What is asked of a file. `kind`: one of `KINDS`. Seconds: less than the limits, where it is given.
 
-    `reduced`, of a picture: a large JPEG may be decoded at a smaller scale.
+    `reduced`, of a picture: a large JPEG may be decoded at a smaller scale. `parts`: what lies within it is told, too.
     """
 
     kind: str
     reduced: bool = False
+    parts: bool = False
     cpu_seconds: int | None = None
     wall_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartAnswer:
+    """A `views.view.Part` as JSON has it: `hashes` are PDQ in hexadecimal, one an orientation in their order."""
+
+    name: str
+    rectangle: tuple[float, float, float, float]
+    hashes: list[str]
+    quality: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureAnswer:
     """A `picture.Look` as JSON has it, or `failure` (a word of `media.Reason`).
 
-    `views`: for each view, orientation → [PDQ in hexadecimal, quality]. `undecoded`: which kind of media that has no decoder.
+    `views`: for each view, orientation → [PDQ in hexadecimal, quality]; `parts`: of those views.
+    `undecoded`: which kind of media that has no decoder.
     """
 
     views: list[dict[str, tuple[str, int]]] = field(default_factory=list)
@@ -83,14 +98,15 @@ class PictureAnswer:
     partial: bool = False
     complete: bool = True
     reduced: bool = False
+    parts: list[PartAnswer] = field(default_factory=list)
     failure: str = ""
     undecoded: str = ""
 
 
-def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> PictureAnswer:
+def answer(body: bytes, *, max_pixels: int, reduced: bool = False, parts: bool = False) -> PictureAnswer:
     """What the file shows, or why it could not be told."""
     try:
-        look = look_at(body, max_pixels=max_pixels, reduced=reduced)
+        look = look_at(body, max_pixels=max_pixels, reduced=reduced, parts=parts)
     except UnidentifiedImageError:
         return _no_picture(body)
     except (TooManyPixels, Image.DecompressionBombError):
@@ -109,6 +125,17 @@ def answer(body: bytes, *, max_pixels: int, reduced: bool = False) -> PictureAns
         partial=look.partial,
         complete=look.complete,
         reduced=look.reduced,
+        parts=[_part(one) for one in look.parts],
+    )
+
+
+def _part(part: Part) -> PartAnswer:
+    return PartAnswer(
+        name=part.name.value,
+        rectangle=part.rectangle,
+        hashes=[part.hashes[turned][0].hex() for turned in Orientation],
+        quality=part.hashes[Orientation.IDENTITY][1],
+        of=part.of,
     )
 
 
@@ -139,7 +166,7 @@ def _page(packed: bytes, job: DecodingJob, limits: Limits) -> PageAnswer:
 
 
 def _picture(body: bytes, job: DecodingJob, limits: Limits) -> PictureAnswer:
-    return answer(body, max_pixels=limits.max_pixels, reduced=job.reduced)
+    return answer(body, max_pixels=limits.max_pixels, reduced=job.reduced, parts=job.parts)
 
 
 KINDS: Mapping[str, Callable[[bytes, DecodingJob, Limits], Any]] = MappingProxyType(
@@ -198,12 +225,12 @@ def _load_decoders(limits: Limits) -> None:
 
 def _rehearse(limits: Limits) -> None:
     """Read small files of our own, so that whatever is imported only then (numpy does so too, and each encoding) is there."""
-    picture = Image.linear_gradient("L").resize((80, 64)).convert("RGBA")
+    picture = Image.linear_gradient("L").resize((120, 100)).convert("RGBA")
     picture.putalpha(128)
     for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "ICO"):
         body = io.BytesIO()
         picture.convert("RGB" if form == "JPEG" else "RGBA").save(body, form)
-        answer(body.getvalue(), max_pixels=limits.max_pixels, reduced=True)
+        answer(body.getvalue(), max_pixels=limits.max_pixels, reduced=True, parts=True)
     answer(b"", max_pixels=limits.max_pixels)
     for label in webencodings.LABELS:
         read_page(b"<style>a{b:url(c)}</style><img src=a>", f"text/html; charset={label}", "https://rehearsal.invalid/")

@@ -21,13 +21,14 @@ from shared.media.decoder_pool import (
     OutOfTime,
     Priority,
 )
-from shared.media.decoder_process import PAGE_CPU_SECONDS, DecodingJob, Limits, PageAnswer, PictureAnswer
+from shared.media.decoder_process import PAGE_CPU_SECONDS, DecodingJob, Limits, PageAnswer, PartAnswer, PictureAnswer
 from shared.media.exact import exact_fingerprints
-from shared.media.fingerprints import Algorithm, Orientation
+from shared.media.fingerprints import Algorithm, Hashes, Orientation
 from shared.media.formats.undecoded import UndecodedMedia
 from shared.media.html.contents import PageContents, from_json
 from shared.media.html_media import is_page, packed_page
-from shared.media.media_fingerprints import Hashes, MediaFingerprints
+from shared.media.media_fingerprints import MediaFingerprints
+from shared.media.views.view import Part, ViewName
 
 __all__ = [
     "DecoderUnavailable",
@@ -131,16 +132,18 @@ class Fingerprinter:
         await asyncio.gather(*(self.fingerprint(_SMALL_PICTURE) for _ in range(self._workers)), return_exceptions=True)
 
     async def fingerprint(
-        self, body: bytes, *, reduced: bool = False, priority: Priority = Priority.CHECK
+        self, body: bytes, *, reduced: bool = False, parts: bool = False, priority: Priority = Priority.CHECK
     ) -> MediaFingerprints:
-        """The fingerprints of a file's bytes. Raises Undecodable, DecoderUnavailable.
+        """The fingerprints of a file's bytes, and of the parts of its picture where those are asked for. Raises Undecodable,
+        DecoderUnavailable.
 
         `reduced`: a large JPEG may be decoded at a smaller scale, some times as fast. Its answer (`reduced` too) may say that
         something is there, never that it is not: what decoders make of a forged file at two scales need not be alike.
         """
         if not body:
             raise Undecodable(Reason.EMPTY)
-        answer = await self._answer_twice(DecodingJob(kind="picture", reduced=reduced), body, _parsed, priority)
+        job = DecodingJob(kind="picture", reduced=reduced, parts=parts)
+        answer = await self._answer_twice(job, body, _parsed, priority)
         if answer.failure:
             raise Undecodable(Reason(answer.failure), UndecodedMedia(answer.undecoded) if answer.undecoded else None)
         md5, sha1, sha256 = (one.value for one in await asyncio.to_thread(exact_fingerprints, body))
@@ -152,6 +155,7 @@ class Fingerprinter:
             width=answer.width,
             height=answer.height,
             format=answer.format,
+            parts=tuple(map(_part, answer.parts)),
             partial=answer.partial,
             complete=answer.complete,
             reduced=answer.reduced,
@@ -204,9 +208,19 @@ def _parsed(said: Any) -> PictureAnswer:
     if answer.failure:
         Reason(answer.failure)
         _ = answer.undecoded and UndecodedMedia(answer.undecoded)
-    if not (answer.failure or answer.views) or not all(_is_sound(view) for view in map(_view, answer.views)):
+    told = [*map(_view, answer.views), *(_part(one).hashes for one in answer.parts)]
+    of_views = all(0 <= one.of < len(answer.views) for one in answer.parts)
+    if not (answer.failure or answer.views) or not of_views or not all(map(_is_sound, told)):
         raise ValueError("no answer")
     return answer
+
+
+def _part(told: PartAnswer) -> Part:
+    """Raises ValueError."""
+    hashes = {
+        turned: (bytes.fromhex(value), told.quality) for turned, value in zip(Orientation, told.hashes, strict=True)
+    }
+    return Part(name=ViewName(told.name), rectangle=told.rectangle, hashes=hashes, of=told.of)
 
 
 def _view(hashes: Mapping[str, tuple[str, int]]) -> Hashes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -194,11 +194,25 @@ def fingerprint_ref(key: bytes, fingerprint: Fingerprint) -> str:
     return hmac.new(key, message, hashlib.sha256).hexdigest()
 
 
+Hashes = Mapping[Orientation, tuple[bytes, int]]
+"""PDQ and quality of a picture turned so."""
+
+
 def hamming(one: bytes, other: bytes) -> int:
     """The number of bits in which two values of equal length differ. Raises ValueError for unequal lengths."""
     if len(one) != len(other):
         raise ValueError(f"{len(one)} and {len(other)} bytes have no distance")
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def distances(values: Sequence[bytes], others: Sequence[bytes]) -> npt.NDArray[np.uint16]:
+    """uint16[n, m]: the distance in bits of each PDQ value to each of the others. Raises ValueError for one of another length."""
+    rows, columns = (
+        np.frombuffer(b"".join(some), dtype=np.uint64).reshape(len(some), Algorithm.PDQ.size_bytes // 8)
+        for some in (values, others)
+    )
+    counted: npt.NDArray[np.uint16] = np.bitwise_count(rows[:, None] ^ columns).sum(axis=2, dtype=np.uint16)
+    return counted
 
 
 def derive_orientations(value: bytes) -> dict[Orientation, bytes]:

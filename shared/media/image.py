@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
-from shared.media.fingerprints import Orientation
+from shared.media.fingerprints import Hashes, Orientation
 from shared.media.formats import boxes, icon, jpeg, multipart, png, webp
 from shared.media.formats.mended import Mended
-from shared.media.media_fingerprints import Hashes
 from shared.media.pdq import luma_of, pdq_of_luma, to_rgb
 from shared.media.pdq_orientations import turned_hashes
+from shared.media.views.hashing import parts_of
+from shared.media.views.view import Part
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO", *(("AVIF",) if features.check("avif") else ()))
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -40,6 +41,9 @@ MAX_PICTURES = 64
 """Of an icon or a stream."""
 MORE_VIEWS_SECONDS = 3.0
 """Processor time after which no further view is begun."""
+PARTS_SECONDS = 3.0
+"""And so much more where parts are asked for."""
+MAX_PARTS = 400
 MIN_REDUCED_SIDE_PIXELS = 256
 """A picture is not made smaller than this: PDQ is then 0 to 4 bits off as a rule, below it more (`make bench-pdq`)."""
 _REDUCTIONS = (8, 4, 2)
@@ -56,45 +60,60 @@ class TooManyScans(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """`views`: the picture as it is first. `partial`: the file was cut short. `complete` False: a viewer may see more than was
-    hashed. `reduced`: decoded at a smaller scale, so that its PDQ may be some bits off."""
+    """`views`: the picture as it is first. `parts`: of them, where they were asked for. `partial`: the file was cut short. `complete`
+    False: a viewer may see more than was hashed. `reduced`: decoded at a smaller scale, so that its PDQ may be some bits off."""
 
     views: tuple[Hashes, ...]
     width: int
     height: int
     format: str
+    parts: tuple[Part, ...] = ()
     partial: bool = False
     complete: bool = True
     reduced: bool = False
 
 
-def look_at(body: bytes, *, max_pixels: int, reduced: bool) -> Look:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """See `look_at`."""
+
+    max_pixels: int
+    reduced: bool
+    parts: bool
+
+    @property
+    def more_views_seconds(self) -> float:
+        return MORE_VIEWS_SECONDS + (PARTS_SECONDS if self.parts else 0.0)
+
+
+def look_at(body: bytes, *, max_pixels: int, reduced: bool, parts: bool = False) -> Look:
     """What the file shows, turned as its EXIF says. A file cut short is hashed as far as it goes (`partial`).
 
-    `reduced`: a large JPEG may be decoded at a smaller scale; one of more than `max_pixels` always is. Raises
+    `reduced`: a large JPEG may be decoded at a smaller scale; one of more than `max_pixels` always is.
+    `parts`: also what lies within it (`shared.media.views`); of further frames without halves, quarters and turns. Raises
     UnidentifiedImageError, TooManyPixels, TooManyScans, MemoryError, and whatever a decoder raises.
     """
+    asked = _Asked(max_pixels=max_pixels, reduced=reduced, parts=parts)
     if multipart.is_multipart(body):
-        parts = ((0, part) for part in multipart.multipart_pictures(body))
-        return _look_at_all(parts, max_pixels, reduced)
+        return _look_at_all(((0, one) for one in multipart.multipart_pictures(body)), asked)
     if icon.is_icon(body):
-        return replace(_look_at_all(icon.icon_pictures(body), max_pixels, reduced), format="ICO")
-    return _look_at_one(body, max_pixels, reduced)
+        return replace(_look_at_all(icon.icon_pictures(body), asked), format="ICO")
+    return _look_at_one(body, asked)
 
 
-def _look_at_all(files: Iterator[tuple[int, bytes]], max_pixels: int, reduced: bool) -> Look:
+def _look_at_all(files: Iterator[tuple[int, bytes]], asked: _Asked) -> Look:
     """Of several pictures (how many pixels each declares, and its bytes) the first that decodes is the first view; what goes wrong in one
     costs the others nothing."""
     first: Look | None = None
     error: Exception | None = None
-    until = time.process_time() + MORE_VIEWS_SECONDS
+    until = time.process_time() + asked.more_views_seconds
     for number, (pixels, body) in enumerate(files):
         if first is not None and (number >= MAX_PICTURES or time.process_time() > until):
             return replace(first, complete=False)
         try:
-            if pixels > max_pixels:
+            if pixels > asked.max_pixels:
                 raise TooManyPixels
-            look = _look_at_one(body, max_pixels, reduced)
+            look = _look_at_one(body, asked)
         except MemoryError:
             raise
         except Exception as failed:  # noqa: BLE001 - whatever a decoder raises: a viewer may see what we did not
@@ -107,23 +126,29 @@ def _look_at_all(files: Iterator[tuple[int, bytes]], max_pixels: int, reduced: b
 
 
 def _together(first: Look, other: Look) -> Look:
+    before = len(first.views)
+    parts = [replace(one, of=one.of + before) for one in other.parts if one.of + before < 3 * MAX_FRAMES]
     return replace(
         first,
-        views=(*first.views, *other.views[: max(0, 3 * MAX_FRAMES - len(first.views))]),
+        views=(*first.views, *other.views[: max(0, 3 * MAX_FRAMES - before)]),
+        parts=(*first.parts, *parts)[:MAX_PARTS],
         partial=first.partial or other.partial,
-        complete=first.complete and other.complete and len(first.views) < 3 * MAX_FRAMES,
+        complete=first.complete
+        and other.complete
+        and before < 3 * MAX_FRAMES
+        and len(first.parts) + len(parts) <= MAX_PARTS,
         reduced=first.reduced or other.reduced,
     )
 
 
-def _look_at_one(body: bytes, max_pixels: int, reduced: bool) -> Look:
+def _look_at_one(body: bytes, asked: _Asked) -> Look:
     """As it is; else what there is of a file cut short; else the bare picture, without what a browser would not need."""
     as_is = _mended(body)
     failed: Exception | None = None
     for mended, leniently in _tries(body, as_is):
         try:
             with _cut_files_decoded(leniently):
-                look = _look_at_picture(mended.body, max_pixels, reduced and not leniently)
+                look = _look_at_picture(mended.body, replace(asked, reduced=asked.reduced and not leniently))
         except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, struct.error) as error:
             failed = failed if failed is not None and isinstance(error, UnidentifiedImageError) else error
             continue
@@ -177,12 +202,12 @@ def _cut_files_decoded(allowed: bool) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _look_at_picture(body: bytes, max_pixels: int, reduced: bool) -> Look:
+def _look_at_picture(body: bytes, asked: _Asked) -> Look:
     picture = Image.open(io.BytesIO(body), formats=FORMATS)
     if _is_jpeg(picture) and jpeg.scans(body) > MAX_JPEG_SCANS:
         raise TooManyScans
-    scale = _scale_of(picture, max_pixels, wanted=reduced)
-    return _look_reduced(picture, scale) if scale > 1 else _look_full(picture)
+    scale = _scale_of(picture, asked.max_pixels, wanted=asked.reduced)
+    return _look_reduced(picture, scale, asked) if scale > 1 else _look_full(picture, asked)
 
 
 def _is_jpeg(picture: Image.Image) -> bool:
@@ -205,14 +230,21 @@ def _scale_of(picture: Image.Image, max_pixels: int, *, wanted: bool) -> int:
     return next((scale for scale in _REDUCTIONS if shorter // scale >= MIN_REDUCED_SIDE_PIXELS), 1)
 
 
-def _look_reduced(picture: Image.Image, scale: int) -> Look:
+def _look_reduced(picture: Image.Image, scale: int, asked: _Asked) -> Look:
     """As grey: a JPEG's luma plane is the luma that PDQ wants, so that colours need not be decoded at all."""
     size = picture.size
     picture.draft("L" if picture.mode in ("L", "RGB") else None, (size[0] // scale, size[1] // scale))
     shown = _turned_by_exif(picture)
     width, height = size if (shown.width < shown.height) == (picture.width < picture.height) else size[::-1]
-    hashes = turned_hashes(np.asarray(shown.convert("L")), of=(height, width))
-    return Look(views=(hashes,), width=width, height=height, format=picture.format or "", reduced=True)
+    grey = shown.convert("L")
+    return Look(
+        views=(turned_hashes(np.asarray(grey), of=(height, width)),),
+        width=width,
+        height=height,
+        format=picture.format or "",
+        parts=parts_of(grey) if asked.parts else (),
+        reduced=True,
+    )
 
 
 def _turns(picture: Image.Image) -> bool:
@@ -225,14 +257,13 @@ def _turns(picture: Image.Image) -> bool:
 # In full
 
 
-def _look_full(picture: Image.Image) -> Look:
+def _look_full(picture: Image.Image, asked: _Asked) -> Look:
     picture.load()
     shown = _turned_by_exif(picture)
-    hashes = _hashes(shown)
-    more = _MoreViews(picture, shown)
-    views = (hashes, *more)
+    more = _MoreViews(picture, shown, asked)
     return Look(
-        views=views,
+        views=(_hashes(shown), *more),
+        parts=tuple(more.parts),
         width=shown.width,
         height=shown.height,
         format=picture.format or "",
@@ -264,15 +295,18 @@ class _MoreViews:
     view is known already.
     """
 
-    def __init__(self, picture: Image.Image, shown: Image.Image) -> None:
+    def __init__(self, picture: Image.Image, shown: Image.Image, asked: _Asked) -> None:
         self._picture = picture
         self._shown = shown
-        self._until = time.process_time() + MORE_VIEWS_SECONDS
+        self._parts_asked = asked.parts
+        self._until = time.process_time() + asked.more_views_seconds
+        self._views = 1
+        self.parts = list(parts_of(shown)) if asked.parts else []
         self.complete = True
 
     def __iter__(self) -> Iterator[Hashes]:
         try:
-            yield from map(_quick_hashes, _over_backgrounds(self._shown))
+            yield from map(self._seen, _over_backgrounds(self._shown))
             if self._picture.format in _ANIMATED_FORMATS:
                 yield from self._frames()
         except Exception:  # noqa: BLE001 - whatever a decoder raises here, a viewer may see what we did not
@@ -287,12 +321,20 @@ class _MoreViews:
                 return
             if number < EVERY_FRAME_UPTO or number % LATER_FRAME_STEP == 0:
                 frame = _turned_by_exif(self._picture)
-                yield _quick_hashes(frame)
-                yield from map(_quick_hashes, _over_backgrounds(frame))
+                yield self._seen(frame)
+                yield from map(self._seen, _over_backgrounds(frame))
                 hashed += 1
             else:
                 self.complete = False
             number += 1
+
+    def _seen(self, picture: Image.Image) -> Hashes:
+        if self._parts_asked:
+            self.parts += parts_of(picture, of=self._views, fixed=False)
+            self.complete = self.complete and len(self.parts) <= MAX_PARTS
+            del self.parts[MAX_PARTS:]
+        self._views += 1
+        return _quick_hashes(picture)
 
     def _goes_to(self, number: int) -> bool:
         try:

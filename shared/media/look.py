@@ -50,7 +50,7 @@ class LightLooker:
     """Looks at URLs without a browser, from one vantage; several looks may run beside one another.
 
     `forbidden` is asked before a URL is fetched, each redirect's and all that a page shows too; None: nothing is forbidden.
-    `priority`: whose look it is; checks are decoded before reports.
+    `priority`: whose look it is; checks are decoded before reports. `parts`: what lies within a picture is looked for, too.
     """
 
     fetcher: Fetcher
@@ -59,6 +59,7 @@ class LightLooker:
     clock: Clock
     forbidden: Forbidden | None = None
     priority: Priority = Priority.CHECK
+    parts: bool = False
 
     async def look(
         self, url: str, *, referer: str | None = None, besides: str | None = None, enough: Enough | None = None
@@ -166,7 +167,7 @@ class LightLooker:
             media = await self.fingerprinter.fingerprint(body, reduced=True, priority=self.priority)
             if not media.reduced or enough(media):
                 return media
-        return await self.fingerprinter.fingerprint(body, priority=self.priority)
+        return await self.fingerprinter.fingerprint(body, parts=self.parts, priority=self.priority)
 
 
 def _why_not(error: BadUrl | OutboundError) -> NotSeen:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.media.fingerprints import Algorithm, Fingerprint, Orientation, degenerate_because
-
-Hashes = Mapping[Orientation, tuple[bytes, int]]
-"""PDQ and quality of a picture turned so."""
+from shared.media.fingerprints import Algorithm, Fingerprint, Hashes, Orientation, degenerate_because
+from shared.media.views.view import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +14,9 @@ class MediaFingerprints:
     """What a picture is known by: exact hashes of the file's bytes, and PDQ of its true pixels in all eight orientations.
 
     `views`: for each way a viewer may see it (as it is first; then over a white and a black page where it is transparent, and its
-    further frames) orientation → (32 bytes, quality). `partial`: the file was cut short and hashed as far as it went.
-    `complete` False: a viewer may see more than was hashed. `reduced`: decoded at a smaller scale, PDQ may be some bits off.
-    `format`: Pillow's name of it (by content).
+    further frames) orientation → (32 bytes, quality). `parts`: of those views, where they were asked for. `partial`: the file was cut
+    short and hashed as far as it went. `complete` False: a viewer may see more than was hashed. `reduced`: decoded at a smaller scale,
+    PDQ may be some bits off. `format`: Pillow's name of it (by content).
     """
 
     views: tuple[Hashes, ...]
@@ -28,6 +26,7 @@ class MediaFingerprints:
     width: int
     height: int
     format: str
+    parts: tuple[Part, ...] = ()
     partial: bool = False
     complete: bool = True
     reduced: bool = False
@@ -64,14 +63,7 @@ class MediaFingerprints:
 
     def by_view(self) -> tuple[tuple[Fingerprint, ...], ...]:
         """The PDQ values of each view, degenerate ones left out."""
-        return tuple(
-            tuple(
-                Fingerprint(algorithm=Algorithm.PDQ, value=view[turned][0], quality=view[turned][1], orientation=turned)
-                for turned in Orientation
-                if degenerate_because(Algorithm.PDQ, view[turned][0]) is None
-            )
-            for view in self.views
-        )
+        return tuple(map(pdq_fingerprints, self.views))
 
     def exact(self) -> tuple[Fingerprint, ...]:
         """MD5, SHA-1 and SHA-256 of the file."""
@@ -80,6 +72,15 @@ class MediaFingerprints:
             Fingerprint(algorithm=Algorithm.SHA1, value=self.sha1),
             Fingerprint(algorithm=Algorithm.SHA256, value=self.sha256),
         )
+
+
+def pdq_fingerprints(hashes: Hashes) -> tuple[Fingerprint, ...]:
+    """The values of a view or of a part of one, degenerate ones left out."""
+    return tuple(
+        Fingerprint(algorithm=Algorithm.PDQ, value=hashes[turned][0], quality=hashes[turned][1], orientation=turned)
+        for turned in Orientation
+        if degenerate_because(Algorithm.PDQ, hashes[turned][0]) is None
+    )
 
 
 _OF_OTHER_VIEWS = (Orientation.IDENTITY, Orientation.MIRROR)

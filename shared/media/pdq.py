@@ -128,11 +128,11 @@ def _window(length: int) -> int:
     return (length + 2 * _SIDE - 1) // (2 * _SIDE)
 
 
-def window_at(length: int, place: int) -> tuple[int, int]:
-    """[start, end) of the places averaged around this one by one pass of the filter: fewer at the ends."""
+def windows_at(length: int, places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The first places of those averaged around each of these by one pass of the filter, and those behind the last: fewer at the ends."""
     window = _window(length)
-    end = place + (window + 2) // 2
-    return max(0, end - window), min(length, end)
+    ends = places + (window + 2) // 2
+    return np.maximum(0, ends - window), np.minimum(length, ends)
 
 
 def centres(length: int) -> npt.NDArray[np.intp]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.media.fingerprints import Orientation
-from shared.media.pdq import COSINES, MIN_SIDE_PIXELS, Luma, Pixels, bits_of, centres, quality_of, window_at
+from shared.media.pdq import COSINES, MIN_SIDE_PIXELS, Luma, Pixels, bits_of, centres, quality_of, windows_at
 
 _SIDE = 64
 _GROUP = 4
@@ -26,7 +26,7 @@ _GROUP = 4
 _LINES = 128
 """Lines worked on at a time, so that they stay in a processor's cache."""
 
-_PLANES = MappingProxyType(
+PLANES = MappingProxyType(
     {
         Orientation.IDENTITY: (False, False),
         Orientation.MIRROR: (False, True),
@@ -35,7 +35,7 @@ _PLANES = MappingProxyType(
     }
 )
 """Whether rows and columns are sampled from the other end."""
-_TRANSPOSED = MappingProxyType(
+TRANSPOSED = MappingProxyType(
     {
         Orientation.IDENTITY: Orientation.TRANSPOSE,
         Orientation.MIRROR: Orientation.ROTATE90,
@@ -58,12 +58,12 @@ def turned_hashes(luma: Luma | Pixels, of: tuple[int, int] | None = None) -> dic
     # float32[2 · 64, 2 · 64]: along each axis the samples from the near end, then those from the far end.
     samples = _sampled(np.ascontiguousarray(_sampled(luma, width).T), height).T
     hashes = {}
-    for turned, (from_below, from_right) in _PLANES.items():
+    for turned, (from_below, from_right) in PLANES.items():
         plane = samples[_SIDE * from_below :, _SIDE * from_right :][:_SIDE, :_SIDE]
         coefficients: Luma = (COSINES @ plane @ COSINES.T).astype(np.float32, copy=False)
         quality = quality_of(plane)
         hashes[turned] = bits_of(coefficients), quality
-        hashes[_TRANSPOSED[turned]] = bits_of(coefficients.T), quality
+        hashes[TRANSPOSED[turned]] = bits_of(coefficients.T), quality
     return {turned: hashes[turned] for turned in Orientation}
 
 
@@ -81,7 +81,7 @@ def _sampled(lines: Luma | Pixels, true_length: int) -> Luma:
 @functools.lru_cache(maxsize=64)
 def _products(true_length: int, length: int) -> tuple[tuple[int, int, Luma, npt.NDArray[np.intp]], ...]:
     """The banded matrix in parts: (columns from, to, their weights, the samples they give)."""
-    forth = _tents(true_length)
+    forth = tents(true_length)
     both = np.vstack((forth, forth[:, ::-1]))
     stands_for = -(-true_length // length)
     both = np.add.reduceat(both, np.arange(0, true_length, stands_for), axis=1)
@@ -96,14 +96,15 @@ def _products(true_length: int, length: int) -> tuple[tuple[int, int, Luma, npt.
     return tuple(parts)
 
 
-def _tents(length: int) -> npt.NDArray[np.float64]:
+def tents(length: int) -> npt.NDArray[np.float64]:
     """float64[64, length]: what each place weighs in each sample, after both passes of the filter."""
-    tents = np.zeros((_SIDE, length + 1))
-    for row, centre in enumerate(centres(length)):
-        start, end = window_at(length, int(centre))
-        for place in range(start, end):
-            first, beyond = window_at(length, place)
-            weight = 1.0 / ((end - start) * (beyond - first))
-            tents[row, first] += weight
-            tents[row, beyond] -= weight
-    return np.cumsum(tents, axis=1)[:, :-1]
+    steps = np.zeros((_SIDE, length + 1))
+    rows = np.arange(_SIDE)
+    starts, ends = windows_at(length, centres(length))
+    for further in range(int((ends - starts).max())):
+        at = starts + further
+        first, beyond = windows_at(length, at)
+        weights = np.where(at < ends, 1.0 / ((ends - starts) * np.maximum(1, beyond - first)), 0.0)
+        steps[rows, np.minimum(first, length)] += weights
+        steps[rows, beyond] -= weights
+    return np.cumsum(steps, axis=1)[:, :-1]

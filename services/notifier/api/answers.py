@@ -152,6 +152,10 @@ class CheckSummary(BaseModel):
     size_bytes: int | None
     algorithm: str | None
     distance: int | None
+    view: str | None
+    """How the part of the picture was found by which the content was seen; None: the picture as a whole was it, or nothing was."""
+    whole_distance: int | None
+    """Then how far the picture as a whole was from it, in bits."""
     browser: str | None
     """What became of a browser's looks, a word each; None: none was asked."""
 

@@ -68,7 +68,7 @@ _CONTENTS_OF = "SELECT DISTINCT content_id FROM notifier.claims WHERE organisati
 
 _CHECKS = """
 SELECT check_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage, address, status, final_url, content_type,
-       size_bytes, algorithm, distance, browser
+       size_bytes, algorithm, distance, view, whole_distance, browser
 FROM notifier.checks WHERE takedown_id = %s ORDER BY started_at DESC LIMIT 200
 """
 _ATTEMPTS = """

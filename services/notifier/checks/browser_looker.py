@@ -64,7 +64,7 @@ class BrowserLooker:
         unread = 0
         for kind, body in bodies:
             try:
-                media = await self.fingerprinter.fingerprint(body)
+                media = await self.fingerprinter.fingerprint(body, parts=True)
             except Undecodable:
                 unread += kind is not None
                 continue

@@ -59,8 +59,9 @@ class Checker:
         browser: Browser | None = None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(NONCE_BYTES),
     ) -> None:
-        self._looker = LightLooker(fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock)
-        self._missing = MissingAnswer(looker=self._looker, nonce=nonce)
+        looker = LightLooker(fetcher=fetcher, fingerprinter=fingerprinter, policy=policy, clock=clock)
+        self._missing = MissingAnswer(looker=looker, nonce=nonce)
+        self._looker = replace(looker, parts=True)
         self._browser = (
             None
             if browser is None or not browser.available
@@ -123,7 +124,7 @@ class Checker:
         if worth_drawing(media.look, media.seen):
             referer = None if wanted.page_url is None else referer_for(wanted.url, wanted.page_url)
             drawn = await browser.look(
-                wanted.url, referer=referer, judge=judge, urgent=media.seen.clear, known=media.seen.fingerprints
+                wanted.url, referer=referer, judge=judge, urgent=media.seen.clear, known=media.seen.known
             )
             looks += [] if drawn is None else [drawn]
             seen = joined_medium(media.seen, drawn, presence_only=wanted.target_kind == "page" and not wanted.adopted)
@@ -135,7 +136,7 @@ class Checker:
             and seen.outcome is not Outcome.PRESENT
             and worth_drawing(page.look, page_seen)
         ):
-            known = (*media.seen.fingerprints, *page.seen.fingerprints)
+            known = (*media.seen.known, *page.seen.known)
             drawn = await browser.look(page.look.url, referer=None, judge=judge, urgent=seen.clear, known=known)
             looks += [] if drawn is None else [drawn]
             page_seen = joined_page(page_seen, drawn)

@@ -6,10 +6,11 @@ answers, it is a person's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from services.notifier.checks.judgement import NOTHING_DRAWN, PROBABLY_PRESENT, Judge, is_plainly_missing
+from services.notifier.checks.parts import without
 from services.notifier.checks.seen import Seen
 from services.notifier.domain.model import Observed, Outcome
 from shared.media.answers.obstacles import MISSING, Obstacle
@@ -19,6 +20,7 @@ from shared.media.fingerprinter import MediaFingerprints
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, Algorithm, Fingerprint, hamming
 from shared.media.looks.obstacle import obstacle_of
 from shared.media.looks.url_look import NotSeen, UrlLook
+from shared.media.media_fingerprints import pdq_fingerprints
 
 _IN_VAIN = frozenset((Obstacle.RATE_LIMITED, Obstacle.SERVER_ERROR, Obstacle.LEGAL, Obstacle.URL_EXPIRED))
 """A browser gets the same, and a host that is busy is asked less, not more."""
@@ -93,9 +95,15 @@ def not_rejected(
 
     `known`: fingerprints of what a light look saw there, which `pictures` may be drawings of.
     """
-    values = [one for media in pictures for one in media.fingerprints()]
+    values = [one for media in pictures for one in (*media.fingerprints(), *_of_parts(media))]
     refused = [one.value for one in (*known, *values) if one.algorithm is Algorithm.PDQ and judge.is_rejected(one)]
-    return [one for one in pictures if not any(_is_drawing_of(one, value) for value in refused)]
+    kept = [one for one in pictures if not any(_is_drawing_of(one, value) for value in refused)]
+    return [replace(one, parts=without(one, refused, PDQ_MAX_DISTANCE)) for one in kept] if refused else kept
+
+
+def _of_parts(media: MediaFingerprints) -> Iterator[Fingerprint]:
+    for part in media.parts:
+        yield from pdq_fingerprints(part.hashes)
 
 
 def _is_drawing_of(media: MediaFingerprints, value: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.notifier.checks.parts import PartSeen, best_part, least_of_whole
 from services.notifier.checks.seen import Seen, Wanted
 from services.notifier.domain.model import Observed, Outcome
 from shared.agreement import Comparison, best_agreement, is_comparable, nearest
@@ -81,13 +82,18 @@ class Judge:
 
     def picture(self, media: MediaFingerprints, observed: Observed | None = None) -> Seen:
         """A picture alone, whatever it came with."""
-        # A person who said that a picture is another one said so of the picture turned, too.
-        views = [one for view in media.by_view() if len(self._accepted(view)) == len(view) for one in view]
+        # A person who said that a picture is another one said so of the picture turned, and of its parts, too.
+        by_view = media.by_view()
+        accepted = {number for number, view in enumerate(by_view) if not any(map(self.is_rejected, view))}
+        views = [one for number in sorted(accepted) for one in by_view[number]]
         found = media.fingerprints()
         agreement = self.agreement([*views, *media.exact()])
         if agreement is not None:
             return Seen(outcome=Outcome.PRESENT, agreement=agreement, observed=observed, fingerprints=found)
+        part = best_part((one for one in media.parts if one.of in accepted), self.wanted, self.policy, self.is_rejected)
         near = nearest(views, self.wanted.entries, self.wanted.harmless, self.policy)
+        if part is not None and (part.agrees or near is None or part.found.distance < near.distance):
+            return self._seen_in_part(media, part, observed)
         reason = PROBABLY_PRESENT if near is not None else self._unseen(media)
         return Seen(
             outcome=Outcome.MISMATCH if reason is None else Outcome.INCONCLUSIVE,
@@ -95,6 +101,19 @@ class Judge:
             near=near,
             observed=observed,
             fingerprints=found,
+        )
+
+    def _seen_in_part(self, media: MediaFingerprints, part: PartSeen, observed: Observed | None) -> Seen:
+        return Seen(
+            outcome=Outcome.PRESENT if part.agrees else Outcome.INCONCLUSIVE,
+            reason=None if part.agrees else PROBABLY_PRESENT,
+            agreement=part.found if part.agrees else None,
+            near=None if part.agrees else part.found,
+            observed=observed,
+            fingerprints=media.fingerprints(),
+            view=part.name,
+            whole_distance=least_of_whole(media, self.wanted.entries),
+            of_part=part.fingerprints,
         )
 
     def _unseen(self, media: MediaFingerprints) -> str | None:

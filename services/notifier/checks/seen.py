@@ -9,6 +9,7 @@ from services.notifier.domain.model import Observed, Outcome
 from shared.agreement import Comparison
 from shared.contracts.content import RegisteredFingerprint
 from shared.media.fingerprints import Fingerprint
+from shared.media.views.view import ViewName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,9 @@ class Wanted:
 class Seen:
     """What one URL showed. `fingerprints` are of its media, for an asserted takedown's reference.
 
-    `agreement`: where it is `present`; `near`: what is so near that it is probably there still, where nothing agrees.
+    `agreement`: where it is `present`; `near`: what is so near that it is probably there still, where nothing agrees. `view`: how the
+    part of the picture was found that agrees, or is near; None: the picture as a whole is. Then `whole_distance` says how far that is,
+    and `of_part` has the part's own fingerprints.
     """
 
     outcome: Outcome
@@ -54,10 +57,18 @@ class Seen:
     near: Comparison | None = None
     observed: Observed | None = None
     fingerprints: tuple[Fingerprint, ...] = field(default=())
+    view: ViewName | None = None
+    whole_distance: int | None = None
+    of_part: tuple[Fingerprint, ...] = field(default=())
 
     @property
     def status(self) -> int | None:
         return None if self.observed is None else self.observed.status
+
+    @property
+    def known(self) -> tuple[Fingerprint, ...]:
+        """Of the media, and of the part that counted."""
+        return (*self.fingerprints, *self.of_part)
 
     @property
     def settled(self) -> bool:

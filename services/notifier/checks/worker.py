@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,9 +14,9 @@ import structlog
 from services.notifier.application.failing_jobs import report_failure
 from services.notifier.application.unit_of_work import UnitOfWorkFactory
 from services.notifier.checks.checker import Checker
-from services.notifier.checks.seen import Looked, Wanted
+from services.notifier.checks.seen import Looked, Seen, Wanted
 from services.notifier.domain.events import CheckCompleted
-from services.notifier.domain.model import Outcome, Takedown, TakedownState
+from services.notifier.domain.model import Observed, Outcome, Takedown, TakedownState
 from services.notifier.domain.schedule import is_browser_watch
 from services.notifier.store import checks, content, takedowns
 from services.notifier.store.checks import DUE_CHECKS, DueCheck
@@ -163,11 +163,12 @@ class CheckWorker:
         media, page = looked.media, looked.page
         # What a demand quotes is what showed the content: the page, where the medium's own URL no longer does.
         on_page = page is not None and media.outcome is not Outcome.PRESENT and page.outcome is Outcome.PRESENT
-        observed = page.observed if page is not None and on_page else media.observed
+        showing = page if page is not None and on_page else media
         agreement = media.agreement or (page.agreement if page else None)
         near = None if agreement is not None else media.near
         page_near = None if agreement is not None or page is None else page.near
         best = agreement or near
+        by_view = page if page is not None and (on_page or (near is None and page_near is not None)) else media
         return CheckCompleted(
             check_id=check_id,
             started_at=started_at,
@@ -181,13 +182,15 @@ class CheckWorker:
             distance=None if best is None else best.distance,
             assurance=None if best is None else best.assurance,
             guards=() if best is None else best.guards,
+            view=by_view.view and by_view.view.value,
+            whole_distance=by_view.whole_distance,
             page_outcome=None if page is None else page.outcome,
             page_status=None if page is None else page.status,
             page_no_such_domain=page is not None and page.reason == NotSeen.NO_SUCH_DOMAIN,
             page_reason=None if page is None else page.reason,
             page_distance=None if page_near is None else page_near.distance,
             browser=" ".join(looked.drawn) or None,
-            observed=observed,
+            observed=_as_seen(showing),
         )
 
     async def _record(self, tx: Tx, due: DueCheck, completed: CheckCompleted, looked: Looked, *, erased: bool) -> None:
@@ -211,6 +214,8 @@ class CheckWorker:
                 "size_bytes": observed and observed.size_bytes,
                 "algorithm": completed.algorithm,
                 "distance": completed.distance,
+                "view": completed.view,
+                "whole_distance": completed.whole_distance,
                 "browser": completed.browser,
                 "fingerprint_refs": None if erased else self._refs(looked),
             },
@@ -221,7 +226,14 @@ class CheckWorker:
         found = looked.media if looked.media.settled else looked.page
         if found is None or not found.settled or not found.fingerprints:
             return None
-        return sorted({fingerprint_ref(self._keys.fingerprint_ref, one) for one in found.fingerprints})
+        return sorted({fingerprint_ref(self._keys.fingerprint_ref, one) for one in found.known})
+
+
+def _as_seen(seen: Seen) -> Observed | None:
+    """What a demand quotes; whether the content was a part of what is there."""
+    if seen.observed is None or seen.view is None:
+        return seen.observed
+    return replace(seen.observed, as_part=seen.view.is_part)
 
 
 def _reference(looked: Looked, takedown: Takedown) -> list[dict[str, object]]:

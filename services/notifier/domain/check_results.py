@@ -102,12 +102,8 @@ def _record(builder: TakedownBuilder, event: CheckCompleted, outcome: Outcome) -
     )
     builder.change(last_check=latest)
     facts: dict[str, str | int | bool] = {"check_id": str(event.check_id), "vantage": event.vantage}
-    if event.reason is not None:
-        facts["reason"] = event.reason
-    if event.status is not None:
-        facts["status"] = event.status
-    if event.distance is not None:
-        facts["distance"] = event.distance
+    said = {"reason": event.reason, "status": event.status, "distance": event.distance, "view": event.view}
+    facts |= {name: value for name, value in said.items() if value is not None}
     if event.guards:
         facts["guards"] = " ".join(event.guards)
     if event.probably_present:
@@ -316,6 +312,7 @@ def _nearly_seen(builder: TakedownBuilder, event: CheckCompleted, *, known: bool
 def _distances(builder: TakedownBuilder, event: CheckCompleted) -> dict[str, str | int | bool]:
     """How near it is now, and how near what was matched was."""
     found = {"page_distance": event.page_distance, "matched_distance": builder.takedown.match.distance}
+    found["whole_distance"] = event.whole_distance
     facts: dict[str, str | int | bool] = {"probably_present": True}
     return facts | {name: bits for name, bits in found.items() if bits is not None}
 

@@ -161,7 +161,9 @@ class CheckCompleted:
     never a URL.
 
     `probably_present`: nothing agrees, and something is so near (`distance` at the medium's URL, `page_distance` on the page, 32 to 50
-    bits) that it may be the content; the outcome is `inconclusive`. `no_such_domain`, `page_no_such_domain`: the name servers answered
+    bits) that it may be the content; the outcome is `inconclusive`. `view`: how the part of the picture was found that agrees or is near
+    (a word of `shared.media.views.view.ViewName`); None: the picture as a whole is. `whole_distance`: then how far that is.
+    `no_such_domain`, `page_no_such_domain`: the name servers answered
     with authority that this host does not exist (RFC 8499, NXDOMAIN); no time-out, refusal or failure of theirs.
 
     `browser`: what became of a browser's looks, a word each; None: none was to be made.
@@ -179,6 +181,8 @@ class CheckCompleted:
     distance: int | None = None
     assurance: Assurance | None = None
     guards: tuple[Guard, ...] = ()
+    view: str | None = None
+    whole_distance: int | None = None
     page_outcome: Outcome | None = None
     page_status: int | None = None
     page_reason: str | None = None

@@ -63,7 +63,7 @@ class MatchFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What was seen at the target, and whether by our own check or by a person: the facts a demand quotes. `ip`, `port` are the
-    address dialled."""
+    address dialled. `as_part`: what is at the address is a larger picture, and a part of it was recognised."""
 
     at: datetime
     ip: str | None = None
@@ -73,6 +73,7 @@ class Observed:
     content_type: str | None = None
     size_bytes: int | None = None
     seen_by: Literal["check", "person"] = "check"
+    as_part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ class ObservedAt(_Part):
     status: int | None = None
     content_type: str | None = None
     size_bytes: int | None = None
+    as_part: Literal[True] | None = None
+    """What is at the address is a larger picture, of which the content is a part."""
 
 
 class Preserve(_Part):
@@ -221,6 +223,7 @@ def mail(message: Message, *, link: str) -> Mail:
                 port=seen.port,
                 status=seen.status,
                 size_bytes=seen.size_bytes,
+                as_part=seen.as_part is True,
             )
             if seen is not None
             else None,
@@ -285,6 +288,7 @@ def _observed(seen: Observed | None) -> ObservedAt | None:
         status=seen.status,
         content_type=seen.content_type,
         size_bytes=seen.size_bytes,
+        as_part=True if seen.as_part else None,
     )
 
 

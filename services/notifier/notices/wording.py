@@ -89,6 +89,7 @@ def sighting(
     port: int | None,
     status: int | None,
     size_bytes: int | None,
+    as_part: bool = False,
 ) -> str:
     """One paragraph: what was seen, of what is known, and when. Numbers alone: what else a host's headers say is the host's words,
     and a mail is read by people and machines that trust ours."""
@@ -100,6 +101,8 @@ def sighting(
         parts.append(f"status {status}")
     if size_bytes is not None:
         parts.append(f"{size_bytes} bytes")
+    if as_part:
+        parts.append("as part of a larger picture")
     return _wrapped(", ".join(parts) + ".")
 
 

@@ -49,10 +49,11 @@ ON CONFLICT (takedown_id) DO UPDATE SET due_at = excluded.due_at,
 
 _RECORD = """
 INSERT INTO notifier.checks (check_id, takedown_id, reason, started_at, ended_at, outcome, page_outcome, detail, vantage,
-    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, browser, fingerprint_refs, elapsed_ms)
+    address, status, page_status, final_url, content_type, size_bytes, algorithm, distance, view, whole_distance, browser,
+    fingerprint_refs, elapsed_ms)
 VALUES (%(check_id)s, %(takedown_id)s, %(reason)s, %(started_at)s, clock_timestamp(), %(outcome)s, %(page_outcome)s,
     %(detail)s, %(vantage)s, %(address)s, %(status)s, %(page_status)s, %(final_url)s, %(content_type)s, %(size_bytes)s,
-    %(algorithm)s, %(distance)s, %(browser)s, %(fingerprint_refs)s,
+    %(algorithm)s, %(distance)s, %(view)s, %(whole_distance)s, %(browser)s, %(fingerprint_refs)s,
     (extract(epoch FROM clock_timestamp() - %(started_at)s) * 1000)::int)
 """
 

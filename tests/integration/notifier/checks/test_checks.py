@@ -135,10 +135,10 @@ async def test_a_picture_that_was_seen_before_is_looked_at_smaller_and_never_mis
         fingerprint = site.fingerprinter.fingerprint
 
         async def listening(
-            body: bytes, *, reduced: bool = False, priority: Priority = Priority.CHECK
+            body: bytes, *, reduced: bool = False, parts: bool = False, priority: Priority = Priority.CHECK
         ) -> MediaFingerprints:
             asked.append(reduced)
-            return await fingerprint(body, reduced=reduced, priority=priority)
+            return await fingerprint(body, reduced=reduced, parts=parts, priority=priority)
 
         site.fingerprinter.fingerprint = listening  # type: ignore[method-assign]  # to hear at which scale it is asked
         cases: list[tuple[str, dict[str, object], list[bool], Outcome]] = [
