@@ -35,7 +35,7 @@ from shared.media.formats.undecoded import begins_as_picture, undecoded_media
 from shared.media.html.contents import to_json
 from shared.media.html_media import read_packed_page, read_page
 from shared.media.image import REDUCED_TIMES, TooManyPixels, TooManyScans, look_at
-from shared.media.views.view import Part
+from shared.media.views.view import PicturePart
 
 REQUEST = struct.Struct(">II")
 """How many bytes the job has, and how many the file."""
@@ -74,7 +74,7 @@ class DecodingJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartAnswer:
-    """A `views.view.Part` as JSON has it: `hashes` are PDQ in hexadecimal, one an orientation in their order."""
+    """A `views.view.PicturePart` as JSON has it: `hashes` are PDQ in hexadecimal, one an orientation in their order."""
 
     name: str
     rectangle: tuple[float, float, float, float]
@@ -129,7 +129,7 @@ def answer(body: bytes, *, max_pixels: int, reduced: bool = False, parts: bool =
     )
 
 
-def _part(part: Part) -> PartAnswer:
+def _part(part: PicturePart) -> PartAnswer:
     return PartAnswer(
         name=part.name.value,
         rectangle=part.rectangle,

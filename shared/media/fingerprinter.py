@@ -28,7 +28,7 @@ from shared.media.formats.undecoded import UndecodedMedia
 from shared.media.html.contents import PageContents, from_json
 from shared.media.html_media import is_page, packed_page
 from shared.media.media_fingerprints import MediaFingerprints
-from shared.media.views.view import Part, ViewName
+from shared.media.views.view import PicturePart, ViewName
 
 __all__ = [
     "DecoderUnavailable",
@@ -215,12 +215,12 @@ def _parsed(said: Any) -> PictureAnswer:
     return answer
 
 
-def _part(told: PartAnswer) -> Part:
+def _part(told: PartAnswer) -> PicturePart:
     """Raises ValueError."""
     hashes = {
         turned: (bytes.fromhex(value), told.quality) for turned, value in zip(Orientation, told.hashes, strict=True)
     }
-    return Part(name=ViewName(told.name), rectangle=told.rectangle, hashes=hashes, of=told.of)
+    return PicturePart(name=ViewName(told.name), rectangle=told.rectangle, hashes=hashes, of=told.of)
 
 
 def _view(hashes: Mapping[str, tuple[str, int]]) -> Hashes:

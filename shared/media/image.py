@@ -24,7 +24,7 @@ from shared.media.formats.mended import Mended
 from shared.media.pdq import luma_of, pdq_of_luma, to_rgb
 from shared.media.pdq_orientations import turned_hashes
 from shared.media.views.hashing import parts_of
-from shared.media.views.view import Part
+from shared.media.views.view import PicturePart
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO", *(("AVIF",) if features.check("avif") else ()))
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -67,7 +67,7 @@ class Look:
     width: int
     height: int
     format: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PicturePart, ...] = ()
     partial: bool = False
     complete: bool = True
     reduced: bool = False

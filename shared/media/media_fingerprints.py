@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.media.fingerprints import Algorithm, Fingerprint, Hashes, Orientation, degenerate_because
-from shared.media.views.view import Part
+from shared.media.views.view import PicturePart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class MediaFingerprints:
     width: int
     height: int
     format: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PicturePart, ...] = ()
     partial: bool = False
     complete: bool = True
     reduced: bool = False

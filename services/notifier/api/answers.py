@@ -153,9 +153,8 @@ class CheckSummary(BaseModel):
     algorithm: str | None
     distance: int | None
     view: str | None
-    """How the part of the picture was found by which the content was seen; None: the picture as a whole was it, or nothing was."""
+    """How the part of the picture was found that is the content, or nearly; None: no part is. `whole_distance`: of the whole picture."""
     whole_distance: int | None
-    """Then how far the picture as a whole was from it, in bits."""
     browser: str | None
     """What became of a browser's looks, a word each; None: none was asked."""
 

@@ -14,7 +14,7 @@ from shared.agreement import Comparison, best_agreement, nearest
 from shared.contracts.content import RegisteredFingerprint
 from shared.media.fingerprints import Algorithm, Fingerprint, distances
 from shared.media.media_fingerprints import MediaFingerprints, pdq_fingerprints
-from shared.media.views.view import Part, ViewName
+from shared.media.views.view import PicturePart, ViewName
 from shared.policy import Policy
 
 
@@ -29,7 +29,7 @@ class PartSeen:
 
 
 def best_part(
-    parts: Iterable[Part], wanted: Wanted, policy: Policy, is_rejected: Callable[[Fingerprint], bool]
+    parts: Iterable[PicturePart], wanted: Wanted, policy: Policy, is_rejected: Callable[[Fingerprint], bool]
 ) -> PartSeen | None:
     """The part whose agreement weighs most, else the nearest of those that may be the content; None: there is neither.
 
@@ -64,7 +64,7 @@ def least_distance(fingerprints: Sequence[Fingerprint], values: Sequence[bytes])
     return int(distances([one.value for one in fingerprints], values).min())
 
 
-def without(media: MediaFingerprints, values: Collection[bytes], bits: int) -> tuple[Part, ...]:
+def without(media: MediaFingerprints, values: Collection[bytes], bits: int) -> tuple[PicturePart, ...]:
     """The parts that are further than `bits` from all of these values."""
     known = list(values)
     kept = []

@@ -17,7 +17,7 @@ from shared.media.fingerprints import PDQ_MIN_QUALITY, Hashes, Orientation
 from shared.media.pdq import COSINES, Luma, Pixels, bits_of, quality_of, to_rgb
 from shared.media.pdq_orientations import PLANES, TRANSPOSED, tents
 from shared.media.views.finding import views_of
-from shared.media.views.view import Area, Part, View
+from shared.media.views.view import Area, PicturePart, View
 
 LONGER_SIDE_PLACES = 512
 SHORTEST_SIDE_PIXELS = 96
@@ -28,14 +28,14 @@ _LENGTHS_KEPT = 256
 """Matrices kept, of some 100 kB each."""
 
 
-def parts_of(picture: Image.Image, *, of: int = 0, fixed: bool = True) -> tuple[Part, ...]:
+def parts_of(picture: Image.Image, *, of: int = 0, fixed: bool = True) -> tuple[PicturePart, ...]:
     """The parts of a picture that may be the one looked for, those of low quality left out; `fixed`: see `views_of`."""
     if min(picture.size) < SHORTEST_SIDE_PIXELS:
         return ()
     plane = small_plane(picture)
     height, width = plane.shape
     found = (
-        Part(
+        PicturePart(
             name=view.name,
             rectangle=(
                 view.area.left / width,

@@ -94,7 +94,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PicturePart:
     """A view as it is told: `rectangle` has its left, top, right and bottom as shares of the picture's sides (0 to 1). `of`: the number
     of the picture's view (`MediaFingerprints.views`) that it is a part of. The quality is that of the part as it is."""
 

@@ -16,7 +16,7 @@ from shared.agreement import Grade
 from shared.contracts.content import Assurance, RegisteredFingerprint
 from shared.media.fingerprints import Algorithm, Fingerprint, Hashes, Orientation, fingerprint_ref
 from shared.media.media_fingerprints import MediaFingerprints
-from shared.media.views.view import Part, ViewName
+from shared.media.views.view import PicturePart, ViewName
 from shared.policy import Policy
 
 KEY = b"k" * 32
@@ -40,14 +40,16 @@ def hashes(value: bytes, quality: int = 90) -> Hashes:
     }
 
 
-def part(value: bytes, *, name: ViewName = ViewName.CELL, of: int = 0, turned: Orientation | None = None) -> Part:
+def part(
+    value: bytes, *, name: ViewName = ViewName.CELL, of: int = 0, turned: Orientation | None = None
+) -> PicturePart:
     found = dict(hashes(value))
     if turned is not None:
         found = dict(hashes(OTHER)) | {turned: (value, 90)}
-    return Part(name=name, rectangle=(0.0, 0.0, 0.5, 0.5), hashes=found, of=of)
+    return PicturePart(name=name, rectangle=(0.0, 0.0, 0.5, 0.5), hashes=found, of=of)
 
 
-def media(*parts: Part, whole: bytes = OTHER, further: bytes | None = None) -> MediaFingerprints:
+def media(*parts: PicturePart, whole: bytes = OTHER, further: bytes | None = None) -> MediaFingerprints:
     views = (hashes(whole),) if further is None else (hashes(whole), hashes(further))
     md5, sha1, sha256 = bytes(16), bytes(20), bytes(32)
     return MediaFingerprints(
