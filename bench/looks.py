@@ -26,7 +26,6 @@ from uuid import uuid4
 import structlog
 
 from bench.document import replace_section
-from bench.pictures import environment
 from services.notifier.checks.checker import Checker
 from services.notifier.checks.seen import Wanted
 from services.notifier.domain.model import Outcome
@@ -234,9 +233,10 @@ def section(rows: list[Row]) -> str:
     light = next(row for row in rows if row.set == "shown" and row.look == "light")
     missed = ", ".join(light.others)
     return (
-        "## What a look sees\n\n`make bench-look`: pages and files that show a person the picture, and answers of hosts that have not"
-        " removed it.\n\n"
-        f"{table(rows)}\n\nWithout a browser not seen: {missed}. {environment()}"
+        "## What a look sees\n\nMade by `make bench-look`; do not edit. *Shown*: pages and files that show a person the picture; how"
+        " many of them a look sees. *Still there*:\nanswers of hosts that have not removed it; how many of them a look takes for a"
+        " removal. Each shape is a way to show or to hide a picture.\n\n"
+        f"{table(rows)}\n\nShapes that are not seen without a browser: {missed}."
     )
 
 
