@@ -119,7 +119,7 @@ def list_keys(as_json: AsJson = False) -> None:
 
 @keys.command("revoke")
 def revoke(
-    key_id: Annotated[UUID, typer.Argument(help="The id of the key, as `takedown keys list` shows it.")],
+    key_id: Annotated[UUID, typer.Argument(metavar="KEY", help="The id of the key, as `takedown keys list` shows it.")],
     suspend_content: Annotated[
         bool, typer.Option("--suspend-content", help="Also suspend all content that rests on this key alone.")
     ] = False,

@@ -91,7 +91,9 @@ def takedown_row(takedown: Mapping[str, Any]) -> tuple[object, ...]:
 
 @content.command("suspend")
 def suspend(
-    content_id: Annotated[UUID, typer.Argument(help="The content_id of the claim, as `takedown case` shows it.")],
+    content_id: Annotated[
+        UUID, typer.Argument(metavar="CONTENT", help="The content_id of the claim, as `takedown case` shows it.")
+    ],
     reason: Annotated[
         Literal["person", "possible_minor"],
         typer.Option(help="Why. After possible_minor only operations staff can resume it."),
@@ -104,7 +106,9 @@ def suspend(
 
 @content.command("resume")
 def resume(
-    content_id: Annotated[UUID, typer.Argument(help="The content_id of the claim, as `takedown case` shows it.")],
+    content_id: Annotated[
+        UUID, typer.Argument(metavar="CONTENT", help="The content_id of the claim, as `takedown case` shows it.")
+    ],
 ) -> None:
     """Go on with suspended content."""
     _switch(content_id, "resumption", {})
@@ -150,10 +154,15 @@ def list_tasks(
 
 @tasks.command("resolve")
 def resolve(
-    task_id: Annotated[UUID, typer.Argument(help="The id of the task, as `takedown tasks list` shows it.")],
+    task_id: Annotated[
+        UUID, typer.Argument(metavar="TASK", help="The id of the task, as `takedown tasks list` shows it.")
+    ],
     kind: Annotated[
         Decision,
-        typer.Argument(help="What you decide. reject and dismiss end the takedown; docs/operations.md explains each."),
+        typer.Argument(
+            metavar="DECISION",
+            help="What you decide. reject and dismiss end the takedown; docs/operations.md explains each.",
+        ),
     ],
     reason: Annotated[str, typer.Option(help="Why, for the record. Please no URL and no name.")],
     recipient: Annotated[

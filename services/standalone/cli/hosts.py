@@ -38,7 +38,10 @@ def add_to(app: typer.Typer) -> None:
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(help="A CSV file with a header (docs/operations.md lists the columns); - reads standard input."),
+        typer.Argument(
+            metavar="FILE",
+            help="A CSV file with a header (docs/operations.md lists the columns); - reads standard input.",
+        ),
     ],
 ) -> None:
     """Import the directory from a CSV file, all of it or nothing. Importing the same file again changes nothing."""
@@ -91,7 +94,11 @@ def _reached_by(host: dict[str, Any]) -> str:
 
 
 @hosts.command("test")
-def test(organisation: Annotated[str, typer.Argument(help="The key of the organisation in the directory.")]) -> None:
+def test(
+    organisation: Annotated[
+        str, typer.Argument(metavar="ORGANISATION", help="The key of the organisation in the directory.")
+    ],
+) -> None:
     """Send a test message (host.test) and show what came back."""
 
     async def send() -> Any:
@@ -133,10 +140,10 @@ def _hold(domain: str, what: Literal["hold", "release"]) -> None:
 
 def outbound(
     switch: Annotated[
-        Literal["on", "off"] | None, typer.Argument(help="Leave it out to see whether outbound is on.")
+        Literal["on", "off"] | None, typer.Argument(help="Leave it out to see whether messages are sent.")
     ] = None,
 ) -> None:
-    """Let messages leave, or stop all of them within a second. Checks go on either way."""
+    """Turn the sending of messages on or off; `off` stops all of it within a second. Checks go on either way."""
 
     async def send() -> Any:
         async with notifier(settings_of_client()) as api:

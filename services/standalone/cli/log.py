@@ -100,7 +100,10 @@ def list_dead_letters(as_json: AsJson = False) -> None:
 @letters.command("show")
 def show(
     dead_letter_id: Annotated[
-        UUID, typer.Argument(help="The id of the dead letter, as `takedown dead-letters list` shows it.")
+        UUID,
+        typer.Argument(
+            metavar="DEAD_LETTER", help="The id of the dead letter, as `takedown dead-letters list` shows it."
+        ),
     ],
 ) -> None:
     """Show one dead letter as JSON. It says where the event is in the log, never what it contains."""
@@ -117,7 +120,10 @@ def show(
 @letters.command("replay")
 def replay(
     dead_letter_id: Annotated[
-        UUID, typer.Argument(help="The id of the dead letter, as `takedown dead-letters list` shows it.")
+        UUID,
+        typer.Argument(
+            metavar="DEAD_LETTER", help="The id of the dead letter, as `takedown dead-letters list` shows it."
+        ),
     ],
     person: Annotated[str, typer.Option(help="Your own id, such as p-1, for the record.")] = "operator",
     wait_seconds: Annotated[float, typer.Option(min=0, help="How many seconds to wait for the outcome.")] = 30.0,

@@ -23,7 +23,9 @@ entries = typer.Typer(
     help="Hashes of images known to be harmless, such as blank images and placeholders.", no_args_is_help=True
 )
 
-EntryId = Annotated[UUID, typer.Argument(help="The id of the entry, as `takedown negative-list list` shows it.")]
+EntryId = Annotated[
+    UUID, typer.Argument(metavar="ENTRY", help="The id of the entry, as `takedown negative-list list` shows it.")
+]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -53,7 +53,7 @@ def notifier() -> None:
 
 
 def console() -> None:
-    """Run only the console: pages for the people who work here, over the other services' APIs."""
+    """Run only the console: the desk of helpline staff, web pages over the APIs of the other services."""
     _serve_one("console")
 
 

@@ -13,7 +13,9 @@ from services.standalone.terminal.output import notifier, run, say, settings_of_
 
 takedowns = typer.Typer(help="Decide on one takedown, or say what you saw there.", no_args_is_help=True)
 
-TakedownId = Annotated[UUID, typer.Argument(help="The id of the takedown, as `takedown case` shows it.")]
+TakedownId = Annotated[
+    UUID, typer.Argument(metavar="TAKEDOWN", help="The id of the takedown, as `takedown case` shows it.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,7 +27,9 @@ def decide(
     takedown_id: TakedownId,
     kind: Annotated[
         Decision,
-        typer.Argument(help="What you decide: reject, unreject, recheck, … docs/operations.md explains each."),
+        typer.Argument(
+            metavar="DECISION", help="What you decide: reject, unreject, recheck, … docs/operations.md explains each."
+        ),
     ],
     reason: Annotated[str, typer.Option(help="Why, for the record. Please no URL and no name.")],
     recipient: Annotated[
