@@ -30,6 +30,7 @@ KEPT_HEADERS = (
     "date",
     "etag",
     "last-modified",
+    "link",
     "location",
     "refresh",
     "retry-after",
@@ -40,8 +41,9 @@ KEPT_HEADERS = (
     "x-datadome",
     "x-sucuri-block",
 )
-"""All that is passed on of an answer's headers; each at most `KEPT_HEADER_CHARACTERS` long."""
+"""All that is passed on of an answer's headers; each at most `KEPT_HEADER_CHARACTERS` long, a list of links `KEPT_LINK_CHARACTERS`."""
 KEPT_HEADER_CHARACTERS = 1024
+KEPT_LINK_CHARACTERS = 8192
 
 
 class TimedOut(OutboundError, Transient):
@@ -315,5 +317,9 @@ def _dialled(response: httpx.Response) -> GuardedEndpoint:
 
 def _kept(response: httpx.Response) -> Mapping[str, str]:
     return MappingProxyType(
-        {name: response.headers[name][:KEPT_HEADER_CHARACTERS] for name in KEPT_HEADERS if name in response.headers}
+        {
+            name: response.headers[name][: KEPT_LINK_CHARACTERS if name == "link" else KEPT_HEADER_CHARACTERS]
+            for name in KEPT_HEADERS
+            if name in response.headers
+        }
     )

@@ -29,6 +29,34 @@ async def test_what_a_page_may_not_have_is_told() -> None:
         assert not [asked for asked in internet.asked if "unavailable" in asked.host]
 
 
+WORKERS = {
+    "registered": "<script>navigator.serviceWorker.register('/w.js')</script>",
+    "by its prototype": "<script>ServiceWorkerContainer.prototype.register.call(navigator.serviceWorker,'/w.js')</script>",
+    "in a frame": "<iframe srcdoc=\"<script>navigator.serviceWorker.register('/w.js')</script>\"></iframe>",
+    "a blank frame's": "<script>const f=document.createElement('iframe');document.body.append(f);"
+    "f.contentWindow.navigator.serviceWorker.register('/w.js')</script>",
+    "late": "<script>onload=()=>setTimeout(()=>navigator.serviceWorker.register('/w.js'),200)</script>",
+    "waited for": f"<script>navigator.serviceWorker.ready.then(()=>{{{SHOW}}})</script>",
+}
+"""A service worker answers with the picture what the page asks for a second later, and the network with 404."""
+
+
+async def test_that_a_service_worker_is_wanted_is_told() -> None:
+    async with open_internet() as internet:
+        later = "<img id=i><script>setTimeout(()=>i.src='/by-worker.png',1000)</script>"
+        silent = []
+        for place, (name, body) in enumerate(WORKERS.items()):
+            url = internet.page(f"/{place}", f"<p>x</p>{later}{body}").replace("http:", "https:")
+            look = await internet.browser.look(url)
+            if Unfinished.PARTS not in look.unfinished:
+                silent.append((name, look.outcome, sorted(look.unfinished)))
+        assert not silent, silent
+        assert "/w.js" not in internet.paths(), "and none is fetched"
+        asks = "<p>x</p><script>if(navigator.serviceWorker&&'register' in navigator.serviceWorker){}</script>"
+        look = await internet.browser.look(internet.page("/asks", asks).replace("http:", "https:"))
+        assert look.fully_drawn, "that there are some is no use of one"
+
+
 async def test_that_it_is_there_is_enough_for_a_page_that_asks_for_no_more() -> None:
     async with open_internet() as internet:
         page = f"<body><script>if(window.WebSocket&&typeof WebSocket=='function'){SHOW}</script>"

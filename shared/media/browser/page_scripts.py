@@ -33,10 +33,12 @@ NO_SOCKETS = """(() => {
     try { delete window[name]; } catch (error) { }
     try { Object.defineProperty(window, name, { value: failing, configurable: true, writable: true }); } catch (error) { }
   }
-  const container = window.ServiceWorkerContainer?.prototype;
-  if (container)
+  // A service worker could answer what the page asks for next, and none runs here. On the object too, where others put theirs.
+  const waits = { get() { missed(); return new Promise(() => {}); } };
+  const asked = { value: function register() { missed(); return new Promise(() => {}); } };
+  for (const one of [window.ServiceWorkerContainer?.prototype, navigator.serviceWorker])
     try {
-      Object.defineProperty(container, 'ready', { get() { missed(); return new Promise(() => {}); }, configurable: true });
+      if (one) Object.defineProperties(one, { ready: waits, register: asked });
     } catch (error) { }
 })()""".replace("UNAVAILABLE", UNAVAILABLE)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from shared.media.fingerprinter import Reason, UnreadablePage, is_page
 from shared.media.html.contents import InlineMedia, MediaPlace, PageContents, ReferencedMedia
 from shared.media.html.elements import refresh_target
+from shared.media.looks.link_header import LINK, linked_stylesheets
 from shared.media.looks.referer import referer_for
 from shared.media.looks.url_look import NotSeen, PageMedia, UndecodedBytes, UrlLook, url_key_of
-from shared.outbound.fetch import Fetched
+from shared.outbound.fetch import KEPT_LINK_CHARACTERS, Fetched
 from shared.urls import BadUrl, parse_url
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class PageVisit:
         self._whole &= contents.whole
         refresh_url = contents.refresh_url or _refreshed_by(page)
         frames, refreshed = await self._others(contents, refresh_url)
-        styles, broken = await self._styles(contents.stylesheets)
+        linked = page.headers.get(LINK, "")
+        self._whole &= len(linked) < KEPT_LINK_CHARACTERS  # what was cut off may name one more
+        styles, broken = await self._styles((*contents.stylesheets, *linked_stylesheets(linked, page.final_url)))
         found = [one for each in (contents, *styles) for one in each.telling(len(each.media))]
         inline = [one for each in (contents, *styles) for one in each.inline]
         looks = await self._each(self._media_look, self._chosen(found))
