@@ -231,13 +231,24 @@ def table(rows: list[Row]) -> str:
 
 def section(rows: list[Row]) -> str:
     light = next(row for row in rows if row.set == "shown" and row.look == "light")
-    missed = ", ".join(light.others)
-    return (
-        "## What a look sees\n\nMade by `make bench-look`; do not edit. *Shown*: pages and files that show a person the picture; how"
-        " many of them a look sees. *Still there*:\nanswers of hosts that have not removed it; how many of them a look takes for a"
-        " removal. Each shape is a way to show or to hide a picture.\n\n"
-        f"{table(rows)}\n\nShapes that are not seen without a browser: {missed}."
-    )
+    unseen = [f"Shapes that are not seen without a browser: {', '.join(light.others)}."]
+    for row in rows:
+        if row.look != "light" and row.others:
+            what = "not seen by" if row.set == "shown" else "taken for a removal by"
+            unseen.append(f"Shapes that are {what} a browser: {', '.join(row.others)}{_why(row)}.")
+    return f"{_ABOUT}\n\n{table(rows)}\n\n" + "\n".join(unseen)
+
+
+_ABOUT = """## What a look sees
+
+Made by `make bench-look`; do not edit. *Shown*: pages and files that show a person the picture; how many of them a look sees. *Still there*:
+answers of hosts that have not removed it; how many of them a look takes for a removal. Each shape is a way to show or to hide a picture."""
+_CLICKED = ". They show it only after a click, which no look makes ([what is not promised](guarantees.md))"
+
+
+def _why(row: Row) -> str:
+    only_clicked = row.set == "still there" and all("click" in name or "link" in name for name in row.others)
+    return _CLICKED if only_clicked else ""
 
 
 def main() -> None:

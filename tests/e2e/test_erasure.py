@@ -38,7 +38,7 @@ EXEMPT = {
 }
 EXEMPT_ON_KAFKA = {
     "takedown.sightings, takedown.matches": "they end by retention alone (180 and 31 days)",
-    "older records of a key of takedown.content, .claims, .targets": "until compaction, 24 hours at most",
+    "older records of a key of takedown.content, .claims, .targets": "until compaction, two days at most",
 }
 
 
