@@ -241,8 +241,9 @@ def section(rows: list[Row]) -> str:
 
 _ABOUT = """## What a look sees
 
-Made by `make bench-look`; do not edit. *Shown*: pages and files that show a person the picture; how many of them a look sees. *Still there*:
-answers of hosts that have not removed it; how many of them a look takes for a removal. Each shape is a way to show or to hide a picture."""
+Made by `make bench-look`; do not edit. *Shown*: pages and files that show a person the picture; how many of them a look sees.
+*Still there*: answers of hosts that have not removed it; how many of them a look takes for a removal. Each shape is a way to show or to
+hide a picture."""
 _CLICKED = ". They show it only after a click, which no look makes ([what is not promised](guarantees.md))"
 
 
