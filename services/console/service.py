@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.console.pages import cases, confirming, new_case, sign_in, static_files
+from services.console.pages import cases, confirming, lists, new_case, sign_in, static_files, stopping, the_call
 from shared.service.runtime import Runtime
 
 
@@ -18,7 +18,10 @@ class ConsoleService:
     name = "console"
 
     def routers(self) -> Sequence[APIRouter]:
-        return (static_files.routes, sign_in.routes, new_case.routes, confirming.routes, cases.routes)
+        return (
+            *(static_files.routes, sign_in.routes, lists.routes, the_call.routes, new_case.routes),
+            *(confirming.routes, stopping.routes, cases.routes),
+        )
 
     def provides(self) -> Sequence[object]:
         return ()

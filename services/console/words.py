@@ -102,6 +102,9 @@ _REPORTS = {
     "failed": ("could not be looked at", "Our look failed. Operations can see why."),
 }
 
+_WHILE_PAUSED = ("case_paused", "content_suspended")
+_PAUSED = ("paused", "It is looked at when the case goes on.")
+
 
 def moment(at: str | datetime | None) -> str:
     """A time as staff read it: day, month, hour and minute, UTC."""
@@ -135,11 +138,11 @@ def line_of_takedown(takedown: Mapping[str, Any], waits_for: str | None) -> Line
 
 def line_of_report(report: Mapping[str, Any], site: str) -> Line:
     """A reported link of which no takedown came."""
-    now, after = _REPORTS[report["state"]]
+    now, after = _PAUSED if report.get("why") in _WHILE_PAUSED else _REPORTS[report["state"]]
     return Line(site=site, url=report["url"], now=now, tone=Tone.WAIT, next=after)
 
 
-def told(lines: Sequence[Line], *, now: datetime, waiting: int) -> list[str]:
+def told(lines: Sequence[Line], *, now: datetime, waiting: int, paused: bool = False) -> list[str]:
     """What can be told to the caller, in two or three sentences. `waiting`: pictures that nobody has confirmed yet."""
     offline = sum(line.now == _STATES["removed"][0] for line in lines)
     asked = sum(line.asked and line.tone is not Tone.GONE for line in lines)
@@ -153,6 +156,8 @@ def told(lines: Sequence[Line], *, now: datetime, waiting: int) -> list[str]:
     else:
         known = _count(len(lines), "the one link we know is not offline yet.", "none of the {} links is offline yet.")
     sentences = [start + known]
+    if paused:
+        return [*sentences, "The case is paused: nothing is looked at and nobody is asked until it goes on."]
     if asked:
         said = _count(asked, "Of one link somebody was", "Of {} links somebody was")
         sentences.append(f"{said} asked to remove it; we look whether they do.")

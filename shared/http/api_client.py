@@ -98,6 +98,10 @@ class ApiClient:
         headers = {"idempotency-key": idempotency_key or str(uuid4())}
         return await self._call("POST", path, json={} if body is None else body, headers=headers)
 
+    async def patch(self, path: str, body: Any) -> Any:
+        """PATCH JSON, with an Idempotency-Key."""
+        return await self._call("PATCH", path, json=body, headers={"idempotency-key": str(uuid4())})
+
     async def post_text(self, path: str, text: str, *, content_type: str) -> Any:
         return await self._call("POST", path, content=text.encode(), headers={"content-type": content_type})
 

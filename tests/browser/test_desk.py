@@ -116,10 +116,14 @@ async def declare(page: Page, site: int) -> None:
     await page.get_by_role("link", name="New case").first.click()
     await page.get_by_label("18 or older").check()
     await page.get_by_role("button", name="Continue").click()
+    await page.get_by_role("textbox", name="Case reference").last.fill("EH-000123")
+    await page.get_by_label("A threat").check()
+    await page.get_by_label("How they may be reached").fill("text only, never ring")
+    await shot(page, "the-call")
+    await page.get_by_role("button", name="Save and continue").click()
     file = FilePayload(name="holiday secret.png", mimeType="image/png", buffer=png(7))
     await page.get_by_label("Choose pictures").set_input_files([file])
     await page.get_by_text("1 of 1 ready.").wait_for()
-    await page.get_by_role("textbox", name="Case reference", exact=True).last.fill("EH-000123")
     await page.get_by_label("For themselves").check()
     await page.get_by_label("I looked at them", exact=True).check()
     for box in ("The pictures are intimate", "They were shared", "We have on record", "This is true"):
@@ -128,6 +132,31 @@ async def declare(page: Page, site: int) -> None:
     await page.get_by_role("radio", name="No", exact=True).check()
     await shot(page, "new-case")
     await page.get_by_role("button", name="Declare").click()
+    await page.get_by_role("heading", name="Case EH-000123").wait_for()
+
+
+async def stopped_found_and_changed(page: Page) -> None:
+    """Paused and gone on with; found by its link's site; changed, and read on its page; among the urgent ones of everybody."""
+    await page.get_by_role("button", name="Pause").click()
+    assert "The case is paused" in await page.locator(".tell").inner_text()
+    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_role("button", name="Pause").wait_for()
+    await page.get_by_role("link", name="Change").click()
+    await page.get_by_label("A word they are known by").fill("bluebell")
+    await page.get_by_role("button", name="Keep the change").click()
+    shown = await page.locator("main").inner_text()
+    assert "bluebell" in shown
+    assert "text only, never ring" in shown
+    assert "threat" in shown
+    for asked in ("site.test", "hxxp://site[.]test/never-seen.png"):
+        await page.get_by_label("Find a case by its reference").fill(asked)
+        await page.get_by_role("button", name="Open", exact=True).click()
+        await page.get_by_role("heading", name="Cases that know this site").wait_for()
+    await page.get_by_role("link", name="EH-000123").wait_for()
+    await page.get_by_role("link", name="Cases").click()
+    await page.get_by_role("link", name="Urgent cases of everybody").click()
+    await shot(page, "urgent")
+    await page.get_by_role("link", name="EH-000123").click()
     await page.get_by_role("heading", name="Case EH-000123").wait_for()
 
 
@@ -143,15 +172,15 @@ async def test_from_a_file_to_a_link_that_was_looked_at(desk: Fleet, site: int, 
         assert "PNG" not in sent.bodies()
 
         await first.goto(first.url.split("/desk")[0] + "/desk/confirm")
-        await first.get_by_role("link", name="Open the one from").click()
-        await first.get_by_label("I looked at the picture").check()
+        await first.get_by_role("link", name="EH-000123").click()
+        await first.get_by_label("I looked at them where").check()
         await first.get_by_role("button", name="Confirm").click()
         assert "person" in await first.get_by_role("alert").inner_text(), "nobody confirms what they declared"
 
         second, _ = await sign_in(desk, chromium, "p-2", width=390)
         await second.get_by_role("link", name="To confirm").click()
-        await second.get_by_role("link", name="Open the one from").click()
-        await second.get_by_label("I looked at the picture").check()
+        await second.get_by_role("link", name="EH-000123").click()
+        await second.get_by_label("I looked at them where").check()
         await second.get_by_role("button", name="Confirm").click()
         await second.get_by_role("heading", name="Case EH-000123").wait_for()
         row = second.get_by_role("row").filter(has_text="/a.png")
@@ -166,6 +195,7 @@ async def test_from_a_file_to_a_link_that_was_looked_at(desk: Fleet, site: int, 
         wide = await second.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, "nothing is wider than a telephone"
 
+        await stopped_found_and_changed(second)
         await second.get_by_text("Withdraw …").click()
         await second.get_by_role("button", name="Withdraw all pictures").click()
         await second.get_by_role("button", name="Take the withdrawal back").click()

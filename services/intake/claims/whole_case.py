@@ -25,19 +25,25 @@ _STOOD_BEHIND = (ClaimState.CONFIRMED, ClaimState.WITHDRAWING)
 
 
 async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseChange, *, keys: KeyRing) -> int:
-    """Change a case, and give its new version. A domain that is added to those not to be written to is added to each of its claims at once;
-    one that is removed here stays in them. Raises as `case_rows.change_case`."""
+    """Change a case; the new version. A domain that is named here as one not to be written to is so in each of its claims at once, and one
+    that is taken off here stays in those; whether evidence is wanted is each claim's, too. Raises as `case_rows.change_case`."""
     added = set(asked.do_not_contact or ())
-    if added:
+    if added or asked.evidence_wanted is not None:
         case = await _case(tx, principal, case_id)
         for claim in await claims.live_claims_of_case(tx, principal.organisation_id, case["case_ref"]):
-            if added <= set(claim["do_not_contact"]):
-                continue
-            async with registered_content.changing_content(tx, claim["content_id"]):
-                await claims.set_do_not_contact(tx, claim["claim_id"], sorted(added | set(claim["do_not_contact"])))
-                if await claims.was_published(tx, claim["claim_id"]):
-                    await registered_content.publish_claim(tx, claim["claim_id"])
+            await _change_wishes(tx, claim, added, asked.evidence_wanted)
     return await case_rows.change_case(tx, principal, case_id, asked, keys=keys)
+
+
+async def _change_wishes(tx: Tx, claim: Row, added: set[str], evidence_wanted: bool | None) -> None:
+    domains = added | set(claim["do_not_contact"])
+    wanted = claim["evidence_wanted"] if evidence_wanted is None else evidence_wanted
+    if domains == set(claim["do_not_contact"]) and wanted == claim["evidence_wanted"]:
+        return
+    async with registered_content.changing_content(tx, claim["content_id"]):
+        await claims.set_wishes(tx, claim["claim_id"], do_not_contact=sorted(domains), evidence_wanted=wanted)
+        if await claims.was_published(tx, claim["claim_id"]):
+            await registered_content.publish_claim(tx, claim["claim_id"])
 
 
 async def pause_case(
