@@ -18,11 +18,13 @@ _FIRST = (Tone.UP, Tone.ASKED, Tone.WAIT, Tone.GONE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFacts:
-    """`case`: as `GET /v1/cases/{id}` shows it. `lines`: a line a link, by site, what is still up first."""
+    """`case`, `claims`, `reports`, `takedowns`: as the APIs show them. `lines`: a line a link, by site, what is still up first."""
 
     case: Json
-    claims: tuple[Json, ...]
-    lines: tuple[Line, ...]
+    claims: Sequence[Json] = ()
+    reports: Sequence[Json] = ()
+    takedowns: Sequence[Json] = ()
+    lines: Sequence[Line] = ()
 
     @property
     def sites(self) -> list[tuple[str, list[Line]]]:
@@ -57,7 +59,7 @@ async def facts_of_case(intake: ApiClient, notifier: ApiClient, case: Json) -> C
     """All there is to know of it now."""
     case_ref = case["case_ref"]
     if case_ref is None:
-        return CaseFacts(case=case, claims=(), lines=())
+        return CaseFacts(case=case)
     claims = [claim async for claim in intake.items("/v1/claims", case_ref=case_ref)]
     reports = [one async for one in intake.items("/v1/reports", case_ref=case_ref)]
     takedowns = [
@@ -67,7 +69,8 @@ async def facts_of_case(intake: ApiClient, notifier: ApiClient, case: Json) -> C
         async for one in notifier.items("/v1/takedowns", claim_id=claim["claim_id"])
     ]
     waits_for = {one["takedown_id"]: one["kind"] async for one in notifier.items("/v1/tasks")} if takedowns else {}
-    return CaseFacts(case=case, claims=tuple(claims), lines=tuple(_lines(takedowns, reports, waits_for)))
+    lines = _lines(takedowns, reports, waits_for)
+    return CaseFacts(case=case, claims=claims, reports=reports, takedowns=takedowns, lines=lines)
 
 
 def _lines(takedowns: Sequence[Json], reports: Sequence[Json], waits_for: Mapping[str, str]) -> list[Line]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -20,7 +19,11 @@ from services.standalone.terminal.output import (
     settings_of_client,
 )
 from services.standalone.terminal.tasks import waiting
+from shared.clock import system_clock
 from shared.errors import Permanent
+
+if TYPE_CHECKING:
+    from services.console.case_facts import CaseFacts
 
 content = typer.Typer(help="Suspend or resume content.", no_args_is_help=True)
 tasks = typer.Typer(help="See and resolve what is waiting for a person.", no_args_is_help=True)
@@ -42,11 +45,19 @@ Decision = Literal[
 ]
 """The kinds of decisions (`DecisionKind`), written out here: help needs no model of an event."""
 
-TAKEDOWN_COLUMNS = ("takedown", "state", "host", "url", "changed (UTC)")
+
+LINK_COLUMNS = ("link", "now", "what happens next", "takedown")
 
 
 class NoSuchCase(Permanent):
-    """Your organisation has no claim with this case reference. Check that it is written exactly as it was declared."""
+    """Your organisation has no case with this reference. Check that it is written exactly as it was given."""
+
+
+class CaseEnded(Permanent):
+    """This case has ended."""
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,34 +70,44 @@ def case(
     case_ref: Annotated[str, typer.Argument(metavar="REFERENCE", help="Your case reference, such as EH-000123.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what has become of a case: its claims, and the takedowns of their content."""
-    found = run(_case(case_ref))
-    if not found:
-        raise NoSuchCase()
-    for claim, takedowns in found:
-        if as_json:
-            say_json({**claim, "takedowns": takedowns})
-            continue
+    """Show what has become of a case, in the words of the desk: its pictures, and each link."""
+    facts = run(_case(case_ref))
+    now = system_clock()
+    if as_json:
+        say_json(
+            {
+                **facts.case,
+                "told": facts.told(now),
+                "claims": facts.claims,
+                "takedowns": facts.takedowns,
+                "reports": facts.reports,
+            }
+        )
+        return
+    for sentence in facts.told(now):
+        say(sentence)
+    for claim in facts.claims:
         say(f"Claim {claim['claim_id']}: {in_words(claim['state'])}. Content {claim['content_id']}.")
-        say_table(TAKEDOWN_COLUMNS, [takedown_row(one) for one in takedowns], empty="No copy has been found so far.")
-
-
-async def _case(case_ref: str) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    settings = settings_of_client()
-    async with intake(settings) as claims_api, notifier(settings) as takedowns_api:
-        claims = [claim async for claim in claims_api.items("/v1/claims", case_ref=case_ref)]
-        return [
-            (claim, [one async for one in takedowns_api.items("/v1/takedowns", claim_id=claim["claim_id"])])
-            for claim in claims
-        ]
-
-
-def takedown_row(takedown: Mapping[str, Any]) -> tuple[object, ...]:
-    """A takedown as a row of TAKEDOWN_COLUMNS."""
-    return (
-        *(takedown.get("takedown_id"), takedown.get("state"), takedown.get("host")),
-        *(takedown.get("url"), takedown.get("changed_at")),
+    say_table(
+        LINK_COLUMNS,
+        [(line.url or line.site, line.now, line.next, line.takedown_id) for line in facts.lines],
+        empty="No copy has been found so far.",
     )
+
+
+async def _case(case_ref: str) -> CaseFacts:
+    from services.console.case_facts import facts_of_case, find_case, how_it_ended
+    from services.console.case_words import ended
+
+    settings = settings_of_client()
+    async with intake(settings) as cases_api, notifier(settings) as takedowns_api:
+        found = await find_case(cases_api, case_ref)
+        if found is None:
+            told = await how_it_ended(cases_api, case_ref)
+            if told is None:
+                raise NoSuchCase()
+            raise CaseEnded(ended(told["reason"], told["ended_at"]))
+        return await facts_of_case(cases_api, takedowns_api, found)
 
 
 @content.command("suspend")
