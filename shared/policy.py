@@ -87,6 +87,8 @@ class Policy(BaseModel):
     """Of a request. What is read as one piece is read at once, and nobody else is served in that time."""
     sightings_max_body_bytes: int = 2 * 1024 * 1024
     """Of sightings as one JSON array, which is read entry by entry; a stream of lines has no such limit."""
+    reports_max_body_bytes: int = 512 * 1024
+    """Of reports as one JSON array, which is read so, too."""
     directory_max_body_bytes: int = 2 * 1024 * 1024
     fingerprints_per_claim: int = 100
     sightings_per_request: int = 1000

@@ -87,6 +87,7 @@ def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "T
     streamed: set[str] = set()
     larger = {
         "/v1/sightings": runtime.policy.sightings_max_body_bytes,
+        "/v1/reports": runtime.policy.reports_max_body_bytes,
         "/v1/hosts": runtime.policy.directory_max_body_bytes,
     }
     app.add_middleware(BodyLimit, max_bytes=runtime.policy.api_max_body_bytes, streamed=streamed, larger=larger)

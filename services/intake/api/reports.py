@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -27,15 +28,17 @@ from shared.contracts.claims import ClaimState
 from shared.contracts.json_pointer import pointer_of
 from shared.db.pool import Row, Tx
 from shared.field_errors import field_errors
+from shared.http.json_arrays import JsonArrayRoute
 from shared.http.paging import Page, page_of
 from shared.http.problems import Conflict, Invalid, NotFound, Problem
+from shared.process.event_loop import in_turns
 from shared.service.dependencies import ServiceRuntime
 from shared.service.runtime import Runtime
 from shared.urls import canonical
 
 _NO_CLAIM = "Your organisation has no claim on content with this id, or has withdrawn it."
 
-routes = APIRouter(prefix="/v1/reports", tags=["reports"])
+routes = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=JsonArrayRoute)
 
 
 @routes.post(
@@ -74,7 +77,7 @@ async def _make_reports(
     most = runtime.policy.reports_per_request
     if not 1 <= len(items) <= most:
         raise Invalid(f"Send between 1 and {most:,} reports at once.", pointer="#")
-    parsed = [_parsed(item, runtime) for item in items]
+    parsed = await in_turns(partial(_parsed, item, runtime) for item in items)
 
     async def change(tx: Tx) -> ReportVerdicts:
         await _hold_contents(tx, principal, [one for one in parsed if isinstance(one, ReportRequest)])

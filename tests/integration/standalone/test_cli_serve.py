@@ -175,6 +175,11 @@ def test_a_case_and_its_content(served: Served) -> None:
     assert claim["claim_id"] in shown
     assert "No copy has been found so far." in shown
     assert json.loads(succeed("case", "CASE-0001", "--json", **helpline))["takedowns"] == []
+    report = {"url": "https://nowhere.invalid/a.jpg", "case_ref": "CASE-0001"}
+    assert httpx.post(f"{base}/v1/reports", json=report, headers=second).status_code == 202
+    shown = succeed("case", "CASE-0001", **helpline)
+    assert shown.startswith("As of ")
+    assert report["url"] in shown
     assert call("case", "CASE-9999", **helpline).code == 1
     succeed("content", "suspend", claim["content_id"], **helpline)
     succeed("content", "resume", claim["content_id"], **helpline)
