@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from tests.data.still_there import BASE, PICTURES, picture
+from tests.integration.shared.test_media_hostile import gif
 from tests.raw_host import Answer, answer, page
 
 DATA = Path(__file__).parents[1] / "data"
@@ -90,6 +94,27 @@ _HOSTILE: Mapping[str, Answer] = {
 }
 
 
+def telephone_photo() -> bytes:
+    """The picture as a 48-megapixel JPEG, as current telephones make them."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(BASE)).convert("RGB").resize((8064, 6048), Image.Resampling.BICUBIC).save(
+        out, "JPEG", quality=60
+    )
+    return out.getvalue()
+
+
+def _heavy() -> list[Input]:
+    """What is slow to decode. The animation is 300 kB that make thousands of frames of 36 megapixels."""
+    sent = {
+        "a photograph of 48 megapixels": (telephone_photo(), "image/jpeg", PRESENT),
+        "an animation of 13,000 frames": (gif(6000, 6000, 13_000), "image/gif", UNSURE | {"mismatch"}),
+    }
+    return [
+        Input(name=name, answer=answer(body, content_type=kind), right=right)
+        for name, (body, kind, right) in sent.items()
+    ]
+
+
 def _rows() -> list[Input]:
     with (HTML / "pictures-not-found.tsv").open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
@@ -123,7 +148,7 @@ def inputs() -> list[Input]:
     found.append(
         Input(name="meta-utf16-on-ascii", answer=page((HTML / "meta-utf16-on-ascii.html").read_bytes()), right=PRESENT)
     )
-    return [*found, *_rows(), *(Input(name=name, answer=sent, right=ANY) for name, sent in _HOSTILE.items())]
+    return [*found, *_heavy(), *_rows(), *(Input(name=name, answer=sent, right=ANY) for name, sent in _HOSTILE.items())]
 
 
 PARTS: Mapping[str, Answer] = {

@@ -22,6 +22,7 @@ from PIL import Image
 from shared.media.pdq import luma_of, pdq_of_luma, to_rgb
 from tests.claims import claim_body
 from tests.data.still_there import BASE
+from tests.e2e.poison import publish_content_of_revision, readers_that_refused
 from tests.e2e.processes import Client, Fleet, free_port, wait_for
 from tests.e2e.small_inputs import ANY, PARTS, Input, inputs
 from tests.e2e.story import environment, key
@@ -78,6 +79,7 @@ def test_each_gets_its_outcome_and_none_stops_anything(server_dir: Path) -> None
                 name: Client(base, key(fleet, role, name))
                 for name, role in (("ann", "helpline"), ("ben", "helpline"), ("c", "crawler"), ("ops", "operations"))
             }
+            publish_content_of_revision(server_dir / "data")
             claim = clients["ann"].post("/v1/claims", claim_body(base_picture()))
             clients["ben"].post(f"/v1/claims/{claim['claim_id']}/confirmation", {"assurance": "viewed"})
             urls = {host.url(path_of(number)): one for number, one in enumerate(shown)}
@@ -94,6 +96,7 @@ def test_each_gets_its_outcome_and_none_stops_anything(server_dir: Path) -> None
             )
             assert fleet.pid("serve") == pid
             assert fleet.ready("serve")
+            assert len(readers_that_refused(server_dir / "data")) == 2, "the matcher and the notifier, which read on"
         wrong = {
             urls[url].name: (outcome, urls[url].right)
             for url, outcome in looks.items()
