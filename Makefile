@@ -37,8 +37,9 @@ types: install ## Types
 contracts: install ## Who may import whom
 	$(BIN)/lint-imports
 
-test: lint types contracts ## Everything: style, types, import contracts, tests
-	$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
+test: install ## Everything: style, types, import contracts, tests
+	$(MAKE) --jobs=3 --output-sync lint types contracts
+	$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: install ## Content confirmed to signed demand received, on both logs (ARGS=--json)
 	$(BIN)/python -m bench.confirmed_to_demand $(ARGS)

@@ -19,7 +19,7 @@ from tests.claims import claim_body
 from tests.e2e.processes import Client, Fleet
 from tests.e2e.world import Hosts, World, make_world, sightings_of
 
-CONTENTS, COPIES, SIGHTINGS, HOSTS = 200, 4, 5_000, 40
+CONTENTS, COPIES, SIGHTINGS, HOSTS = 200, 2, 5_000, 40
 POLICY = """
 [policy]
 gone_confirmation_after = 4
