@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,16 @@ def picture(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
         for cells in (3, 16)
     ]
     return Image.blend(layers[0], layers[1], 0.5)
+
+
+def deflated(count: int) -> bytes:
+    """So many zeros as a zlib stream, by the gigabyte if need be (RFC 1950; a megabyte is deflated once and repeated)."""
+    megabytes, rest = divmod(count, 1_000_000)
+    packer = zlib.compressobj(9, wbits=-15)
+    one = packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH) if megabytes else b""
+    last = zlib.compressobj(9, wbits=-15)
+    adler32 = count % 65521 << 16 | 1
+    return b"\x78\xda" + one * megabytes + last.compress(bytes(rest)) + last.flush() + struct.pack(">I", adler32)
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:

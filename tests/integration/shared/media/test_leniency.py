@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from shared.media.fingerprinter import Fingerprinter, Reason, Undecodable
 from shared.media.fingerprints import hamming
 from shared.media.pdq import pdq_hash
 from tests.integration.shared.media.nearness import chunk, nearest, with_chunk
-from tests.integration.shared.media.pictures import encoded, picture
+from tests.integration.shared.media.pictures import deflated, encoded, picture
 
 CASES = Path(__file__).parents[3] / "data" / "pictures"
 BASE, _ = pdq_hash(Image.open(CASES / "base.jpg"))
@@ -59,11 +58,6 @@ async def test_another_picture_is_another(fingerprinter: Fingerprinter) -> None:
     media = await fingerprinter.fingerprint((CASES / "other.jpg").read_bytes())
     assert hamming(media.pdq, BASE) > 50
     assert media.all_seen
-
-
-def deflated(count: int) -> bytes:
-    packer = zlib.compressobj(9)
-    return packer.compress(bytes(count)) + packer.flush()
 
 
 ANCILLARY = {
