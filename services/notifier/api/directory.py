@@ -1,4 +1,4 @@
-"""The API of operations staff for the directory and for what goes out at all."""
+"""The API of operations staff for the directory of hosts, and for whether anything is sent at all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ example-host,host.example,https://host.example/takedown,whsec_…
 async def import_hosts(
     principal: Operations, runtime: OutboundServiceRuntime, request: Request
 ) -> answers.HostsImported:
-    """Take in a directory file (CSV, UTF-8): all of it, or, where it has an error, nothing. Organisations it does not name stay."""
+    """Import a directory file (CSV, UTF-8): all of it, or nothing if it has an error. Organisations that it does not name stay."""
     try:
         text = (await request.body()).decode("utf-8")
     except UnicodeDecodeError:
@@ -101,7 +101,7 @@ async def list_hosts(_: Operations, runtime: ServiceRuntime) -> answers.HostList
 
 @routes.post("/hosts/{organisation}/test", summary="Send a test message")
 async def test_host(principal: Operations, runtime: OutboundServiceRuntime, organisation: str) -> answers.HostTested:
-    """Send an organisation a message that asks for nothing, and say what came of it."""
+    """Send an organisation a message that asks for nothing, and say what became of it."""
     async with runtime.database.transaction() as tx:
         found = await store.list_hosts(tx, organisation=organisation)
         try:
@@ -167,7 +167,7 @@ async def get_outbound(_: Operations, runtime: ServiceRuntime) -> answers.Outbou
 async def set_outbound(
     principal: Operations, runtime: ServiceRuntime, asked: Annotated[OutboundAsked, Body()]
 ) -> answers.OutboundChanged:
-    """Stop everything that leaves within a second, or let it go on. Checks go on either way."""
+    """Stop all sending within a second, or let it go on. Checks go on either way."""
     if asked.on and runtime.settings.public_url is None:
         raise Conflict(
             "TAKEDOWN_PUBLIC_URL is not set, so no recipient could answer. Set it and start the service again."
@@ -180,7 +180,7 @@ async def set_outbound(
 
 
 def _may_be_tested(host: store.Host, held: list[str], *, is_on: bool) -> None:
-    """Rules 5 and 7: a test is a message too. Raises Conflict."""
+    """Check that a test may be sent: it is a message too (rules 5 and 7). Raises Conflict."""
     if not is_on:
         raise Conflict(
             "Outbound is off, so nothing is sent, not even a test. `takedown outbound on` turns it on.",

@@ -1,4 +1,4 @@
-"""The capability page: a demand and its answer for a recipient with a mailbox and a browser.
+"""The capability page: a demand, and a form to answer it, for a recipient with a mailbox and a browser.
 
 Mail scanners follow links, so a GET changes nothing and shows no link that does; an answer is a POST with a choice. It works
 without JavaScript, and a content security policy allows none.
@@ -36,6 +36,8 @@ FREE_TEXT_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
+    """One answer that the page offers."""
+
     value: str
     label: str
     hint: str = ""
@@ -43,6 +45,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
+    """Choices that stand together under a heading."""
+
     title: str
     choices: tuple[Choice, ...]
 
@@ -102,7 +106,7 @@ WorkFactory = Annotated[UnitOfWorkFactory, Depends(provided(UnitOfWorkFactory))]
 
 
 def render(settings: Settings, status: int, **values: Any) -> HTMLResponse:
-    """The page with these values."""
+    """The HTML page with these values."""
     nonce = secrets.token_urlsafe(16)
     context = {
         "title": TITLE,
@@ -195,7 +199,7 @@ def answer_of(choice: str, now: datetime, *, ticket_ref: str, suggested: str, te
 
 
 def _said(text: str, most: int) -> str | None:
-    """Without what no table takes: a multipart form may name a charset that makes it (UTF-7)."""
+    """A text of the form, without characters that no table takes: a multipart form may name a charset that makes them (UTF-7)."""
     return text.encode(errors="ignore").decode().replace("\0", "").strip()[:most] or None
 
 

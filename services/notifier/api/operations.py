@@ -1,4 +1,4 @@
-"""The API of people: takedowns, tasks, decisions. Who may what is said by the key's role."""
+"""The API of people: takedowns, tasks, decisions. The key's role says who may do what."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def list_answers(principal: AnyReader, runtime: ServiceRuntime, takedown_i
 
 
 async def _audit_reading(tx: Tx, principal: Principal, shown: Sequence[Mapping[str, Any]], *, action: str) -> None:
-    """Who was shown a URL is kept; the URL is not."""
+    """Record who was shown a takedown's URL. The URL is not recorded."""
     read = [one["takedown_id"] for one in shown if one.get("url") is not None]
     await audit.record_reading(tx, principal, action=action, object_kind="takedown", object_ids=read)
 
@@ -229,7 +229,7 @@ async def add_look(
 
 
 async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID, decided: DecisionTaken) -> None:
-    """Keep, publish, apply and audit a decision in one transaction; a refusal leaves nothing behind."""
+    """Take a decision: keep, publish, apply and audit it in one transaction. A refusal leaves nothing behind."""
     async with work.begin(content_id, exclusive=True) as unit:
         _check_moment(decided, unit.now, unit.runtime.policy)
         if not await decisions.keep(unit.tx, decided):
@@ -254,7 +254,7 @@ async def _take(work: UnitOfWorkFactory, principal: Principal, content_id: UUID,
 
 
 def _check_moment(decided: DecisionTaken, now: datetime, policy: Policy) -> None:
-    """Raises Invalid for a look of the future, or of so long ago that nothing rests on it any more."""
+    """Raises Invalid for a look in the future, or so long ago that nothing may rest on it any more."""
     if decided.seen_at is None:
         return
     if decided.seen_at > now:
@@ -350,7 +350,7 @@ def _decision_id(principal: Principal, idempotency_key: str | None) -> UUID:
 
 
 async def _keys_of(tx: Tx, ring: KeyRing, principal: Principal, found: Sequence[tasks.Task]) -> Mapping[str, UUID]:
-    """The ids of API keys by what stands for them in tasks: for operations staff, who may have to revoke one."""
+    """The ids of API keys behind what stands for them in tasks, for operations staff, who may have to revoke one."""
     if principal.role is not Role.OPERATIONS or all(one.reported_by is None for one in found):
         return {}
     return {ring.reported_by_of(one.key_id): one.key_id for one in await list_keys(tx)}

@@ -102,7 +102,7 @@ _PARTS = {
     "tasks": (_TASKS, "opened_at"),
     "time_line": (_TIME_LINE, "at"),
 }
-"""What belongs to a takedown: its query, newest first or oldest first, and when each of it happened."""
+"""The parts of a takedown: the query of each, whether newest or oldest come first, and the column that says when each of it happened."""
 
 _OF_VIEW = ("begun_at", "since", "rounds_before")
 
@@ -128,7 +128,7 @@ _LOCATION = frozenset(("url", "page_url", "final_url", "details"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Which takedowns. `content_id` is the alias where a helpline asks."""
+    """Which takedowns are asked for. `content_id` is the alias where a helpline asks."""
 
     claim_id: UUID | None = None
     content_id: UUID | None = None
@@ -139,7 +139,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """How much of a takedown may be seen. `since` None: all of it. Numbers begin anew where it does."""
+    """How much of a takedown may be seen. `since` None: all of it. Numbers are counted anew from there."""
 
     since: datetime | None
     begun_at: datetime | None
@@ -272,7 +272,8 @@ def _item(principal: Principal, row: Row) -> dict[str, Any]:
 
 
 def _visible(principal: Principal, row: Mapping[str, Any], *, stopped: bool) -> dict[str, Any]:
-    """`stopped`: it may depict a minor, and only operations staff, who decide about it, see where it is."""
+    """The fields of a row that this person may see. `stopped`: it may depict a minor, and only operations staff, who decide about it, see
+    where it is."""
     if principal.role is Role.READER:
         hidden = _PRIVATE
     elif stopped and principal.role is not Role.OPERATIONS:

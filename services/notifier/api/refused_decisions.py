@@ -1,4 +1,5 @@
-"""Why a decision cannot be taken now, in a sentence: what `domain/decisions.py` and `application/decisions.py` say in a word."""
+"""The sentence a person reads when a decision cannot be taken now, by the word that `domain/decisions.py` or `application/decisions.py`
+gives."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ GROUPS = {
     "notifier.matches": MATCHES,
     "notifier.decisions": DECISIONS,
 }
-"""Group -> its topic."""
+"""The topic that each consumer group reads."""
 
 
 class Consumer:
@@ -37,7 +37,7 @@ class Consumer:
         self._units_of_work = units_of_work
 
     async def on_content(self, envelope: Envelope, record: Record) -> None:
-        """Apply a content's state if it is newer; tell its takedowns; let waiting matches go on. A tombstone: withdrawn.
+        """Apply a content's state if it is newer: decide again on its takedowns, and let waiting matches go on. A tombstone: withdrawn.
 
         Entries of the negative list stand on the same topic, and are what checks must not take for content.
         """
@@ -83,7 +83,7 @@ class Consumer:
             return await negative_list.remove(tx, entry_id)
 
     async def on_claim(self, envelope: Envelope, record: Record) -> None:
-        """Apply a claim if it is newer; tell the takedowns when the terms changed."""
+        """Apply a claim if it is newer, and decide again on the takedowns when the terms changed."""
         event = envelope.event
         if not isinstance(event, ClaimChanged):
             return  # a tombstone: the claim's withdrawal came before it

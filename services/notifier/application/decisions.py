@@ -1,4 +1,4 @@
-"""Decisions of people, applied: to one takedown, to every takedown that waits for a task, or to the content."""
+"""Applies decisions of people: to one takedown, to every takedown that waits for a task, or to the content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contracts.content import ContentState
 from shared.contracts.decisions import DecisionKind, DecisionTaken
 
 LIFTS_DISPUTE = frozenset((DecisionKind.RELEASE, DecisionKind.DISMISS, DecisionKind.REJECT))
-"""A person looked at a dispute and said one of these: demands of the content that were held go on (or end with it)."""
+"""Decisions that settle a dispute: the content's demands that were held go on (or end with it)."""
 POSSIBLE_MINOR = "possible_minor"
 """A suspension here for this reason is lifted by operations staff alone, or taken over by intake's own."""
 CONTENT_DECISIONS = frozenset(
@@ -30,7 +30,7 @@ CONTENT_DECISIONS = frozenset(
 
 
 def belongs(task: tasks.Task, content_id: UUID, takedown_id: UUID | None) -> bool:
-    """Whether a task is of this takedown; a content's task is of every takedown of that content. A key's is of many contents, and is
+    """Whether a task concerns a takedown; a content's task concerns every takedown of that content. A key's is of many contents, and is
     named by the takedown it is shown with."""
     return task.content_id == content_id and (task.scope == "content" or takedown_id in (None, task.takedown_id))
 
@@ -72,7 +72,7 @@ async def apply_decision(unit: UnitOfWork, decided: DecisionTaken, *, by_operati
 
 
 def made_of(decided: DecisionTaken, task: tasks.Task | None) -> DecisionMade:
-    """A decision as the pure code takes it."""
+    """The event of a decision, as `decide` takes it."""
     return DecisionMade(
         decision_id=decided.decision_id,
         kind=decided.kind,
@@ -96,7 +96,7 @@ def _look_of(decided: DecisionTaken) -> PersonLook | None:
 
 
 async def of_takedown(unit: UnitOfWork, takedown: Takedown, made: DecisionMade) -> DecisionMade:
-    """The decision with what the tables know of this takedown: who rejected its picture, if that was at another one."""
+    """The decision with what the tables know of this takedown: who rejected its picture, if that was at another takedown."""
     ref = takedown.match.fingerprint_ref
     if made.kind is not DecisionKind.UNREJECT or takedown.rejection is not None or ref is None:
         return made
@@ -104,7 +104,8 @@ async def of_takedown(unit: UnitOfWork, takedown: Takedown, made: DecisionMade) 
 
 
 async def _let_go_on(unit: UnitOfWork, kind: DecisionKind) -> None:
-    """What a dispute of the content held goes on when a person has settled the last one, by its task or by ending its takedown."""
+    """Let the demands go on that a dispute of the content held, once a person has settled the last dispute, by its task or by ending its
+    takedown."""
     if kind not in LIFTS_DISPUTE or not unit.content.new_demands_held:
         return
     if not await tasks.is_open(unit.tx, unit.content_id, TaskKind.DISPUTE):
@@ -147,8 +148,8 @@ async def _on_takedowns(
     task: tasks.Task | None,
     elsewhere: tuple[UUID, ...],
 ) -> str | None:
-    """The first refusal among the first few refuses all, before anything is written. Of more takedowns, and of those of other contents
-    (`elsewhere`), each hears in a transaction of its own, and notes it where the decision cannot be taken on it."""
+    """Apply a decision to takedowns. The first refusal among the first few refuses all, before anything is written. It is applied to more
+    takedowns, and to those of other contents (`elsewhere`), in transactions of their own, where it is noted if it cannot be taken."""
     later = (*takedown_ids[APPLIED_AT_ONCE:], *elsewhere)
     loaded = []
     for takedown_id in takedown_ids[:APPLIED_AT_ONCE]:

@@ -34,7 +34,8 @@ WHERE t.state IN ('open', 'reappeared', 'unremoved')
 
 
 class DirectoryWorker:
-    """`run` it as a task. Several may: looking once more does no harm."""
+    """Decides again on waiting takedowns after the directory has changed. `run` it as a task. Several may run: to decide once more does no
+    harm."""
 
     def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
         self._units_of_work = units_of_work

@@ -1,4 +1,4 @@
-"""What a recipient answers to a demand, however it came: read, kept once, and handed to the takedown."""
+"""Receives a recipient's answer to a demand, by whichever way it came: keeps it once, and decides on the takedown."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 
 REACHES_FURTHER = frozenset((ResponseReason.POSSIBLE_MINOR, ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT_NCII))
-"""Answers about the content, not about this target alone."""
+"""Reasons that concern the content, not this target alone."""
 
 
 class _Answer(BaseModel):
-    """`ticket_ref` and `text` are the recipient's own words: shown to operations staff, and erased with the target."""
+    """What every answer may carry. `ticket_ref` and `text` are the recipient's own words: shown to operations staff, and erased with the
+    target."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,13 +40,13 @@ class _Answer(BaseModel):
 
 
 class Acknowledgement(_Answer):
-    """The demand was received and is looked at."""
+    """The recipient has received the demand and is looking at it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ticket_ref": "T-123"}]})
 
 
 class Removal(_Answer):
-    """Access was disabled. `geoblocked` is no removal. What is said here is checked."""
+    """The recipient says that access was disabled, which our check verifies. `geoblocked` is no removal."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -132,7 +133,7 @@ async def receive_answer(
 
 
 async def _said_again(tx: Tx, demand_id: UUID, answer_id: UUID) -> Kept | None:
-    """The answer as it was kept, if this is the same one again; it is counted."""
+    """The answer that was kept, if this is the same one again, which is then counted; else None."""
     if not await answers.count_again(tx, answer_id):
         return None
     return (await answers.of_demand(tx, demand_id, answer_id))[0]
@@ -173,7 +174,7 @@ async def show(tx: Tx, runtime: Runtime, owner: takedowns.DemandOwner) -> Shown:
 
 
 def deadline_of(demand: Demand) -> datetime | None:
-    """The law's, in real time: never the scaled one that we wait for."""
+    """The deadline that a law sets, in real time: never the scaled one that we wait for."""
     seconds = demand.printed.respond_within_seconds
     return None if demand.delivery is None or seconds is None else demand.delivery.at + timedelta(seconds=seconds)
 
@@ -200,14 +201,14 @@ def _item(takedown: Takedown, demand: Demand, runtime: Runtime) -> notice.Demand
 
 
 async def _resumed(tx: Tx, takedown: Takedown) -> str:
-    """What differs after each resumption of the takedown or of its content (which an ended takedown takes no note of)."""
+    """A value that differs after each resumption of the takedown or of its content (of which an ended takedown takes no note)."""
     times = await decisions.resumptions(tx, takedown.content_id)
     return f"{takedown.resumed_at and takedown.resumed_at.isoformat()} {times}"
 
 
 def _id_of(demand: Demand, answer: Answer, via: str, *, resumed: str) -> UUID:
-    """The same answer has the same id, until a check has called it false or what it stopped was resumed: then saying it again
-    is news.
+    """The id of an answer. The same answer has the same id, until a check has called it false or what it stopped was resumed: then it is a
+    new answer. The page puts the moment of the click into an answer: clicking twice is one answer.
 
     The page puts the moment of the click into an answer: clicking twice is one answer.
     """

@@ -18,7 +18,7 @@ from shared.policy import Policy
 from shared.urls import BadUrl, canonical
 
 AT_ONCE = 25
-"""Waiting matches that are received in the transaction of what they waited for; more have their own."""
+"""How many waiting matches are received in the transaction of what they waited for; further ones have their own."""
 
 _HOUR = timedelta(hours=1)
 
@@ -58,7 +58,7 @@ async def _of_the_same_thing(unit: UnitOfWork, event: MatchFound) -> Takedown | 
 
 
 async def let_waiting_go_on(unit: UnitOfWork) -> None:
-    """What waited for this content or its claim is received: the first few now, more of them each in a transaction of its own."""
+    """Receive the matches that waited for this content or its claim: the first few now, further ones each in a transaction of its own."""
     if unit.content.state is ContentState.WITHDRAWN:
         await store_content.drop_waiting(unit.tx, unit.content_id)
     elif _ready(unit, 0):
@@ -73,7 +73,7 @@ async def _receive_waiting(unit: UnitOfWork) -> None:
 
 
 def may_flood(event: MatchFound, policy: Policy) -> bool:
-    """Whether the flood guard counts it: then the content's row is locked exclusively."""
+    """Whether the flood guard counts this match; then the content's row is locked exclusively."""
     return (event.distance or 0) > policy.flood_distance_over
 
 
@@ -95,7 +95,7 @@ async def _guard_flood(unit: UnitOfWork) -> None:
 
 
 def received_of(event: MatchFound) -> MatchReceived:
-    """The match as the pure code takes it. Raises Poison for a URL that nobody can fetch."""
+    """The event of a match, as `decide` takes it. Raises Poison for a URL that cannot be fetched."""
     try:
         host = canonical(event.url).host
         page_host = None if event.page_url is None else canonical(event.page_url).host

@@ -139,7 +139,7 @@ class PendingChangesWorker:
         await tasks.close_open(unit.tx, due.takedown_id, TaskKind.TELLING_FAILS, "told")
 
     async def _failed(self, due: PendingChange, failures: int) -> None:
-        """The takedown may be what cannot be read, so the task is opened beside it."""
+        """Open a task for a change that failed again and again, beside the takedown, which may be what cannot be read."""
         if failures < REPORTED_FROM:
             return
         async with self._units_of_work.begin(due.content_id, exclusive=False) as unit:
@@ -157,7 +157,7 @@ class PendingChangesWorker:
             await self.receive(one)
 
     async def receive(self, due: DueMatch) -> None:
-        """A match that waited: as if it came now."""
+        """Receive a match that waited, as if it came now."""
         match = due.match
         exclusive = may_flood(match, self._units_of_work.runtime.policy)
         async with self._units_of_work.begin(

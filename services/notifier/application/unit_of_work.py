@@ -1,6 +1,6 @@
 """One event applied to takedowns: lock, decide, write, all in one transaction. Workers, consumers and routes all come here.
 
-A `Scope` is a transaction with the content's row locked. Shared is enough for one takedown; whatever can reach further
+A unit of work is a transaction with the content's row locked. Shared is enough for one takedown; whatever can reach further
 (a withdrawal, a host's `possible_minor`, a rejection, the flood guard) asks for the exclusive lock from the start, since a
 shared lock that is raised later ends in a deadlock.
 """
@@ -63,7 +63,7 @@ what stops them is committed at once, and is read before each attempt and each l
 
 
 class UnitOfWorkFactory:
-    """Opens scopes. `sender` is what a demand says of us."""
+    """Begins units of work. `sender` is what a demand says of us."""
 
     def __init__(self, runtime: OutboundRuntime) -> None:
         self.runtime = runtime
@@ -140,12 +140,12 @@ class UnitOfWork:
         return self._units_of_work.runtime
 
     async def reread(self) -> None:
-        """After the content's row or its claims were changed in this transaction."""
+        """Read the content's row and its claims again, after they were changed in this transaction."""
         locked = await _lock(self.tx, self.content_id, None, exclusive=self._exclusive)
         self.content, self.terms = locked.content, locked.terms
 
     async def reread_terms(self) -> None:
-        """After the content's claims, or which of them count, were changed in this transaction."""
+        """Read the terms again, after the content's claims, or which of them count, were changed in this transaction."""
         self.terms, _ = await store_content.terms_and_now(await store_content.ask_terms(self.tx, self.content_id))
 
     async def load(self, takedown_id: UUID) -> Takedown | None:
@@ -156,7 +156,7 @@ class UnitOfWork:
         return await takedowns.load(self.tx, takedown_id)
 
     async def surroundings(self, takedown: Takedown, event: Event | None = None) -> DecisionContext:
-        """What else is true now, as the tables hold it."""
+        """What else is true now for a decision on this takedown, as the tables have it."""
         ref = event.match.fingerprint_ref if isinstance(event, MatchReceived) else None
         return DecisionContext(
             content=self.content.view,
@@ -234,16 +234,16 @@ class UnitOfWork:
         self._woken |= store_effects.wakeups_of(effects, self.now)
 
     async def wake(self) -> None:
-        """Just before the commit: whoever has something to do now is woken by it."""
+        """Notify, with the commit, every worker that has something to do now."""
         if self._woken:
             await self.tx.execute("SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS name", (list(self._woken),))
 
     def wake_on_commit(self, name: str) -> None:
-        """Wake whoever listens there, once this is committed."""
+        """Have the listeners of this wake-up notified with the commit."""
         self._woken.add(name)
 
     async def all_or_none(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Do `work` as a part of this transaction that can fail by itself. False: it raised, and nothing of it is left. Raises
+        """Do `work` in a savepoint of this transaction, so that it can fail by itself. False: it raised, and nothing of it is left. Raises
         Transient, and what ends the connection."""
         happened, woken, reached = list(self.happened), set(self._woken), set(self._reached)
         try:
@@ -301,7 +301,7 @@ class UnitOfWork:
                 pass
 
     async def _decide_for_host(self, takedown: Takedown, event: Event, effect: PublishDecision) -> None:
-        """A host's word stops fetching at once, here and by a decision for intake, until a person looks."""
+        """Stop fetching at once because a host says so, here and by a decision for intake, until a person looks."""
         # By the answer: the same word after a resumption is another decision, which intake has to hear of too.
         answer = str(event.answer_id) if isinstance(event, HostAnswered) else ""
         decided = DecisionTaken(
@@ -321,7 +321,7 @@ class UnitOfWork:
             await self.content_changed(but=takedown.takedown_id)
 
     async def _picture_decided(self, takedown: Takedown, event: Event, effect: RecordRejection | UndoRejection) -> None:
-        """A rejection, or its undoing, is of the picture: it reaches every takedown of the content that the picture made."""
+        """Apply a rejection, or its undoing, to every takedown of the content that the same picture made."""
         if takedown.takedown_id in self._reached or not isinstance(event, DecisionMade):
             return
         matched = takedown.match.fingerprint_ref
@@ -345,7 +345,7 @@ class UnitOfWork:
 
 
 def _may_ask_first(takedown: Takedown, event: Event | None) -> bool:
-    """Whether a first demand may follow: only then its limits are asked for."""
+    """Whether a first demand may follow from this event: only then its limits are queried."""
     seen = isinstance(event, CheckCompleted) and Outcome.PRESENT in (event.outcome, event.page_outcome)
     return seen and not takedown.demands
 

@@ -1,4 +1,4 @@
-"""One attempt by whichever channel: what a message worker and a test of a host have in common."""
+"""Makes one attempt by whichever channel: what the message worker and a test of a host have in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.service.runtime import OutboundRuntime
 async def send_rendered(
     runtime: OutboundRuntime, channel: Channel, endpoint: WebhookEndpoint, letter: RenderedMessage, *, message_id: UUID
 ) -> Attempted:
-    """Send a letter once. Every way it can end is in the answer."""
+    """Send a message once. The result says how it ended, whatever that was."""
     policy = runtime.policy
     if channel == "webhook":
         if endpoint.webhook_url is None:

@@ -45,7 +45,7 @@ class SmtpRelay:
 
     @classmethod
     def of(cls, settings: Settings) -> SmtpRelay | None:
-        """None: no mail server is set, so no e-mail is sent."""
+        """The mail server of these settings; None: none is set, so no e-mail is sent."""
         if settings.smtp_host is None:
             return None
         return cls(
@@ -102,7 +102,7 @@ def _address(text: str) -> Address | None:
 
 
 async def hand_in(server: SmtpRelay, message: EmailMessage, *, timeout_seconds: float) -> Attempted:
-    """One attempt. The whole conversation has `timeout_seconds`.
+    """Make one attempt: hand a mail to our own mail server. The whole conversation has `timeout_seconds`.
 
     Permanent is a refusal of the recipient alone. Whatever else our own mail server refuses (us, our sender, our login, our quota,
     the message, by its banner or by its silence) is transient and `own_fault`.
@@ -153,7 +153,7 @@ async def _hand_in(server: SmtpRelay, message: EmailMessage, timeout_seconds: fl
 
 
 def _answered(error: aiosmtplib.SMTPResponseException, *, to_recipient: bool) -> _Ended:
-    """A reply to RCPT, or to the message itself (where a server may say only then what it thinks of the one recipient)."""
+    """The result of a reply to RCPT, or to the message itself (where a server may only then say what is wrong with the one recipient)."""
     if not concerns_recipient(error.code, error.message, to_recipient=to_recipient):
         return _ours("mail_server_refused", error.code)
     if 500 <= error.code < 600 and not is_full(error.message) and error.code != 552:

@@ -1,4 +1,4 @@
-"""What became of one attempt, whatever the channel: failure is data."""
+"""The result of one attempt, whatever the channel: a failure is data, no exception."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from enum import StrEnum
 
 
 class AttemptOutcome(StrEnum):
-    """`accepted`: a 2xx or an SMTP 250, *delivered* and nothing more. `transient`: try again. `permanent`: this address never."""
+    """How an attempt ended. `accepted`: a 2xx or an SMTP 250, which is *delivered* and nothing more. `transient`: to be tried again.
+    `permanent`: this address takes nothing, ever."""
 
     ACCEPTED = "accepted"
     TRANSIENT = "transient"

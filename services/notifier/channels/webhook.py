@@ -43,7 +43,7 @@ async def post_signed(
     timeout_seconds: float,
     max_answer_bytes: int,
 ) -> Attempted:
-    """One attempt. Every way it can end is in the answer; nothing is raised for what the other side does."""
+    """Make one attempt: POST a signed message. The result says how it ended; nothing is raised for what the other side does."""
     stamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",
@@ -64,7 +64,8 @@ async def post_signed(
 
 
 def _answered(posted: Posted, now: datetime) -> Attempted:
-    """2xx accepted; 410 gone for good; anything else (a redirect too) may be mended and is tried again."""
+    """The result of an answer: 2xx is accepted; 410 is gone for good; anything else (a redirect too) may be temporary and is tried
+    again."""
     if 200 <= posted.status < 300:
         outcome, reason = AttemptOutcome.ACCEPTED, "accepted"
     elif posted.status == 410:

@@ -1,4 +1,4 @@
-"""A browser's look in a check: asked within the hour's bounds, its pictures fingerprinted in the confined child."""
+"""A browser's look within a check: made within the hour's limits, its pictures fingerprinted in the confined child process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOR_CONFIRMATIONS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserLooker:
-    """One browser, asked by checks."""
+    """Looks with the one browser of this process, for all checks."""
 
     browser: Browser
     fingerprinter: Fingerprinter

@@ -38,7 +38,7 @@ NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A look, and what it means."""
+    """A look, and what it means for the content."""
 
     look: UrlLook
     seen: Seen
@@ -81,7 +81,7 @@ class Checker:
         return LONGEST_FETCHES * self._policy.fetch_timeout_seconds
 
     async def look(self, wanted: Wanted) -> Looked:
-        """Raises DecoderUnavailable; everything the other side can do is an outcome."""
+        """Look at a target. Raises DecoderUnavailable; everything that the other side can do is an outcome."""
         judge = Judge(wanted=wanted, policy=self._policy, fingerprint_key=self._key)
         media, page = await self._light(judge)
         looked = Looked(media=media.seen, page=None if page is None else page.seen)
@@ -99,7 +99,7 @@ class Checker:
             return replace(looked, media=late, drawn=("timed_out",)) if looked.media.clear else looked
 
     async def _light(self, judge: Judge) -> tuple[_Found, _Found | None]:
-        """Without a browser: the target, and the page that it is on."""
+        """Look without a browser: at the target, and at the page that it is on."""
         wanted = judge.wanted
         media: _Found | None = None
         try:
@@ -117,7 +117,7 @@ class Checker:
             return media, _Found(look=UrlLook(url=wanted.page_url or wanted.url, saw=NotSeen.TIMED_OUT), seen=late)
 
     async def _drawn(self, browser: BrowserLooker, media: _Found, page: _Found | None, judge: Judge) -> Looked:
-        """With a browser: asked of each URL at which it may see more, while that can change what the check says."""
+        """Look with a browser at each URL where it may see more, as long as that can change what the check says."""
         wanted = judge.wanted
         looks: list[Drawn] = []
         seen, page_seen = media.seen, None if page is None else page.seen
@@ -181,8 +181,9 @@ class Checker:
         return _Found(look=look, seen=await self._missing.settled(look, judge.page_target(look), known_page=None))
 
     def _enough(self, judge: Judge) -> Enough | None:
-        """Where our last look saw it, a smaller scale first: that may say that it is there still, and clearly; never that it is
-        not, for a forged file may be one picture at one scale and another at the other. A rejection names a value bit for bit."""
+        """A test by which a smaller scale of a picture is enough; None: all of it is looked at. Where our last look saw the content, the
+        smaller scale may show clearly that it is still there, never that it is not, for a forged file may be one picture at one scale and
+        another at the other. A rejection names a value bit for bit."""
         if not judge.wanted.seen_before or judge.wanted.rejected:
             return None
 

@@ -23,7 +23,7 @@ from shared.media.looks.url_look import NotSeen, UrlLook
 from shared.media.media_fingerprints import pdq_fingerprints
 
 _IN_VAIN = frozenset((Obstacle.RATE_LIMITED, Obstacle.SERVER_ERROR, Obstacle.LEGAL, Obstacle.URL_EXPIRED))
-"""A browser gets the same, and a host that is busy is asked less, not more."""
+"""Obstacles at which a browser gets the same answer; and a host that is busy is to be asked less, not more."""
 _NOBODY_ANSWERS = frozenset(
     (
         NotSeen.NO_SUCH_DOMAIN,
@@ -49,11 +49,12 @@ class Drawn:
 
     @property
     def says(self) -> bool:
-        """There is something to be seen: words or pictures. A script that failed draws nothing, everywhere."""
+        """Whether there is something to be seen: words or pictures. A script that failed draws nothing, everywhere."""
         return bool(self.look.text.strip()) or any(one.kind is not PictureKind.VIEWPORT for one in self.look.drawn)
 
     def overrules(self, light: Seen) -> bool:
-        """All was drawn, and it counts although the light look says nothing: not where that met an obstacle in the same answer."""
+        """Whether the browser's look counts although the light look says nothing: all was drawn, and the light look met no obstacle in the
+        same answer."""
         same_wall = light.reason in _OBSTACLES and light.status == self.look.status
         return self.seen.clear and self.says and not same_wall
 
@@ -91,7 +92,8 @@ def judged(
 def not_rejected(
     judge: Judge, pictures: Sequence[MediaFingerprints], known: Sequence[Fingerprint]
 ) -> list[MediaFingerprints]:
-    """Without the drawings of what a person rejected: a rejection names a value bit for bit, and a browser draws it at another size.
+    """The pictures without drawings of what a person rejected: a rejection names a value bit for bit, and a browser draws it at another
+    size. `known`: fingerprints of what a light look saw there, which `pictures` may be drawings of.
 
     `known`: fingerprints of what a light look saw there, which `pictures` may be drawings of.
     """
@@ -127,7 +129,7 @@ def joined_medium(light: Seen, drawn: Drawn | None, *, presence_only: bool = Fal
 
 
 def joined_page(light: Seen, drawn: Drawn | None) -> Seen:
-    """A light look at the page of a medium, and a browser's: what is fully drawn without anything that agrees is clear."""
+    """A light look at the page of a medium, joined with a browser's: what is fully drawn without anything that agrees is clear."""
     if drawn is None:
         return light
     doubted = light.clear and not drawn.seen.clear

@@ -44,7 +44,7 @@ class Judge:
     fingerprint_key: bytes
 
     def medium(self, look: UrlLook) -> Seen:
-        """A look at a medium's own URL."""
+        """Judge a look at a medium's own URL."""
         seen = self._judged(look)
         if seen.outcome is not Outcome.MISMATCH or isinstance(look.saw, MediaFingerprints):
             return seen
@@ -53,13 +53,13 @@ class Judge:
         return replace(seen, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
     def page(self, look: UrlLook) -> Seen:
-        """A look at the page that a medium was on: an answer without anything that agrees is clear."""
+        """Judge a look at the page that a medium was on: an answer without anything that agrees is clear."""
         seen = self._judged(look)
         other = seen.outcome is Outcome.MISMATCH and isinstance(look.saw, UndecodedBytes)
         return replace(seen, reason="no_page") if other else seen
 
     def page_target(self, look: UrlLook) -> Seen:
-        """A look at a page that is itself the target: asserted by a person, without media of its own when it was reported.
+        """Judge a look at a page that is itself the target: asserted by a person, without media of its own when it was reported.
 
         Nothing but a person can say what it shows. Once one has (`adopted`), an answering page counts as still there, unless media
         of it are known; then what it does not show may be there all the same, and a person's to say.
@@ -81,7 +81,7 @@ class Judge:
         return best_agreement(self._accepted(seen), self.wanted.entries, self.wanted.harmless, self.policy)
 
     def picture(self, media: MediaFingerprints, observed: Observed | None = None) -> Seen:
-        """A picture alone, whatever it came with."""
+        """Judge one picture by itself, whatever it came with."""
         # A person who said that a picture is another one said so of the picture turned, and of its parts, too.
         by_view = media.by_view()
         accepted = {number for number, view in enumerate(by_view) if not any(map(self.is_rejected, view))}
@@ -127,7 +127,7 @@ class Judge:
         return [one for one in seen if not self.is_rejected(one)]
 
     def is_rejected(self, seen: Fingerprint) -> bool:
-        """A person said of this value that it is another picture."""
+        """Whether a person said of this value that it is another picture."""
         rejected = self.wanted.rejected
         return bool(rejected) and fingerprint_ref(self.fingerprint_key, seen) in rejected
 

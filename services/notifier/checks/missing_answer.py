@@ -1,4 +1,5 @@
-"""The site's own "missing" answer, asked for in the same check: see `shared/media/answers/missing.py` for what it takes."""
+"""Compares an answer with the site's own "missing" answer, which is fetched in the same check: `shared/media/answers/missing.py` says what
+it takes."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class MissingAnswer:
     nonce: Callable[[], str]
 
     async def settled(self, look: UrlLook, seen: Seen, *, known_page: str | None) -> Seen:
-        """What was seen, or `gone` where the site says so itself. Raises DecoderUnavailable.
+        """What was seen, or `gone` where the site itself says that nothing is there. Raises DecoderUnavailable.
 
         Nothing is asked unless that can tell: nothing agrees, nothing stood in the way, and the answer says nothing by itself. A
         page of status 404 that runs scripts has to be the one that this site sends for whatever there is not.

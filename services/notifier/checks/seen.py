@@ -1,4 +1,4 @@
-"""What a check looks for, and what it saw: values."""
+"""What a check looks for, and what it saw, as values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Wanted:
 
     @property
     def entries(self) -> tuple[RegisteredFingerprint, ...]:
-        """All that what is seen is compared with."""
+        """Everything that the picture seen is compared with."""
         return (*self.register, *self.reference)
 
 
@@ -67,23 +67,23 @@ class Seen:
 
     @property
     def known(self) -> tuple[Fingerprint, ...]:
-        """Of the media, and of the part that counted."""
+        """The fingerprints of the media seen, and of the part that counted."""
         return (*self.fingerprints, *self.of_part)
 
     @property
     def settled(self) -> bool:
-        """What was seen is the content, or nearly: nothing else that the answer is counts against that."""
+        """Whether the content, or nearly the content, was seen: then nothing else about the answer counts against that."""
         return self.outcome is Outcome.PRESENT or self.near is not None
 
     @property
     def clear(self) -> bool:
-        """All was looked at, and nothing of it is the content."""
+        """Whether all was looked at, and nothing of it is the content."""
         return self.outcome in (Outcome.GONE, Outcome.MISMATCH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Looked:
-    """The end of a check. `page` None: none is known, or the media is there and the page would add nothing. `drawn`: what became of each
+    """The result of a check. `page` None: none is known, or the media is there and the page would add nothing. `drawn`: what became of each
     look of a browser."""
 
     media: Seen

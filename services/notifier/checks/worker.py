@@ -1,4 +1,4 @@
-"""Checks: claim a due one, look (no lock held), hand what was seen to the takedown in one transaction."""
+"""Works off due checks: claims one, looks (no lock is kept meanwhile), and decides on the takedown in one transaction."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Seen:
 
 
 class CheckWorker:
-    """Looks at what is due to be looked at."""
+    """Makes the checks that are due."""
 
     def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
         runtime = units_of_work.runtime
@@ -86,7 +86,8 @@ class CheckWorker:
             await asyncio.gather(preparing, return_exceptions=True)
 
     async def _unwanted(self, tx: Tx, looking: Collection[DueCheck]) -> Mapping[DueCheck, str]:
-        """A suspension stops fetches at once, those under way too: the check that is due is gone, or its content stopped."""
+        """Which looks under way are not wanted any more: a suspension stops fetches at once, by deleting the due check or by a stop of the
+        content."""
         going_on = await checks.that_are_wanted(tx, [due.takedown_id for due in looking])
         return {due: "called_off" for due in looking if due.takedown_id not in going_on}
 
@@ -154,7 +155,7 @@ class CheckWorker:
         return wanted, row["now"]
 
     def _may_draw(self, due: DueCheck, row: Mapping[str, Any]) -> bool:
-        """Of the looks at what is removed a browser joins some."""
+        """Whether this check may use the browser: of the looks at what is removed, only some do."""
         if row["state"] != TakedownState.REMOVED or due.reason != "watch" or row["removed_at"] is None:
             return True
         return is_browser_watch(removed_at=row["removed_at"], now=row["now"], policy=self._policy)
@@ -230,14 +231,14 @@ class CheckWorker:
 
 
 def _as_seen(seen: Seen) -> Observed | None:
-    """What a demand quotes; whether the content was a part of what is there."""
+    """What a demand quotes of a look, with whether the content was a part of what is there."""
     if seen.observed is None or seen.view is None:
         return seen.observed
     return replace(seen.observed, as_part=seen.view.is_part)
 
 
 def _reference(looked: Looked, takedown: Takedown) -> list[dict[str, object]]:
-    """The fetched fingerprints as they would stand in the register."""
+    """The fetched fingerprints, as they would stand in the register."""
     return [
         RegisteredFingerprint(
             algorithm=one.algorithm.value,

@@ -1,5 +1,5 @@
-"""Whether messages are sent: one switch for all of them, and holds by domain. Both are rows that are read before
-every attempt; they stop messages, not checks."""
+"""Whether messages are sent: one switch for all of them, and holds by domain. Both are rows that are read before every attempt; they stop
+messages, not checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def holds(tx: Tx) -> list[str]:
 
 
 async def hold(tx: Tx, domain: str, *, by: str) -> None:
-    """Messages to this domain wait from now on."""
+    """Put a domain on hold: messages to it wait from now on."""
     await tx.execute(
         "INSERT INTO notifier.holds (domain, held_by) VALUES (%s, %s) ON CONFLICT DO NOTHING", (domain, by)
     )
@@ -46,7 +46,7 @@ async def is_known(tx: Tx, domain: str) -> bool:
 
 
 async def release(tx: Tx, domain: str) -> bool:
-    """Messages to this domain go on. False: it was not on hold."""
+    """End the hold of a domain: messages to it go on. False: it was not on hold."""
     cursor = await tx.execute("DELETE FROM notifier.holds WHERE domain = %s RETURNING domain", (domain,))
     await notify(tx, takedowns.MESSAGES_WAKEUP)
     return await cursor.fetchone() is not None

@@ -1,4 +1,4 @@
-"""Timers: reminders, deadlines, deliveries to give up. One fires in one transaction, and its row goes with it."""
+"""Works off due timers: reminders, deadlines, deliveries to give up. Each fires in one transaction, which deletes its row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_SECONDS = 10.0
 
 
 class TimerWorker:
-    """Fires what is due."""
+    """Fires the timers that are due."""
 
     def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
         self._units_of_work = units_of_work

@@ -1,4 +1,5 @@
-"""Messages: claim a due one, ask whether it may still be sent, write the attempt down, send it, hand over what became of it.
+"""Works off due messages: claims one, asks whether it may still be sent, records the attempt, sends it, and decides on the takedown by what
+became of it.
 
 An attempt is a row before anything leaves. If this process dies, the row has no outcome: it is `unknown`, and the message goes
 again with the same id. Everything that can stop a message is read in the attempt's own transaction.
@@ -40,7 +41,7 @@ RECORD_TRIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Attempt:
-    """An attempt that was written down and is now made."""
+    """An attempt that was recorded and is about to be made."""
 
     attempt_id: UUID
     demand_id: UUID
@@ -54,7 +55,7 @@ class Attempt:
 
 
 class MessageWorker:
-    """Sends what is due."""
+    """Sends the messages that are due."""
 
     def __init__(self, units_of_work: UnitOfWorkFactory) -> None:
         runtime = units_of_work.runtime
@@ -79,7 +80,7 @@ class MessageWorker:
         )
 
     async def run(self) -> None:
-        """Without a public URL no link in a demand would lead anywhere: nothing is sent."""
+        """Work until cancelled. Nothing is sent without a public URL, since no link in a demand would lead anywhere."""
         settings = self._runtime.settings
         if settings.public_url is None:
             log.warning("outbound.no_public_url")
@@ -93,7 +94,7 @@ class MessageWorker:
         await self.due.run()
 
     async def _unwanted(self, tx: Tx, sending: Collection[DueMessage]) -> Mapping[DueMessage, str]:
-        """A connection can take seconds: what stops messages stops those under way too."""
+        """Which attempts under way are not wanted any more: a connection can take seconds, and what stops messages stops those too."""
         going_on = await messages.that_go_on(tx, [due.message_id for due in sending])
         return {due: "stopped" for due in sending if due.message_id not in going_on}
 
@@ -125,7 +126,7 @@ class MessageWorker:
                 await asyncio.sleep(0.2)
 
     def _watch_mail_server(self, channel: directory.Channel, attempted: Attempted) -> None:
-        """Our own mail server refuses what is ours: an alarm, since no recipient is to blame and no other one helps."""
+        """Raise an alarm when our own mail server refuses our mail: no recipient is to blame, and to ask another one does not help."""
         if channel != "email" or attempted.own_fault == self._mail_refused:
             return
         if attempted.own_fault:
@@ -153,7 +154,7 @@ class MessageWorker:
         )
 
     async def _begin(self, unit: UnitOfWork, due: DueMessage) -> Attempt | None:
-        """The attempt's row, or why there is none: put back, settled, or refused."""
+        """Record the attempt, or give the reason why there is none: the row was put back, settled or refused."""
         takedown = await unit.load(due.takedown_id)
         row = await messages.read_due(unit.tx, due)
         if takedown is None or row is None:
@@ -276,7 +277,8 @@ class MessageWorker:
         completed: AttemptCompleted,
         attempted: Attempted | None,
     ) -> None:
-        """The end of an attempt: its row, the message's, and the takedown's decision. One that has ended already stays so."""
+        """Record the end of an attempt in its row and the message's, and decide on the takedown. An attempt that has ended already stays as
+        it is."""
         state = {AttemptEnded.ACCEPTED: "accepted", AttemptEnded.PERMANENT: "failed"}.get(completed.outcome, "idle")
         ended = AttemptEnd(
             attempt_id=completed.attempt_id,

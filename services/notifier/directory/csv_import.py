@@ -90,7 +90,7 @@ class HostRow:
 
 
 def nowhere_refused(_: WebUrl) -> None:
-    """For `parse_csv`: every address may be dialled."""
+    """For `parse_csv`: no address is refused."""
 
 
 def parse_csv(
@@ -256,7 +256,8 @@ def _domain(word: str) -> str:
 
 
 def _contradictions(rows: Sequence[HostRow], known: frozenset[str]) -> list[LineError]:
-    """An organisation twice, a domain of two, a next rung nobody knows, a ladder in a circle."""
+    """Errors between lines: an organisation twice, a domain of two organisations, a next rung that nobody knows, a ladder that is a
+    circle."""
     errors: list[LineError] = []
     by_key: dict[str, HostRow] = {}
     of_domain: dict[str, str] = {}
@@ -304,7 +305,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _in_circles(by_key: Mapping[str, HostRow]) -> frozenset[str]:
-    """The organisations whose next rungs come to no end. Each is walked over once: a file may be one long ladder."""
+    """The organisations whose ladder never ends. Each is visited once: a file may be one long ladder."""
     endless: dict[str, bool] = {}
     for start in by_key:
         way: dict[str, None] = {}

@@ -51,7 +51,7 @@ class Host:
         return "email" if self.email is not None and mail else None
 
     def organisation_view(self, *, mail: bool) -> Organisation:
-        """What the pure code sees of it."""
+        """The organisation as the pure code sees it."""
         return Organisation(
             key=self.organisation,
             name=self.name,
@@ -67,7 +67,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What an import did, in organisations."""
+    """How many organisations an import added, changed or left as they were."""
 
     added: int
     changed: int
@@ -198,7 +198,7 @@ class WebhookEndpoint:
 
 
 async def endpoint_of(tx: Tx, keys: KeyRing, organisation: str) -> WebhookEndpoint | None:
-    """Raises OtherRootKey."""
+    """How to reach an organisation. Raises OtherRootKey."""
     row = await (await tx.execute(_ENDPOINT, (organisation,))).fetchone()
     if row is None:
         return None
@@ -222,7 +222,7 @@ async def sealed_otherwise(tx: Tx, keys: KeyRing) -> int:
 
 
 async def mark_endpoint_gone(tx: Tx, organisation: str, webhook_url: str) -> None:
-    """The endpoint answered 410: no demand goes there until an import gives another or a test is accepted."""
+    """Record that the endpoint answered 410: no demand goes there until an import gives another or a test is accepted."""
     await tx.execute(
         "UPDATE notifier.hosts SET webhook_gone_at = coalesce(webhook_gone_at, now())"
         " WHERE organisation = %s AND webhook_url = %s",
@@ -231,7 +231,7 @@ async def mark_endpoint_gone(tx: Tx, organisation: str, webhook_url: str) -> Non
 
 
 async def mark_endpoint_works(tx: Tx, organisation: str) -> None:
-    """A test was accepted."""
+    """Record that a test was accepted at this endpoint."""
     cursor = await tx.execute(
         "UPDATE notifier.hosts SET webhook_gone_at = NULL WHERE organisation = %s AND webhook_gone_at IS NOT NULL",
         (organisation,),
@@ -248,7 +248,7 @@ SELECT changes, pg_snapshot_xmax(pg_current_snapshot())::text AS begun FROM noti
 
 
 async def changes_applied(tx: Tx, changes: int) -> None:
-    """Every takedown that waited has been decided on again since this many changes of the directory."""
+    """Record that every waiting takedown has been decided on again since this many changes of the directory."""
     await tx.execute("UPDATE notifier.directory SET told = greatest(told, %s)", (changes,))
 
 
@@ -269,7 +269,7 @@ def suffixes(host: str) -> tuple[str, ...]:
 
 
 def _secrets_digest(keys: KeyRing, secrets: Sequence[str]) -> bytes:
-    """Tells whether secrets are the same as before (sealing is randomised), and nothing else: it is keyed."""
+    """A keyed digest by which secrets can be compared (sealing is randomised), and which reveals nothing else."""
     return hmac.new(keys.host_secrets, b"secrets-digest\0" + "\0".join(secrets).encode(), hashlib.sha256).digest()
 
 

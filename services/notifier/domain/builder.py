@@ -1,4 +1,4 @@
-"""One decision under way: the takedown as it becomes, and the effects so far. Lives within one call of `decide`."""
+"""One decision in the making: the takedown as it becomes, and the effects so far. It lives within one call of `decide`."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ from shared import ids
 from shared.policy import Policy
 
 ASKING = frozenset({TakedownState.OPEN, TakedownState.REAPPEARED, TakedownState.UNREMOVED})
-"""Seen by our own check, and demands are made (or everybody was asked)."""
+"""States in which our own check has seen the content and demands are made (or everybody was asked)."""
 ENDED = frozenset({TakedownState.REJECTED, TakedownState.WITHDRAWN, TakedownState.DISMISSED})
 LOOKED_AT = ASKING | {TakedownState.VERIFYING, TakedownState.REMOVED}
-"""A look is always to come here, unless nothing of the content may be looked at."""
+"""States in which a look is always to come, unless nothing of the content may be looked at."""
 STOPPED = ENDED | {TakedownState.SUSPENDED}
-"""Nothing is checked here."""
+"""States in which nothing is checked."""
 ANSWERABLE = frozenset(
     {DemandState.DELIVERED, DemandState.ACKNOWLEDGED, DemandState.REPORTED_REMOVED, DemandState.DISPUTED}
 )
-"""Delivered, and its clock runs."""
+"""Demand states in which it was delivered and its clock runs."""
 CLOCK_RUNS = ANSWERABLE | {DemandState.REFUSED}
-"""At its deadline the next rung is asked, unless it was before."""
+"""Demand states in which the next rung is asked at the deadline, unless it was before."""
 UNFINISHED = ANSWERABLE | {DemandState.DUE, DemandState.EXPIRED}
 
 
 SETTLED = frozenset({DemandState.CLOSED, DemandState.RETRACTED})
-"""Nothing more is asked of its recipient, and its token reads alone."""
+"""Demand states in which nothing more is asked of its recipient, and its token can only read."""
 
 
 class IllegalStep(AssertionError):
-    """The code tried a step that the table of transitions does not have: a defect, never input."""
+    """The code tried a step that is not in the table of transitions: a defect, never input."""
 
 
 class TakedownBuilder:
@@ -98,17 +98,17 @@ class TakedownBuilder:
         self.change(climb=replace(self.takedown.climb, **fields))
 
     def release_hold(self, reason: HoldReason) -> None:
-        """A person let this hold go: it holds this takedown no more."""
+        """Record that a person released this hold: the takedown is not held for this reason again."""
         released = self.takedown.releases
         self.change(releases=replace(released, holds=tuple(dict.fromkeys((*released.holds, reason)))))
 
     def next_round(self) -> None:
-        """A new round of demands: whom a person passed over may be asked again."""
+        """Begin a new round of demands, in which recipients that a person passed over may be asked again."""
         self.change(round=self.takedown.round + 1)
         self.change_climb(skipped=())
 
     def note(self, kind: str, **facts: str | int | bool) -> None:
-        """One lifecycle entry: ids, counts, words."""
+        """Add an entry to the time line: ids, counts and words."""
         self.change(sequence=self.takedown.sequence + 1)
         self.emit(
             Lifecycle(
@@ -122,7 +122,7 @@ class TakedownBuilder:
         )
 
     def note_demand(self, kind: str, demand: Demand, **facts: str | int | bool) -> None:
-        """An entry about a demand. It says whose demand it is, so that a reader of the stream counts without a table beside it."""
+        """Add an entry about a demand. It says whose demand it is, so that a reader of the stream can count without another table."""
         self.note(
             kind,
             demand_id=str(demand.demand_id),
@@ -134,7 +134,7 @@ class TakedownBuilder:
         )
 
     def move(self, to: TakedownState, **facts: str | int | bool) -> None:
-        """Step to another state, if the table has that step."""
+        """Move to another state. Raises IllegalStep if the table does not have that step."""
         if to not in TAKEDOWN[self.state]:
             raise IllegalStep(f"{self.state} -> {to}")
         self.change(state=to)
@@ -149,25 +149,25 @@ class TakedownBuilder:
         return found
 
     def change_demand(self, demand_id: UUID, **fields: Any) -> Demand:
-        """Change a demand without a step of its state."""
+        """Change a demand without changing its state."""
         changed = replace(self.demand(demand_id), **fields)
         self.change(demands=tuple(changed if one.demand_id == demand_id else one for one in self.takedown.demands))
         return changed
 
     def change_delivery(self, demand_id: UUID, **fields: Any) -> Demand:
-        """Change what came of a demand's delivery; of one that never arrived there is nothing to change."""
+        """Change the delivery of a demand; one that never arrived has none to change."""
         demand = self.demand(demand_id)
         if demand.delivery is None:
             return demand
         return self.change_demand(demand_id, delivery=replace(demand.delivery, **fields))
 
     def quieten(self, demand_id: UUID) -> Demand:
-        """Nothing of this demand waits for a look any more: neither its first message nor a reminder."""
+        """Mark that nothing of this demand waits for a look any more: neither its first message nor a reminder."""
         self.change_demand(demand_id, parked=False)
         return self.change_delivery(demand_id, reminder_wanted=None)
 
     def move_demand(self, demand_id: UUID, to: DemandState, **facts: str | int | bool) -> Demand:
-        """Step a demand to another state, if the table has that step; to its own state is no step."""
+        """Move a demand to another state (to its own state is no step). Raises IllegalStep if the table does not have that step."""
         demand = self.demand(demand_id)
         if to is demand.state:
             return demand
@@ -195,7 +195,7 @@ class TakedownBuilder:
     # Checks
 
     def check(self, at: datetime, reason: str) -> None:
-        """A look is wanted no later than `at`. Where nothing is looked at, nothing is asked for."""
+        """Ask for a look no later than `at`. In states in which nothing is looked at, nothing is asked for."""
         if self.state in STOPPED or self.fetching_stopped:
             return
         due = self.takedown.next_check
@@ -209,7 +209,7 @@ class TakedownBuilder:
         self.change(next_check=None)
 
     def stop(self) -> None:
-        """No check, no timer, no message that was not accepted yet."""
+        """Cancel the check, all timers, and every message that was not accepted yet."""
         self.no_check()
         self.emit(CancelTimers())
         self.emit(CancelMessages())
@@ -226,7 +226,8 @@ class TakedownBuilder:
         scope: TaskScope = "takedown",
         demand_id: UUID | None = None,
     ) -> None:
-        """Ask for a person, once for each kind at a time. `within` is unscaled.
+        """Open a task for a person, one of each kind at a time. `within` is unscaled. A task about the whole content takes the place of one
+        about this takedown alone.
 
         What concerns the whole content takes the place of what concerns this takedown alone.
         """
@@ -261,7 +262,7 @@ class TakedownBuilder:
         self.note("task.closed", task_id=str(task.task_id), task=kind.value, resolution=resolution)
 
     def close_tasks(self, resolution: str, *, keep: frozenset[TaskKind] = frozenset()) -> None:
-        """Close all but those to keep. A possible minor stays a person's, whatever becomes of the takedown."""
+        """Close all tasks but those to keep. One about a possible minor stays open, whatever becomes of the takedown."""
         for task in self.takedown.tasks:
             if task.kind not in keep and task.kind is not TaskKind.POSSIBLE_MINOR:
                 self.close_task(task.kind, resolution)

@@ -47,7 +47,8 @@ CLEAR = frozenset({Outcome.GONE, Outcome.MISMATCH})
 
 
 def combined(media: Outcome, page: Outcome | None) -> Outcome:
-    """Media and page as one: seen on either is seen; clear only where both are.
+    """The outcomes for media and page as one: seen on either is seen; clear only where both are. A page that answers without agreeing media
+    is clear, whatever else it shows.
 
     A page that answers without agreeing media is clear, whatever else it shows.
     """
@@ -61,7 +62,7 @@ def combined(media: Outcome, page: Outcome | None) -> Outcome:
 
 
 def completed(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """One look at the target ended."""
+    """Apply the result of a check."""
     builder.close_task(TaskKind.CHECK_FAILS, "checked")
     if builder.state in STOPPED or builder.fetching_stopped:
         builder.note("check.ignored", outcome=event.outcome.value)
@@ -152,7 +153,7 @@ def _present(builder: TakedownBuilder, event: CheckCompleted) -> None:
 
 
 def _first_seen(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """Before the first demand. Rule 4 once more, on what our own check saw: a match may be surer than the picture is."""
+    """Apply a look that sees the content before the first demand. Rule 4 once more: the match may be surer than what was seen."""
     released = builder.takedown.releases.holds
     if builder.takedown.match.basis == "person" and event.distance is None and HoldReason.ASSERTED not in released:
         hold(builder, HoldReason.ASSERTED)
@@ -174,7 +175,7 @@ def _first_seen(builder: TakedownBuilder, event: CheckCompleted) -> None:
 
 
 def _seen_while_held(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """Our own look settles a hold that waited for one; the others wait for a person."""
+    """Apply a look that sees the content while the takedown is held: it settles only a hold that waited for a look."""
     reason = builder.takedown.held_for
     settled = reason in (HoldReason.FIRST_CHECK, HoldReason.ASSERTED, HoldReason.LOW_ASSURANCE)
     if settled and event.distance is not None and check_is_sure(builder, event):
@@ -195,7 +196,7 @@ def _seen_after_removal(builder: TakedownBuilder, event: CheckCompleted) -> None
 
 
 def _pursue(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """Seen, and demands are made: who is late, who was wrong, who is next."""
+    """Go on after a look that sees the content: who is late, who reported a removal wrongly, who is next."""
     expire_overdue(builder)
     for demand in builder.current_demands():
         if demand.state is DemandState.REPORTED_REMOVED:
@@ -249,7 +250,7 @@ def _send_wanted_reminders(builder: TakedownBuilder) -> None:
 
 
 def _mismatch(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """Other media. After our own `present` it counts as replaced; before it, a person is needed."""
+    """Apply a look that sees other media. After our own `present` the content counts as replaced; before it, a person is needed."""
     if builder.state is TakedownState.HELD:
         _still_held(builder)
     elif _before_first_sight(builder) and builder.takedown.last_seen is None:
@@ -272,7 +273,7 @@ def _still_held(builder: TakedownBuilder) -> None:
 
 
 def _gone(builder: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
-    """No status confirms alone: a browser shows a picture that is sent with 404 or 410."""
+    """Apply a look that sees the content gone. No status confirms that alone: a browser shows a picture that is sent with 404 or 410."""
     wait = builder.policy.scaled(builder.policy.gone_confirmation_after)
     match builder.state:
         case TakedownState.HELD:
@@ -293,7 +294,7 @@ def _gone(builder: TakedownBuilder, event: CheckCompleted, reason: str) -> None:
 
 
 def _end_if_nobody_sees_it(builder: TakedownBuilder, reason: str) -> None:
-    """Seen gone twice: removed, unless people were the last to see it. Then people have to see it gone, too."""
+    """Confirm the removal, seen gone twice, unless people were the last to see the content: then people have to see it gone."""
     if not only_people_saw_it(builder):
         removed(builder, reason)
         return
@@ -302,7 +303,7 @@ def _end_if_nobody_sees_it(builder: TakedownBuilder, reason: str) -> None:
 
 
 def _nearly_seen(builder: TakedownBuilder, event: CheckCompleted, *, known: bool) -> None:
-    """Probably there still: a person's to say. It is neither `replaced` nor gone, whatever was seen before."""
+    """Apply a look that sees what is nearly the content: neither `replaced` nor gone, a person has to say."""
     if builder.takedown.gone is not None:
         builder.change(gone=replace(builder.takedown.gone, since=None))
     if builder.state is not TakedownState.HELD and not _before_first_sight(builder) and not known:
@@ -310,7 +311,7 @@ def _nearly_seen(builder: TakedownBuilder, event: CheckCompleted, *, known: bool
 
 
 def _distances(builder: TakedownBuilder, event: CheckCompleted) -> dict[str, str | int | bool]:
-    """How near it is now, and how near what was matched was."""
+    """Facts for the time line: how near it is now, and how near the match was."""
     found = {"page_distance": event.page_distance, "matched_distance": builder.takedown.match.distance}
     found["whole_distance"] = event.whole_distance
     facts: dict[str, str | int | bool] = {"probably_present": True}
@@ -342,7 +343,7 @@ def _said_nothing(builder: TakedownBuilder, event: CheckCompleted) -> None:
 
 
 def _nothing_at_first(builder: TakedownBuilder, event: CheckCompleted) -> None:
-    """No look has seen it yet: again with jitter, and after the patience a person's. What is nearly the content is at once."""
+    """Apply a first look that says nothing: look again with jitter; after the patience, or if it is nearly the content, ask a person."""
     policy, takedown = builder.policy, builder.takedown
     known = takedown.first_look or FirstLook(since=event.started_at)
     since, checks = known.since, known.checks + 1
@@ -362,7 +363,7 @@ def _nothing_at_first(builder: TakedownBuilder, event: CheckCompleted) -> None:
 
 
 def _report_silence(builder: TakedownBuilder) -> None:
-    """What says nothing for too long is a person's: it never waits in silence."""
+    """Open a task when looks have said nothing for too long: no takedown waits in silence."""
     last = builder.takedown.last_check
     since = None if last is None else last.silent_since
     if (
@@ -374,7 +375,7 @@ def _report_silence(builder: TakedownBuilder) -> None:
 
 
 def _pursue_unseen(builder: TakedownBuilder) -> None:
-    """The look says nothing, and clocks go on: reminders and climbs rest on what this round saw last, and say when that was."""
+    """Go on after a look that says nothing: reminders and climbs rest on what this round saw last, and say when that was."""
     expire_overdue(builder)
     give_up_waiting(builder)
     unpark(builder)

@@ -14,7 +14,7 @@ from services.notifier.domain.ladder import Organisation, Posture, Routes, is_sa
 from services.notifier.domain.model import Demand, Refusal, Takedown
 
 HEARS_NOTHING = frozenset({Refusal.HOSTILE, Refusal.DO_NOT_CONTACT})
-"""With these nothing is said at all, not even that it was an error. Any other refusal passes, or is a person's task."""
+"""Refusals with which nothing is said at all, not even that it was an error. Any other refusal is temporary, or a person's task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,8 @@ def refusal(organisation: Organisation | None, matter: Matter, *, also_known_as:
 
 
 def refusal_of_recipient(demand: Demand, matter: Matter) -> Refusal | None:
-    """The same of the recipient of a demand that was made: it is still known by the domain it was asked under, and what a claim
-    said of it outlives the target's erasure (`Demand.do_not_contact`)."""
+    """Why the recipient of a demand that was made must not be written to, or None. It is still known by the domain it was asked under, and
+    what a claim said of it outlives the target's erasure (`Demand.do_not_contact`)."""
     if demand.do_not_contact:
         return Refusal.DO_NOT_CONTACT
     domain = demand.recipient_domain
@@ -73,7 +73,7 @@ def refusal_of_recipient(demand: Demand, matter: Matter) -> Refusal | None:
 
 
 def refusal_of_test(organisation: Organisation) -> Refusal | None:
-    """The same of a `host.test`, which is about no takedown: a person chose to send it."""
+    """Why an organisation must not be sent a `host.test`, or None. That is about no takedown, and a person chose to send it."""
     return Refusal.HOSTILE if organisation.posture is Posture.HOSTILE else None
 
 

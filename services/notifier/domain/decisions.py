@@ -1,4 +1,4 @@
-"""What a person's decision does, and when it cannot be taken."""
+"""What a person's decision does to a takedown, and when it cannot be taken."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _releases_the_hold(takedown: Takedown, decision: DecisionMade) -> bool:
 
 
 def decided(builder: TakedownBuilder, event: DecisionMade) -> None:
-    """A person decided; a decision that cannot be taken now is noted, and changes nothing else."""
+    """Apply a person's decision; one that cannot be taken now is noted, and changes nothing else."""
     refused = refusal_to_decide(builder.takedown, event, builder.now, builder.policy)
     facts = {"decision_id": str(event.decision_id), "decision": event.kind.value}
     if refused is not None:
@@ -231,8 +231,8 @@ def _task_settled(builder: TakedownBuilder, kind: TaskKind | None) -> None:
 
 
 def _looked(builder: TakedownBuilder, event: DecisionMade) -> None:
-    """A person looked. What one sees there waits for another's release; what one sees gone, for a second look a day later. Neither is
-    stronger than what our own last look saw there."""
+    """Apply what a person saw. What one person sees there waits for another's release; what one sees gone, for a second look a day later.
+    Neither is stronger than what our own last look saw there."""
     look = event.look
     if look is None:
         return
@@ -245,7 +245,8 @@ def _looked(builder: TakedownBuilder, event: DecisionMade) -> None:
 
 
 def _seen_there(builder: TakedownBuilder, look: PersonLook) -> None:
-    """It waits for another person. Before a look of ours that saw it gone it is a reason to check at once, and for nothing else."""
+    """Record that a person sees it, which waits for another's release. Before a look of ours that saw it gone, it only makes a check
+    due."""
     look = replace(look, outdated=_we_saw_it_gone_since(builder.takedown, look.seen_at))
     if look.outdated:
         builder.note("person.contradicted", outcome="gone")
@@ -272,7 +273,7 @@ def _we_saw_it_gone_since(takedown: Takedown, seen_at: datetime) -> bool:
 
 
 def _seen_gone(builder: TakedownBuilder, look: PersonLook) -> None:
-    """The second look ends it, if both were made and both were sent a day apart, and nobody else still sees it."""
+    """Record that a person sees it gone. A second look ends the takedown, made and sent a day later, if nobody else still sees it."""
     takedown, there = builder.takedown, builder.takedown.seen_by_person
     if takedown.last_check is not None and takedown.last_check.outcome is Outcome.PRESENT:
         builder.note("person.contradicted", outcome="present")
@@ -294,11 +295,11 @@ def _seen_gone(builder: TakedownBuilder, look: PersonLook) -> None:
 
 
 VOUCHED = frozenset({HoldReason.FIRST_CHECK, HoldReason.LOW_ASSURANCE, HoldReason.PROBABLY_PRESENT})
-"""Holds that two people settle who see the content there. What was asserted has a release of its own, by which our looks know it."""
+"""Holds that two people settle who see the content there. What was asserted has a release of its own."""
 
 
 def _seen_by_two(builder: TakedownBuilder) -> None:
-    """One person saw it there and another vouches for that: as our own look would have, but that no look of ours ends it alone."""
+    """Go on as if our own look had seen it, since another person vouches for the first; but no look of ours ends it alone."""
     look, takedown = builder.takedown.seen_by_person, builder.takedown
     if look is None:
         return
@@ -342,7 +343,7 @@ def waiting_for_a_suggestion(builder: TakedownBuilder) -> tuple[Demand, ...]:
 
 
 def _clear_postures(builder: TakedownBuilder) -> None:
-    """A person chose to ask these although nobody knows their posture."""
+    """Record that a person chose to ask these recipients although their posture is unknown."""
     routes, takedown = builder.around.routes, builder.takedown
     chosen = [one.recipient for one in takedown.demands]
     waiting = _waiting_posture(builder)
@@ -372,7 +373,7 @@ def _recheck(builder: TakedownBuilder) -> None:
 
 
 def _escalate(builder: TakedownBuilder) -> None:
-    """Climb now: over the recipient that a choice waits for, or from the last one asked."""
+    """Ask the next rung now: past the recipient for which a person's choice is awaited, or from the last one asked."""
     builder.close_task(TaskKind.SUGGESTED_RECIPIENT, "passed_over")
     if builder.takedown.climb.wanted:
         waiting = _waiting_posture(builder)

@@ -1,4 +1,4 @@
-"""What became of a message: attempts, refusals before an attempt, and the timers of a demand."""
+"""What becomes of a message: attempts, refusals before an attempt, and the timers of a demand."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from shared.contracts.content import ContentState
 FIRST = frozenset({MessageKind.ISSUED, MessageKind.REAPPEARED})
 LAST = frozenset({MessageKind.RETRACTED, MessageKind.CLOSED})
 LATER_ATTEMPTS = 24
-"""Attempts of a message that is not a demand's first: about 6 h with the default back-off."""
+"""How many attempts a message gets that is not a demand's first: about 6 h with the default back-off."""
 
 
 # Before an attempt
 
 
 def refusal_to_send(builder: TakedownBuilder, demand: Demand | None, kind: MessageKind) -> Refusal | None:
-    """Rules 1, 5, 7 and 8 at the last moment. See `takedown.may_send`."""
+    """Why this message must not be sent at the last moment (rules 1, 5, 7 and 8), or None. See `takedown.may_send`."""
     if demand is None or not _still_wanted(builder, demand, kind):
         return Refusal.ENDED
     content = builder.around.content.state
@@ -94,7 +94,7 @@ def _moment_refusal(builder: TakedownBuilder, demand: Demand, kind: MessageKind)
 
 
 def refused(builder: TakedownBuilder, event: OutboundRefused) -> None:
-    """A message was not attempted. A first message waits, or its rung is skipped; any other is just not sent."""
+    """Apply that a message was not attempted. A first message waits, or its rung is skipped; any other is not sent."""
     demand = builder.takedown.demand(event.demand_id)
     if demand is None:
         return
@@ -133,7 +133,7 @@ def _retraction_refused(builder: TakedownBuilder, event: OutboundRefused) -> Non
 
 
 def attempted(builder: TakedownBuilder, event: AttemptCompleted) -> None:
-    """One delivery of a message ended. Accepted is delivered, nothing more."""
+    """Apply the end of one attempt. Accepted is delivered, nothing more."""
     demand = builder.takedown.demand(event.demand_id)
     if demand is None:
         return
@@ -221,7 +221,7 @@ def _later_message(builder: TakedownBuilder, demand: Demand, event: AttemptCompl
 
 
 def _again(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) -> None:
-    """Try again later. Suspended: nothing is made due; the look after the resumption does that."""
+    """Plan the next attempt. While suspended nothing is made due; the look after the resumption does that."""
     if builder.state is TakedownState.SUSPENDED:
         return
     at = schedule.next_attempt(
@@ -239,7 +239,7 @@ def _again(builder: TakedownBuilder, demand: Demand, event: AttemptCompleted) ->
 
 
 def timer_fired(builder: TakedownBuilder, event: TimerFired) -> None:
-    """A timer of a demand. While the second look is awaited or all is suspended it waits; both set the timers anew."""
+    """Apply a timer of a demand. It waits while the second look is awaited or all is suspended; both set the timers anew."""
     demand = builder.takedown.demand(event.demand_id)
     if demand is None or builder.state not in ASKING or demand.round != builder.takedown.round or demand.escalated:
         return
@@ -262,7 +262,7 @@ def timer_fired(builder: TakedownBuilder, event: TimerFired) -> None:
 
 
 def _remind(builder: TakedownBuilder, demand: Demand, number: int) -> None:
-    """Not for what is gone: with an old look, look first."""
+    """Send a reminder, but not about what is gone: if the last look is old, look first."""
     delivery = demand.delivery
     if delivery is None or delivery.deadline is None or delivery.deadline <= builder.now:
         return

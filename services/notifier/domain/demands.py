@@ -1,4 +1,4 @@
-"""Who is asked, when, and on what law: from a check that sees the content to a demand, and up the ladder."""
+"""Who is asked, when, and on which law: from a check that sees the content to a demand, and up the ladder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from shared.policy import Policy
 
 
 def ask_when_seen(builder: TakedownBuilder) -> None:
-    """Ask the next rung: now if our last look is fresh, else after the look that this makes due (or was, and it said nothing)."""
+    """Ask the next rung: now if our last look is fresh, or says nothing while the last `present` of this round stands; else after a look,
+    which this makes due."""
     if builder.state not in ASKING:
         return
     looked = builder.check_ended or builder.fetching_stopped
@@ -47,8 +48,8 @@ def ask_when_seen(builder: TakedownBuilder) -> None:
 
 
 def ask_next(builder: TakedownBuilder) -> None:
-    """Make the demand that is wanted, if nothing stands against it. The caller has a fresh look, or one that said nothing and may
-    rest on the last that saw it."""
+    """Make the demand that is wanted, if nothing forbids it. The caller has a fresh look, or one that said nothing and may rest on the last
+    that saw it."""
     takedown, around = builder.takedown, builder.around
     if not takedown.climb.wanted or takedown.target is None or around.terms is None:
         return
@@ -95,7 +96,7 @@ def next_choice(builder: TakedownBuilder, host: str) -> Choice:
 
 
 def exhausted(builder: TakedownBuilder) -> None:
-    """Nobody is left: a person hears of it, and it is still checked."""
+    """Open a task, since nobody is left to ask; the target is still checked."""
     builder.change_climb(wanted=False)
     builder.close_task(TaskKind.UNKNOWN_HOST, "ladder_exhausted")
     builder.close_task(TaskKind.UNKNOWN_POSTURE, "ladder_exhausted")
@@ -162,7 +163,7 @@ def _issue(builder: TakedownBuilder, ask: Ask) -> None:
 
 
 def _rests_on(builder: TakedownBuilder) -> dict[str, str | int | bool]:
-    """For the time line: what a demand made now rests on, where that is no fresh look."""
+    """Facts for the time line: what a demand made now rests on, if that is no fresh look."""
     seen = builder.takedown.last_seen
     if seen is None or seen_lately(builder):
         return {}
@@ -198,8 +199,8 @@ def _printed(builder: TakedownBuilder, regime: Regime) -> PrintedTerms:
 
 
 def words_hold(builder: TakedownBuilder, demand: Demand) -> bool:
-    """Rule 6, before the first attempt: whether the law of the demand is still what it would be made on, and what it says of its
-    claims still true of them."""
+    """Rule 6, before the first attempt: whether the demand would still be made on the same law, and what it says of its claims is still
+    true."""
     recipient = builder.around.routes.by_key(demand.recipient)
     regime = None if recipient is None else _law_for(builder, recipient, demand.rung)
     printed, terms = demand.printed, builder.around.terms or Terms()
@@ -210,7 +211,7 @@ def words_hold(builder: TakedownBuilder, demand: Demand) -> bool:
 
 
 def _elements(builder: TakedownBuilder) -> frozenset[Element]:
-    """What a demand made now would hold. The statement is part of every message (`notices/message.py`)."""
+    """The elements that a demand made now would contain. The statement is part of every message (`notices/message.py`)."""
     takedown, sender, terms = builder.takedown, builder.around.sender, builder.around.terms
     there = {
         Element.LOCATION: takedown.target is not None,
@@ -226,7 +227,7 @@ def _elements(builder: TakedownBuilder) -> frozenset[Element]:
 
 
 def escalate(builder: TakedownBuilder, demand: Demand, why: str) -> None:
-    """The next rung is wanted because of this demand; it stays answerable itself. Once for each demand."""
+    """Ask the next rung because of this demand, once for each demand; it stays answerable itself."""
     if demand.escalated or demand.round != builder.takedown.round:
         return
     demand = leave(builder, demand)
@@ -238,14 +239,14 @@ def escalate(builder: TakedownBuilder, demand: Demand, why: str) -> None:
 
 
 def leave(builder: TakedownBuilder, demand: Demand) -> Demand:
-    """Nothing more comes of this demand's clock."""
+    """Mark that nothing more follows from this demand's clock: no reminder, no deadline."""
     builder.quieten(demand.demand_id)
     builder.emit(CancelTimers(demand_id=demand.demand_id))
     return builder.change_demand(demand.demand_id, escalated=True)
 
 
 def undeliverable(builder: TakedownBuilder, demand: Demand, why: str) -> None:
-    """This recipient cannot be reached: not a missed deadline."""
+    """Ask the next rung since this recipient cannot be reached; that is no missed deadline."""
     builder.emit(CancelMessages(demand_id=demand.demand_id))
     if demand.state is not DemandState.UNDELIVERABLE:
         builder.move_demand(demand.demand_id, DemandState.UNDELIVERABLE, reason=why)
@@ -254,7 +255,7 @@ def undeliverable(builder: TakedownBuilder, demand: Demand, why: str) -> None:
 
 
 def give_up(builder: TakedownBuilder, demand: Demand) -> None:
-    """It was tried for as long as it may take, in vain."""
+    """Give up delivering a demand that was tried in vain for as long as it may take."""
     late = int((builder.now - demand.give_up_at).total_seconds()) if demand.give_up_at is not None else 0
     builder.note_demand("demand.undelivered", demand, late_seconds=max(0, late))
     builder.open_task(TaskKind.UNDELIVERABLE, "undelivered", demand_id=demand.demand_id)
@@ -262,7 +263,7 @@ def give_up(builder: TakedownBuilder, demand: Demand) -> None:
 
 
 def give_up_waiting(builder: TakedownBuilder) -> None:
-    """Give up what was tried in vain and waits for a look that does not come: its time to arrive is over."""
+    """Give up demands that were tried in vain, wait for a look that does not come, and are out of time to arrive."""
     if builder.around.content.new_demands_held:
         return
     for demand in builder.current_demands():
@@ -272,7 +273,7 @@ def give_up_waiting(builder: TakedownBuilder) -> None:
 
 
 def expire_overdue(builder: TakedownBuilder) -> None:
-    """Escalate what passed its deadline, however late we notice; the lateness is recorded."""
+    """Ask the next rung for every demand past its deadline, however late we notice; the lateness is recorded."""
     for demand in builder.current_demands():
         if (
             demand.escalated
@@ -291,7 +292,7 @@ def expire_overdue(builder: TakedownBuilder) -> None:
 
 
 def start_clock(builder: TakedownBuilder, demand: Demand, clock: timedelta) -> Demand:
-    """The recipient has it: from now on its clock runs."""
+    """Start the clock of a demand: its recipient has it."""
     builder.change_demand(demand.demand_id, parked=False)
     demand = builder.change_delivery(demand.demand_id, deadline=builder.now + builder.policy.scaled(clock))
     if builder.state is not TakedownState.SUSPENDED and demand.round == builder.takedown.round:
@@ -301,14 +302,14 @@ def start_clock(builder: TakedownBuilder, demand: Demand, clock: timedelta) -> D
 
 
 def clock_of(demand: Demand, policy: Policy) -> timedelta:
-    """The recipient's time, unscaled."""
+    """The time that the recipient has, unscaled."""
     if demand.printed.respond_within_seconds is None:
         return policy.voluntary_response
     return timedelta(seconds=demand.printed.respond_within_seconds)
 
 
 def set_timers(builder: TakedownBuilder, demand: Demand) -> None:
-    """The timers this demand still needs."""
+    """Set the timers that this demand still needs."""
     if demand.escalated:
         return
     if demand.state is DemandState.DUE:
@@ -336,7 +337,7 @@ def _undelivered_timer(builder: TakedownBuilder, demand: Demand) -> None:
 
 
 def put_off(builder: TakedownBuilder, demand: Demand) -> Demand:
-    """What failed is ours: the time in which a recipient has to be reached begins anew, so that nobody else is asked because of it."""
+    """Restart the time in which the recipient has to be reached, since what failed is ours: nobody else is to be asked because of it."""
     give_up_at = builder.now + builder.policy.scaled(builder.policy.undelivered_escalates_after)
     demand = builder.change_demand(demand.demand_id, give_up_at=give_up_at)
     _undelivered_timer(builder, demand)
@@ -344,7 +345,7 @@ def put_off(builder: TakedownBuilder, demand: Demand) -> Demand:
 
 
 def unpark(builder: TakedownBuilder) -> None:
-    """Messages that waited for a look are due again; a demand that was never tried gets its whole time to arrive."""
+    """Make messages due again that waited for a look; a demand that was never tried gets its whole time to arrive."""
     policy = builder.policy
     for parked in builder.current_demands():
         if not parked.parked or parked.state is not DemandState.DUE or not may_rest_on_a_look(builder, parked):

@@ -22,7 +22,7 @@ class ScheduleCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelCheck:
-    """No check is due any more."""
+    """Delete the due check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndMessage:
-    """The message gets no further attempt."""
+    """Make no further attempt at the message."""
 
     message_id: UUID
     reason: str
@@ -86,7 +86,7 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseTask:
-    """The task is done. `resolution` is a word."""
+    """Close the task. `resolution` is a word."""
 
     task_id: UUID
     kind: TaskKind

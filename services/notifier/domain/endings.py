@@ -1,5 +1,5 @@
-"""What ends a takedown or stops it, and who hears of it: a confirmed removal, and (rule 7) suspension and its end, withdrawal,
-rejection, dismissal."""
+"""What ends a takedown or stops it, and who is notified: a confirmed removal, and (rule 7) suspension and its end, withdrawal, rejection,
+dismissal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ IN_ERROR = frozenset({WithdrawalReason.NOT_NCII.value, WithdrawalReason.WRONG_CO
 
 
 def suspend(builder: TakedownBuilder, by: Literal["content", "person"], reason: str) -> None:
-    """Nothing is fetched, checked or sent from now on; where to resume is remembered."""
+    """Suspend the takedown: nothing is fetched, checked or sent from now on; the state to resume is remembered."""
     takedown = builder.takedown
     known = takedown.suspension
     if takedown.state in ENDED or (known is not None and by in known.by):
@@ -63,7 +63,7 @@ def suspend(builder: TakedownBuilder, by: Literal["content", "person"], reason: 
 
 
 def resume(builder: TakedownBuilder, by: Literal["content", "person"]) -> None:
-    """One suspension ends; with the last, a look is due before anything is sent."""
+    """End one suspension; with the last, a look is due before anything is sent."""
     suspension = builder.takedown.suspension
     if suspension is None or by not in suspension.by:
         return
@@ -93,7 +93,7 @@ def resume(builder: TakedownBuilder, by: Literal["content", "person"]) -> None:
 
 
 def withdraw(builder: TakedownBuilder, reason: str | None) -> None:
-    """The content is no longer pursued: retract, then erase the target and all that was kept of it."""
+    """End the takedown because its content is withdrawn: retract its demands, then erase the target and everything kept of it."""
     if builder.state is TakedownState.WITHDRAWN:
         return
     already_ended = builder.state in ENDED
@@ -120,14 +120,14 @@ def withdraw(builder: TakedownBuilder, reason: str | None) -> None:
 
 
 def _erased(demand: Demand, matter: contact_rules.Matter) -> Demand:
-    """Without what names the target; what the claims say of its recipient by the target's host is kept as a yes or no."""
+    """The demand without what names the target; what the claims say of its recipient by the target's host is kept as a yes or no."""
     named = contact_rules.refusal_of_recipient(demand, matter) is Refusal.DO_NOT_CONTACT
     return replace(demand, printed=replace(demand.printed, observed=None), do_not_contact=named)
 
 
 def reject(builder: TakedownBuilder, event: DecisionMade) -> None:
-    """The match is wrong: this picture makes no takedown of this content again, and everybody asked hears "sent in error", unless that is
-    undone: in a while, or once a second person has rejected it too, at once."""
+    """End the takedown because the match is wrong: this picture makes no takedown of this content again. Everybody who was asked is
+    notified that it was sent in error, after a while in which that can be undone, or at once when a second person has rejected it too."""
     if builder.state is TakedownState.REJECTED:
         _reject_confirmed(builder)
     else:
@@ -171,8 +171,8 @@ def unreject_refusal(takedown: Takedown, event: DecisionMade, now: datetime, pol
 
 
 def unreject(builder: TakedownBuilder) -> None:
-    """It was the content after all: looked at again in a new round. Recipients who were not notified of the error yet are not notified any
-    more."""
+    """Undo a rejection: the takedown is looked at again in a new round. Recipients who were not notified of the error yet are not notified
+    any more."""
     builder.close_task(TaskKind.REJECTION, "unrejected")
     for demand in builder.takedown.demands:
         if demand.retraction is not None and demand.retraction.words is RetractionReason.SENT_IN_ERROR:
@@ -184,12 +184,13 @@ def unreject(builder: TakedownBuilder) -> None:
 
 
 def reject_silently(builder: TakedownBuilder) -> None:
-    """A person rejected this picture for this content at another URL: nobody was asked here, nothing is said."""
+    """End a takedown because a person rejected this picture for this content at another URL: nobody was asked here, so nobody is
+    notified."""
     _end(builder, TakedownState.REJECTED, RetractionReason.SENT_IN_ERROR)
 
 
 def dismiss(builder: TakedownBuilder) -> None:
-    """A person ends it for another reason: those with an open demand hear that no further action is asked."""
+    """End the takedown for another reason that a person has: recipients with an open demand are notified that nothing more is asked."""
     _end(builder, TakedownState.DISMISSED, RetractionReason.NO_FURTHER_ACTION)
 
 
@@ -202,13 +203,13 @@ def _end(builder: TakedownBuilder, to: TakedownState, words: RetractionReason) -
 
 
 def _leave(builder: TakedownBuilder) -> None:
-    """What means something in the state that ends here alone."""
+    """Drop what has a meaning only in the state that ends here."""
     builder.change(suspension=None, held_for=None, first_look=None, gone=None, removal=None)
     builder.change_climb(wanted=False, named=None)
 
 
 def reopen(builder: TakedownBuilder) -> None:
-    """A person asks for another look at what was dismissed: a new round, for the old demands were taken back."""
+    """Look again at what was dismissed, since a person asks for it: a new round, for the old demands were taken back."""
     if builder.takedown.demands:
         builder.next_round()
     builder.change(retraction=None)
@@ -216,7 +217,7 @@ def reopen(builder: TakedownBuilder) -> None:
 
 
 def held_after_rejection(builder: TakedownBuilder) -> None:
-    """Another picture at a target whose match was rejected: a person looks first."""
+    """Hold a takedown whose match was rejected, and where another picture was found: a person looks first."""
     if builder.takedown.demands:
         builder.next_round()
     builder.change(retraction=None, rejection=None)
@@ -227,7 +228,7 @@ def held_after_rejection(builder: TakedownBuilder) -> None:
 
 
 def removed(builder: TakedownBuilder, reason: str) -> None:
-    """Confirmed by our own looks. Everybody with an open demand hears of it; from now on it is watched."""
+    """Confirm the removal, by our own looks. Recipients with an open demand are notified; from now on the target is watched."""
     if not builder.takedown.demands:
         reason = "not_found"
     builder.change(removal=ConfirmedRemoval(at=builder.now, reason=reason), first_look=None, gone=None)
@@ -244,7 +245,7 @@ def removed(builder: TakedownBuilder, reason: str) -> None:
 
 
 def close(builder: TakedownBuilder, demand: Demand) -> None:
-    """The demand is settled; its recipient is notified, if it may know of the demand and may be written to."""
+    """Close a demand that is settled; its recipient is notified, if it may know of the demand and may be written to."""
     demand = builder.move_demand(demand.demand_id, DemandState.CLOSED)
     demand = builder.quieten(demand.demand_id)
     if demand.may_be_known and may_be_written_to(builder, demand):
@@ -267,7 +268,7 @@ def watch(builder: TakedownBuilder) -> None:
 
 
 def _retract(builder: TakedownBuilder, words: RetractionReason) -> None:
-    """Take every demand back that these words concern. The recipient of one taken back before is notified again only if it was an error
+    """Take back every demand that these words concern. The recipient of one taken back before is notified again only if it was an error
     after all."""
     builder.change(retraction=words)
     in_error = words is RetractionReason.SENT_IN_ERROR
@@ -321,7 +322,7 @@ def to_be_notified_of_end(builder: TakedownBuilder, demand: Demand) -> bool:
 
 
 def send_retractions_again(builder: TakedownBuilder) -> None:
-    """Retractions that were refused before an attempt are due again; an accepted one is not sent twice."""
+    """Make retractions due again that were refused before an attempt; an accepted one is not sent twice."""
     for demand in builder.takedown.demands:
         if demand.state is DemandState.RETRACTED and to_be_notified_of_end(builder, demand):
             _send_retraction(builder, demand)

@@ -1,8 +1,6 @@
-"""What can happen to a takedown, and what else is true at that moment.
-
-The events say what happened; `Surroundings` says what the tables hold then (content, claims' terms, directory), read in the
-same transaction, so that every decision is made on the present state and `decide` stays pure.
-"""
+"""What can happen to a takedown, and what else is true at that moment. The events say what happened; `DecisionContext` says what the tables
+have then (content, claims' terms, directory), read in the same transaction, so that every decision is made on the present state and
+`decide` stays pure."""
 
 from __future__ import annotations
 
@@ -73,11 +71,11 @@ class Requester:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionContext:
-    """What else is true. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref` of the event's
-    match) was rejected by a person. `demand_limit_reached`: so many first demands went to this host for this content within an hour, and no
-    person has looked; `key_limit_reached`: so many rested on the word of the API key that this takedown rests on. `jitter` is a fresh
-    random fraction in [0, 1). `attempt_under_way`: a message about the takedown may have left of which nobody knows yet; asked for a match
-    alone."""
+    """What else is true when an event is decided on. `terms` None: no confirmed claim is known yet. `rejected`: (content, `fingerprint_ref`
+    of the event's match) was rejected by a person. `demand_limit_reached`: so many first demands went to this host for this content within
+    an hour, and no person has looked; `key_limit_reached`: so many rested on the word of the API key that this takedown rests on. `jitter`
+    is a fresh random fraction in [0, 1). `attempt_under_way`: a message about the takedown may have left of which nobody knows yet; asked
+    for a match alone."""
 
     content: ContentView
     terms: Terms | None
@@ -91,6 +89,8 @@ class DecisionContext:
 
 
 class AttemptEnded(StrEnum):
+    """How an attempt ended, as `decide` takes it."""
+
     ACCEPTED = "accepted"
     TRANSIENT = "transient"
     PERMANENT = "permanent"
@@ -100,12 +100,16 @@ class AttemptEnded(StrEnum):
 
 
 class AnswerKind(StrEnum):
+    """What kind of answer a recipient gave."""
+
     ACKNOWLEDGEMENT = "acknowledgement"
     REMOVAL = "removal"
     RESPONSE = "response"
 
 
 class ResponseReason(StrEnum):
+    """Why a recipient does not act on a demand."""
+
     WRONG_RECIPIENT = "wrong_recipient"
     NOT_HOSTED_HERE = "not_hosted_here"
     ALREADY_REMOVED = "already_removed"
@@ -118,6 +122,8 @@ class ResponseReason(StrEnum):
 
 
 class RemovalMethod(StrEnum):
+    """How a recipient says that it removed the content."""
+
     DELETED = "deleted"
     DISABLED = "disabled"
     GEOBLOCKED = "geoblocked"
@@ -125,6 +131,8 @@ class RemovalMethod(StrEnum):
 
 
 class TimerKind(StrEnum):
+    """What a timer of a demand is for."""
+
     REMINDER = "reminder"
     DEADLINE = "deadline"
     UNDELIVERED = "undelivered"
@@ -132,28 +140,31 @@ class TimerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchReceived:
+    """The matcher found that a sighting agrees with the content."""
+
     match: MatchFacts
     target: Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentUpdated:
-    """The content's row changed (known, active, suspended, withdrawn, dispute lifted): see `Surroundings.content`."""
+    """The content's row changed (known, active, suspended, withdrawn, dispute lifted): see `DecisionContext.content`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermsChanged:
-    """The claims' terms changed: see `Surroundings.terms`."""
+    """The claims' terms changed: see `DecisionContext.terms`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryChanged:
-    """The directory's entries for this target changed: see `Surroundings.routes`."""
+    """The directory's entries for this target changed: see `DecisionContext.routes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckCompleted:
-    """One look at the target.
+    """A check ended. `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing
+    media), `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`.
 
     `outcome` is the media's alone, `page_outcome` the page's when one is known: `present` (it still shows agreeing media),
     `gone`, `mismatch` (it answers without agreeing media), `blocked`, `inconclusive`. `distance`, `algorithm`, `assurance`, `guards`
@@ -194,7 +205,8 @@ class CheckCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCompleted:
-    """One delivery of a message ended. `attempt` counts from 1 within the message. `detail` is a word (`410`, `disabled`, …).
+    """An attempt at a message ended. `attempt` counts from 1 within the message. `detail` is a word (`410`, `disabled`, …). Afterwards the
+    message is parked (not due), until an effect (`SendMessage`) names it again.
 
     Afterwards the message is parked (not due), until an effect (`SendMessage`) names it again.
     """
@@ -267,14 +279,14 @@ class DecisionMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloodHeld:
-    """The flood guard holds this takedown: too many hosts in an hour for one content at a distance > 10."""
+    """The flood guard found too many hosts in an hour for one content at a distance over 10: this takedown is to be held."""
 
     hosts: int = field(default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed:
-    """A check of this takedown, or an attempt at one of its messages, has failed again and again in a way nobody foresaw."""
+    """A check of this takedown, or an attempt at one of its messages, has failed again and again in an unforeseen way."""
 
     job: Literal["check", "message"]
 

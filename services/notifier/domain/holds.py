@@ -1,4 +1,4 @@
-"""Rules 1 and 4 and the flood guard: what a demand may rest on, what has to wait for a person, and what lets it go on."""
+"""Rules 1 and 4 and the flood guard: what a demand may rest on, what is held for a person, and what lets it go on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SCOPES: Mapping[TaskKind, TaskScope] = {
     TaskKind.DEMAND_LIMIT: "content",
     TaskKind.KEY_LIMIT: "key",
 }
-"""Of tasks that stand for more than their takedown."""
+"""The scope of tasks that stand for more than their takedown."""
 
 
 def task_of(takedown: Takedown) -> TaskKind | None:
@@ -66,7 +66,7 @@ def _is_derived(match: MatchFacts) -> bool:
 
 
 def check_is_sure(builder: TakedownBuilder, event: CheckCompleted) -> bool:
-    """The same of what our own check saw: a person's word (`reference_adopted`) stands for what has no distance."""
+    """Rule 4 for what our own check saw: a person's release (`reference_adopted`) stands for what has no distance."""
     takedown = builder.takedown
     if event.distance is None:
         return takedown.releases.reference_adopted
@@ -75,7 +75,7 @@ def check_is_sure(builder: TakedownBuilder, event: CheckCompleted) -> bool:
 
 
 def hold(builder: TakedownBuilder, reason: HoldReason, **facts: str | int | bool) -> None:
-    """Wait for a person (or, for a dispute, for its end). Only an asserted target is still looked at."""
+    """Hold the takedown until a person decides (or, for a dispute, until that ends). Only an asserted target is still looked at."""
     builder.change(held_for=reason, first_look=None, gone=None, removal=None)
     builder.change_climb(wanted=False)
     if reason is not HoldReason.LOW_ASSURANCE:
@@ -93,7 +93,7 @@ def hold(builder: TakedownBuilder, reason: HoldReason, **facts: str | int | bool
 
 
 def stop_fetching(builder: TakedownBuilder) -> None:
-    """Nothing of the content is looked at until a person has decided. What nobody was asked about is held; the rest goes on."""
+    """Look at nothing of the content until a person has decided. Takedowns about which nobody was asked are held; the rest goes on."""
     builder.no_check()
     first = builder.takedown.gone is not None and builder.takedown.gone.seen_in is TakedownState.DISCOVERED
     early = builder.state in (TakedownState.DISCOVERED, TakedownState.OPEN, TakedownState.VERIFYING)
@@ -102,14 +102,14 @@ def stop_fetching(builder: TakedownBuilder) -> None:
 
 
 def begin_again(builder: TakedownBuilder, reason: str) -> None:
-    """What was held begins as if it had just been found."""
+    """Begin a takedown that was held as if it had just been found."""
     unhold(builder, reason)
     builder.move(TakedownState.DISCOVERED, reason=reason)
     start(builder)
 
 
 def look_later(builder: TakedownBuilder) -> None:
-    """The next look without an occasion."""
+    """Schedule the next routine look."""
     builder.check(
         schedule.routine(
             every=builder.policy.open_check_every, now=builder.now, jitter=builder.around.jitter, policy=builder.policy
@@ -119,7 +119,7 @@ def look_later(builder: TakedownBuilder) -> None:
 
 
 def unhold(builder: TakedownBuilder, resolution: str) -> None:
-    """What it was held for is settled; the state is the caller's to change."""
+    """Settle what the takedown was held for; the state is the caller's to change."""
     reason = builder.takedown.held_for
     builder.change(held_for=None)
     if reason in _TASKS:
@@ -127,7 +127,7 @@ def unhold(builder: TakedownBuilder, resolution: str) -> None:
 
 
 def look_again(builder: TakedownBuilder, reason: str) -> None:
-    """Back to the beginning: a first look with fresh patience."""
+    """Go back to the beginning: a first look with fresh patience."""
     if builder.state is TakedownState.HELD:
         unhold(builder, reason)
     if builder.state is not TakedownState.DISCOVERED:
@@ -136,7 +136,7 @@ def look_again(builder: TakedownBuilder, reason: str) -> None:
 
 
 def _try_first_look(builder: TakedownBuilder, reason: str) -> None:
-    """With fresh patience; what it sees may lead to a demand."""
+    """Make a first look due, with fresh patience; what it sees may lead to a demand."""
     builder.change(first_look=FirstLook(since=builder.now))
     builder.change_climb(wanted=True)
     builder.check(builder.now, reason)
@@ -169,7 +169,7 @@ def start(builder: TakedownBuilder) -> None:
 # Rule 1: what a demand may rest on
 
 SILENT = frozenset({Outcome.BLOCKED, Outcome.INCONCLUSIVE})
-"""What a look sees that says nothing: neither that it is there, nor that it is not."""
+"""Outcomes of a look that say nothing: neither that the content is there, nor that it is not."""
 
 
 def seen_lately(builder: TakedownBuilder) -> bool:

@@ -1,4 +1,4 @@
-"""What a recipient's answer means. None of them ends a takedown."""
+"""What a recipient's answer does to its takedown. None of them ends it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DISPUTES_CONTENT = frozenset({ResponseReason.CONSENT_CLAIMED, ResponseReason.NOT
 
 
 def answered(builder: TakedownBuilder, event: HostAnswered) -> None:
-    """A recipient answered by its demand's token. One of a demand that is over is kept, and means nothing."""
+    """Apply a recipient's answer to its demand. One to a demand that is over is kept, and changes nothing."""
     demand = builder.takedown.demand(event.demand_id)
     if demand is None or builder.state is TakedownState.WITHDRAWN:
         return
@@ -79,7 +79,7 @@ def _about_the_demand(builder: TakedownBuilder, demand: Demand, event: HostAnswe
 
 
 def _step(builder: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
-    """Step the demand if its state allows; an answer that comes too late, or twice, changes nothing."""
+    """Move the demand if its state allows that; an answer that comes too late, or twice, changes nothing."""
     if to not in DEMAND[demand.state]:
         return False
     builder.move_demand(demand.demand_id, to)
@@ -87,7 +87,7 @@ def _step(builder: TakedownBuilder, demand: Demand, to: DemandState) -> bool:
 
 
 def _received(builder: TakedownBuilder, demand: Demand) -> Demand:
-    """An answer proves that the demand arrived, also where no attempt was seen to succeed: the clock runs from now."""
+    """Take an answer as proof that the demand arrived, also where no attempt was seen to succeed: the clock runs from now."""
     if demand.delivery is not None or demand.state not in (DemandState.DUE, DemandState.UNDELIVERABLE):
         return demand
     builder.emit(EndMessage(message_id=ids.message_id(demand.demand_id, demand.kind.value), reason="answered"))
@@ -102,7 +102,7 @@ def _received(builder: TakedownBuilder, demand: Demand) -> Demand:
 
 
 def _reported_removed(builder: TakedownBuilder, demand: Demand) -> None:
-    """The host's word: looked at now. From one that was wrong before, not more often than an inconclusive look is repeated."""
+    """Look now, since the host says that it is removed. After a wrong report, not more often than an inconclusive look is repeated."""
     known = demand.state is DemandState.REPORTED_REMOVED
     if not known and not _step(builder, demand, DemandState.REPORTED_REMOVED):
         return
@@ -114,7 +114,8 @@ def _reported_removed(builder: TakedownBuilder, demand: Demand) -> None:
 
 
 def _about_the_content(builder: TakedownBuilder, demand: Demand, reason: ResponseReason) -> None:
-    """No recipient's word ends protection elsewhere: what others were or will be asked goes on."""
+    """Apply an answer about the content as a whole. No recipient's word ends protection elsewhere: what others were or will be asked goes
+    on."""
     if reason is ResponseReason.POSSIBLE_MINOR:
         _possible_minor(builder, demand)
         return
@@ -125,8 +126,8 @@ def _about_the_content(builder: TakedownBuilder, demand: Demand, reason: Respons
 
 
 def _possible_minor(builder: TakedownBuilder, demand: Demand) -> None:
-    """Rule 2: nothing of the content is fetched or shown from now on, here and by a decision for all; a person is paged. What was
-    asked goes on, reminders and climbs too."""
+    """Rule 2: fetch and show nothing of the content from now on, here and by a decision for all, and call a person. What was asked goes on,
+    reminders and climbs too."""
     if not builder.settled:
         _step(builder, demand, DemandState.DISPUTED)
     if not builder.fetching_stopped:

@@ -17,6 +17,8 @@ RUNGS_USED = (Rung.SITE_OPERATOR, Rung.HOSTING_PROVIDER)
 
 
 class Posture(StrEnum):
+    """What an organisation is to us: whether it may be asked."""
+
     NORMAL = "normal"
     HOSTILE = "hostile"
     UNKNOWN = "unknown"
@@ -24,7 +26,9 @@ class Posture(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organisation:
-    """One entry of the directory, as the pure code sees it: no secret, no address.
+    """An organisation of the directory, as the pure code sees it: no secret, no address. `channel` None: nothing is known (or configured)
+    to reach it by. `domains` are lower-case ASCII without a leading dot; `bound_by` are regime ids; `next_rung` is the key of the
+    organisation to ask after this one. `country` (ISO 3166-1 alpha-2) is where it is established; None: not known.
 
     `channel` None: nothing is known (or configured) to reach it by. `domains` are lower-case ASCII without a leading dot;
     `bound_by` are regime ids; `next_rung` is the key of the organisation to ask after this one. `country` (ISO 3166-1 alpha-2) is
@@ -64,7 +68,7 @@ class Routes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """This organisation is asked next. `passed_over` are keys that cannot be reached and need a person."""
+    """The organisation to be asked next. `passed_over` are keys that cannot be reached and need a person."""
 
     organisation: Organisation
     rung: Rung

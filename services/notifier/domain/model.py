@@ -26,7 +26,7 @@ from shared.contracts.matches import Guard, TargetKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where it is. `host` and `page_host` are lower-case ASCII. Erased as one."""
+    """Where the content was found. `host` and `page_host` are lower-case ASCII. Erased as one."""
 
     kind: TargetKind
     url: str
@@ -114,7 +114,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalReports:
-    """The host says that it is removed. `at`: only a look begun later can call that false; None: the last one was."""
+    """The host's reports that it is removed. `at`: only a look begun later can call that false; None: the last one was."""
 
     at: datetime | None
     false: int = 0
@@ -123,7 +123,7 @@ class RemovalReports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retraction:
-    """With which words a demand is taken back. An error found later has a message of its own, `number` one higher."""
+    """The words with which a demand is taken back. An error found later has a message of its own, `number` one higher."""
 
     words: RetractionReason
     number: int = 0
@@ -180,6 +180,8 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedTask:
+    """A task of this takedown that is open."""
+
     task_id: UUID
     kind: TaskKind
     scope: TaskScope = "takedown"
@@ -223,7 +225,7 @@ class LastSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstLook:
-    """The first look is tried since then, and so often in vain: patience counts from here. Until the content was seen."""
+    """Since when, and how often, a first look was tried in vain: patience counts from here. Exists until the content was seen."""
 
     since: datetime
     checks: int = 0

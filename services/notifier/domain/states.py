@@ -18,6 +18,8 @@ TaskScope = Literal["takedown", "content", "key"]
 
 
 class TakedownState(StrEnum):
+    """The states of a takedown."""
+
     DISCOVERED = "discovered"  # Matched; our own check has not seen it yet.
     HELD = "held"  # A person has to say whether it goes on.
     OPEN = "open"  # Seen by our own check; demands are made.
@@ -32,6 +34,8 @@ class TakedownState(StrEnum):
 
 
 class DemandState(StrEnum):
+    """The states of a demand."""
+
     DUE = "due"
     DELIVERED = "delivered"
     UNDELIVERABLE = "undeliverable"
@@ -66,6 +70,8 @@ class Outcome(StrEnum):
 
 
 class MessageKind(StrEnum):
+    """What a message tells its recipient."""
+
     ISSUED = "demand.issued"
     REMINDED = "demand.reminded"
     STILL_PRESENT = "demand.still_present"
@@ -76,6 +82,8 @@ class MessageKind(StrEnum):
 
 
 class TaskKind(StrEnum):
+    """What a person is needed for."""
+
     FIRST_CHECK = "first_check"
     LOW_ASSURANCE = "low_assurance"
     UNKNOWN_HOST = "unknown_host"

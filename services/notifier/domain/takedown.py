@@ -1,8 +1,8 @@
 """The state machine of a takedown: `decide(takedown, event, now, policy, around) -> (takedown, effects)`. Pure and total.
 
 An event that means nothing in a state gives the same takedown and no effects, or a lifecycle note. Nothing a recipient does
-can end a takedown: only our own checks confirm a removal. The parts are in `machine/`; which state may follow which is the
-table in `states.py`.
+can end a takedown: only our own checks confirm a removal. The other files of this room are its parts; which state
+may follow which is the table in `states.py`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def decision_refused(takedown: Takedown, decision: DecisionMade, now: datetime, 
 
 
 def _stop_if_content_stopped(builder: TakedownBuilder) -> None:
-    """A suspension or a withdrawal counts from the moment its row says so, whichever event is heard first."""
+    """Suspend or withdraw the takedown as soon as the content's row says so, whichever event comes first."""
     content = builder.around.content
     if content.state is ContentState.WITHDRAWN:
         endings.withdraw(builder, content.withdrawn_for)
@@ -140,7 +140,7 @@ def _content_changed(builder: TakedownBuilder) -> None:
 
 
 def _fetching_allowed(builder: TakedownBuilder) -> None:
-    """A person has decided: what was looked at before is looked at again, and what was held for it begins."""
+    """Look again, since a person has decided that the content may be fetched: what was held for that begins."""
     builder.close_task(TaskKind.POSSIBLE_MINOR, "decided")
     takedown = builder.takedown
     if builder.state is TakedownState.HELD and takedown.held_for is HoldReason.FETCHING_STOPPED:
@@ -165,7 +165,7 @@ def _directory_changed(builder: TakedownBuilder) -> None:
 
 
 def _look_if_waiting(builder: TakedownBuilder, reason: str) -> None:
-    """What stood against a demand may be gone: look, then ask."""
+    """Look, then ask, since what stood against a demand may be gone."""
     waiting = builder.takedown.climb.wanted or any(one.parked for one in builder.current_demands())
     content = builder.around.content
     if builder.state in ASKING and waiting and content.state is ContentState.ACTIVE and not content.new_demands_held:
@@ -235,7 +235,7 @@ def _surer(known: MatchFacts, heard: MatchFacts, policy: Policy) -> MatchFacts:
 
 
 def _learn_page(builder: TakedownBuilder, event: MatchReceived) -> None:
-    """The page is an attribute of the target: the first one known is kept."""
+    """Keep the first page that is known: it is an attribute of the target."""
     target = builder.takedown.target
     if target is not None and target.page_url is None and event.target.page_url is not None:
         learnt = replace(target, page_url=event.target.page_url, page_host=event.target.page_host)
@@ -244,8 +244,8 @@ def _learn_page(builder: TakedownBuilder, event: MatchReceived) -> None:
 
 
 def _learn_url(builder: TakedownBuilder, event: MatchReceived) -> bool:
-    """Of one file under ever new signatures the newest URL is looked at, and quoted: an older one may have expired. What an open
-    demand quotes stays as it is. Whether the URL is another now."""
+    """Keep the newest URL of one file under ever new signatures, since an older one may have expired. What an open demand quotes stays as
+    it is. Returns whether the URL is another now."""
     takedown = builder.takedown
     target, newer = takedown.target, event.target
     if target is None or newer.url == target.url or newer.seen_at is None:
@@ -273,7 +273,7 @@ def _look_at_new_url(builder: TakedownBuilder) -> None:
 
 
 def _flood(builder: TakedownBuilder, event: FloodHeld) -> None:
-    """Only what nobody was asked about yet is held."""
+    """Hold the takedown, if nobody was asked about it yet."""
     takedown = builder.takedown
     early = builder.state in (TakedownState.DISCOVERED, TakedownState.OPEN) and not takedown.demands
     if early and HoldReason.FLOOD not in takedown.releases.holds:

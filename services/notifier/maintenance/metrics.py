@@ -24,7 +24,7 @@ SELECT count(*) AS number FROM notifier.demands d JOIN notifier.takedowns t USIN
 
 
 class Gauges:
-    """Counts, every few seconds."""
+    """Refreshes the gauges every few seconds."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._database = runtime.database

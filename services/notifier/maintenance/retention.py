@@ -38,7 +38,7 @@ SELECT EXISTS (SELECT 1 FROM notifier.content WHERE state = 'withdrawn' AND chan
 
 
 class Retention:
-    """`run` it as a task. Several processes may."""
+    """Erases what the notifier keeps for a time only. `run` it as a task. Several processes may."""
 
     def __init__(self, database: Database, policy: Policy) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class Retention:
             await asyncio.sleep(self._wait_seconds)
 
     async def tidy_up(self) -> None:
-        """Forget what has had its time, and free what a withdrawal took."""
+        """Delete what is past its time, and vacuum after a withdrawal."""
         async with self._database.transaction() as tx:
             await content.forget_terms(tx, attempts_end_within=ATTEMPT_ENDS_WITHIN)
         forgotten = MARKS_AT_ONCE

@@ -34,6 +34,8 @@ class NothingToSay(Permanent):
 
 
 class _Part(BaseModel):
+    """A part of a message."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -103,6 +105,8 @@ class EndItem(_Part):
 
 
 class Data(_Part):
+    """The data of a message."""
+
     message_id: UUID
     """Equal to `webhook-id`, kept over all attempts."""
     organisation: DemandingOrganisation
@@ -127,7 +131,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """What is sent to one recipient about one takedown, in whatever round: begun by `first_message`."""
+    """The mail thread of what is sent to one recipient about one takedown, in whatever round: begun by `first_message`."""
 
     thread_id: UUID
     first_message: UUID
@@ -271,7 +275,7 @@ def _statement(regime: Regime, printed: PrintedTerms) -> str:
 
 
 def _newest(takedown: Takedown, demand: Demand) -> Observed | None:
-    """What our last look saw, else what the demand itself quotes."""
+    """The newest observation: what our last look saw, else what the demand itself quotes."""
     seen = takedown.last_seen
     return demand.printed.observed if seen is None or seen.observed is None else seen.observed
 

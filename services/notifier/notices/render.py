@@ -43,7 +43,7 @@ def write_letter(
     policy: Policy,
     token: str,
 ) -> RenderedMessage | None:
-    """The message of this kind about this demand; None when there is nothing to say any more (the target is erased)."""
+    """Render the message of this kind about this demand; None when there is nothing to say any more (the target is erased)."""
     demand = takedown.demand(demand_id)
     if demand is None:
         return None
@@ -69,11 +69,11 @@ def write_letter(
 
 
 def test_letter(settings: Settings, *, message_id: UUID, at: datetime) -> RenderedMessage:
-    """A message that asks for nothing."""
+    """Render a message that asks for nothing."""
     message = notice.host_test(message_id=message_id, at=at, organisation=organisation_of(settings))
     return RenderedMessage(body=notice.body(message), mail=notice.mail(message, link=""))
 
 
 def organisation_of(settings: Settings) -> notice.DemandingOrganisation:
-    """Who asks."""
+    """The organisation that sends demands, by the settings."""
     return notice.DemandingOrganisation(name=settings.organisation_name, contact=settings.organisation_contact)

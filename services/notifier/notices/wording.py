@@ -68,12 +68,12 @@ def subject(
 
 
 def one_line(text: str) -> str:
-    """Without anything that could end a line or a header."""
+    """The text without anything that could end a line or a header."""
     return " ".join(_printable(text).split())
 
 
 def forwardable(url: str) -> str:
-    """What may be passed on as it is to whoever holds the content: no capability, no contact, no word of how it was found, and
+    """The text that may be passed on as it is to whoever has the content: no capability, no contact, no word of how it was found, and
     nothing about copies. Whoever is told to delete them destroys evidence, whoever is told to keep them has them."""
     return (
         f"The content at {_url(url)} was reported as an intimate image shared without consent. "

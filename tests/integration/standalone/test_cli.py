@@ -51,7 +51,7 @@ def test_a_call_without_a_command_is_bad_usage() -> None:
         (("keys", "create", "--role", "helpline", "--person", "p-1 ", "--organisation", "o"), "--person"),
         (("keys", "create", "--role", "helpline", "--person", "host:a", "--organisation", "o"), "--person"),
         (("keys", "create", "--role", "helpline", "--person", "p", "--organisation", "o\n"), "--organisation"),
-        (("keys", "revoke", "not-a-uuid"), "key_id"),
+        (("keys", "revoke", "not-a-uuid"), "'KEY'"),
         (("watch", "--interval-seconds", "often"), "--interval-seconds"),
         (("watch", "--interval-seconds", "0"), "0.2 or more"),
         (("outbound", "sideways"), "sideways"),
