@@ -59,6 +59,7 @@ def facts_of(case: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Safe contact", words.get("safe_contact")),
         ("Known by", words.get("known_by")),
         ("Language", words.get("language")),
+        ("Where the person lives", ", ".join(words.get("subject_jurisdictions") or ())),
         ("How it was made", words.get("how_made")),
         ("Agreed to", AGREED_TO.get(words.get("agreed_to") or "")),
         ("Not any more since", day(words.get("not_agreed_since"))),

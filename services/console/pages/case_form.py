@@ -38,6 +38,7 @@ class CaseForm(BaseModel):
     police_reference: str = ""
     evidence_wanted: str = ""
     do_not_contact: str = ""
+    subject_jurisdictions: str = ""
     notes: str = ""
     version: int = 0
     sent: str = ""
@@ -50,6 +51,7 @@ class CaseForm(BaseModel):
         given["urgent"] = [one for one in self.urgent if one in URGENT] or ([] if self.not_urgent else None)
         given["evidence_wanted"] = {"yes": True, "no": False}.get(self.evidence_wanted)
         given["do_not_contact"] = self.do_not_contact.replace(",", " ").split() or None
+        given["subject_jurisdictions"] = self.subject_jurisdictions.replace(",", " ").split() or None
         kept = {"case_ref": self.case_ref.strip(), "owner": self.owner.strip()}
         return given | {name: text for name, text in kept.items() if text}
 
@@ -71,6 +73,7 @@ class CaseForm(BaseModel):
             threat_at=(words.get("threat_at") or "")[:16],
             evidence_wanted="" if wanted is None else "yes" if wanted else "no",
             do_not_contact=" ".join(words.get("do_not_contact") or ()),
+            subject_jurisdictions=" ".join(words.get("subject_jurisdictions") or ()),
             version=case["version"],
         )
 

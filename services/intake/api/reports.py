@@ -16,9 +16,11 @@ from services.intake.api.answers import ReportList, ReportQueued, ReportState, R
 from services.intake.api.case_refs import check_case_ref
 from services.intake.api.idempotency import KEY_OPTIONAL, answer_once
 from services.intake.api.report_verdicts import ReportFault, ReportVerdict, ReportVerdicts
+from services.intake.cases import case_rows
 from services.intake.claims import content_steps
 from services.intake.claims.registered_content import claim_facts
 from services.intake.domain.schemas import ReportRequest
+from services.intake.store.cases.cases import paused_for
 from services.intake.store.content import row_for_share
 from services.intake.store.reports import insert_report, report_of_organisation, report_under_way, reports_page
 from shared.access import audit
@@ -66,6 +68,7 @@ async def make_report(
 
     async def change(tx: Tx) -> ReportQueued:
         content_id = await _meant(tx, principal, one)
+        await _check_case(tx, principal, one)
         return ReportQueued(report_id=await _queue(tx, principal, runtime, one, content_id))
 
     return await answer_once(runtime, request, principal, change, status=202)
@@ -95,6 +98,7 @@ async def _verdict(
         return ReportVerdict(index=index, verdict="refused", errors=list(asked))
     try:
         content_id = await _meant(tx, principal, asked)
+        await _check_case(tx, principal, asked)
     except Problem as error:
         return ReportVerdict(index=index, verdict="refused", errors=[_fault_of(error)])
     known = await report_under_way(
@@ -159,6 +163,12 @@ def _parsed(item: object, runtime: Runtime) -> ReportRequest | tuple[ReportFault
 def _check(asked: ReportRequest, runtime: Runtime) -> None:
     if asked.case_ref is not None:
         check_case_ref(asked.case_ref, runtime.settings)
+
+
+async def _check_case(tx: Tx, principal: Principal, asked: ReportRequest) -> None:
+    """Raises Conflict where somebody in the case may be a minor. To be called under the content's lock."""
+    if await paused_for(tx, principal.organisation_id, asked.case_ref) == case_rows.POSSIBLE_MINOR:
+        raise Conflict(case_rows.NOTHING_ADDED)
 
 
 def _fault_of(problem: Problem) -> ReportFault:

@@ -19,6 +19,8 @@ from shared.http.problems import Conflict, Invalid, NotFound
 NO_CASE = "Your organisation has no case with this id."
 UNCONFIRMED = "unconfirmed"
 """Why a case has ended of which nobody ever confirmed a picture."""
+POSSIBLE_MINOR = "possible_minor"
+NOTHING_ADDED = "Somebody in this case may be a minor: nothing is added to it, and no link of it is looked at."
 _TAKEN = "Your organisation has a case with this reference already. Open that one, or give this one another reference."
 
 
@@ -86,8 +88,8 @@ async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseCh
 
 async def open_case(tx: Tx, principal: Principal, case_ref: str, *, keys: KeyRing) -> None:
     """End the draft state of the case of this reference, since something is declared for it; it is made where it is not there. Called under
-    the content's lock."""
-    await cases.open_case(
+    the content's lock. Raises Conflict where somebody in it may be a minor."""
+    paused_for = await cases.open_case(
         tx,
         case_id=uuid4(),
         organisation_id=principal.organisation_id,
@@ -95,6 +97,8 @@ async def open_case(tx: Tx, principal: Principal, case_ref: str, *, keys: KeyRin
         digest=keys.ended_case_of(principal.organisation_id, case_ref),
         owner=principal.person_id,
     )
+    if paused_for == POSSIBLE_MINOR:
+        raise Conflict(NOTHING_ADDED)
 
 
 async def end_case(tx: Tx, organisation_id: str, case_ref: str | None, *, reason: str) -> None:

@@ -112,7 +112,7 @@ async def confirm_claim(
         raise Forbidden(str(error)) from None
     except TooLateAStart as error:
         raise Invalid(error.detail, pointer="#/demands_not_before") from None
-    if await cases.is_paused(tx, principal.organisation_id, row["case_ref"]):
+    if await cases.paused_for(tx, principal.organisation_id, row["case_ref"]) is not None:
         raise Conflict("This case is paused. Nothing of it is confirmed until it goes on.")
     async with registered_content.changing_content(tx, row["content_id"]):
         weaker = claim_assurance(Assurance(row["declared_assurance"]), assurance)

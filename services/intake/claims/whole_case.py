@@ -26,23 +26,28 @@ _STOOD_BEHIND = (ClaimState.CONFIRMED, ClaimState.WITHDRAWING)
 
 async def change_case(tx: Tx, principal: Principal, case_id: UUID, asked: CaseChange, *, keys: KeyRing) -> int:
     """Change a case; the new version. A domain that is named here as one not to be written to is so in each of its claims at once, and one
-    that is taken off here stays in those; whether evidence is wanted is each claim's, too. Raises as `case_rows.change_case`."""
-    added = set(asked.do_not_contact or ())
-    if added or asked.evidence_wanted is not None:
-        case = await _case(tx, principal, case_id)
-        for claim in await claims.live_claims_of_case(tx, principal.organisation_id, case["case_ref"]):
-            await _change_wishes(tx, claim, added, asked.evidence_wanted)
+    that is taken off here stays in those; jurisdictions and whether evidence is wanted are each claim's, too, where they were asked.
+    Raises as `case_rows.change_case`."""
+    case = await _case(tx, principal, case_id)
+    for claim in await claims.live_claims_of_case(tx, principal.organisation_id, case["case_ref"]):
+        await _change_wishes(tx, claim, asked)
     return await case_rows.change_case(tx, principal, case_id, asked, keys=keys)
 
 
-async def _change_wishes(tx: Tx, claim: Row, added: set[str], evidence_wanted: bool | None) -> None:
-    domains = added | set(claim["do_not_contact"])
-    wanted = claim["evidence_wanted"] if evidence_wanted is None else evidence_wanted
-    if domains == set(claim["do_not_contact"]) and wanted == claim["evidence_wanted"]:
+async def _change_wishes(tx: Tx, claim: Row, asked: CaseChange) -> None:
+    before = {name: claim[name] for name in ("do_not_contact", "evidence_wanted", "subject_jurisdictions")}
+    wishes = dict(before)
+    if not set(asked.do_not_contact or ()) <= set(claim["do_not_contact"]):
+        wishes["do_not_contact"] = sorted({*claim["do_not_contact"], *(asked.do_not_contact or ())})
+    if asked.evidence_wanted is not None:
+        wishes["evidence_wanted"] = asked.evidence_wanted
+    if asked.subject_jurisdictions is not None:
+        wishes["subject_jurisdictions"] = list(asked.subject_jurisdictions)
+    if wishes == before:
         return
     async with registered_content.changing_content(tx, claim["content_id"]):
-        await claims.set_wishes(tx, claim["claim_id"], do_not_contact=sorted(domains), evidence_wanted=wanted)
-        if await claims.was_published(tx, claim["claim_id"]):
+        changed = await claims.set_wishes(tx, claim["claim_id"], **wishes)
+        if changed and await claims.was_published(tx, claim["claim_id"]):
             await registered_content.publish_claim(tx, claim["claim_id"])
 
 

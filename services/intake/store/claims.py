@@ -44,11 +44,14 @@ SELECT claim_id, organisation_id, state, assurance, withdrawal_reason,
 FROM intake.claims c WHERE content_id = %s ORDER BY created_at, claim_id
 """
 _LIVE_OF_CASE = """
-SELECT claim_id, content_id, state, do_not_contact, evidence_wanted FROM intake.claims
+SELECT claim_id, content_id, state, do_not_contact, evidence_wanted, subject_jurisdictions FROM intake.claims
 WHERE organisation_id = %s AND case_ref = %s AND state <> 'withdrawn' ORDER BY content_id, claim_id
 """
 _CASE_OF = "SELECT organisation_id, case_ref, withdrawal_reason FROM intake.claims WHERE claim_id = %s"
-_SET_WISHES = "UPDATE intake.claims SET do_not_contact = %s, evidence_wanted = %s WHERE claim_id = %s"
+_SET_WISHES = """
+UPDATE intake.claims SET do_not_contact = %s, evidence_wanted = %s, subject_jurisdictions = %s
+WHERE claim_id = %s AND state <> 'withdrawn'
+"""
 _PUBLISHED = """
 SELECT claim_id, content_id, revision, state, organisation_id, assurance, subject_jurisdictions, do_not_contact,
        demands_not_before, withdrawal_reason, declared_as, authority_recorded, evidence_wanted, changed_at
@@ -141,7 +144,7 @@ async def has_claim(tx: Tx, content_id: UUID, organisation_id: str, states: Sequ
 
 async def live_claims_of_case(tx: Tx, organisation_id: str, case_ref: str | None) -> list[Row]:
     """The case's claims that are not withdrawn, by content: `claim_id`, `content_id`, `state`, `do_not_contact`,
-    `evidence_wanted`."""
+    `evidence_wanted`, `subject_jurisdictions`."""
     return await (await tx.execute(_LIVE_OF_CASE, (organisation_id, case_ref))).fetchall()
 
 
@@ -152,9 +155,17 @@ async def case_of_claim(tx: Tx, claim_id: UUID) -> tuple[str, str | None, str | 
     return row["organisation_id"], row["case_ref"], row["withdrawal_reason"]
 
 
-async def set_wishes(tx: Tx, claim_id: UUID, *, do_not_contact: Sequence[str], evidence_wanted: bool) -> None:
-    """Whom not to write to, and whether hosts are asked to preserve evidence: what may change while a claim is live."""
-    await tx.execute(_SET_WISHES, (list(do_not_contact), evidence_wanted, claim_id))
+async def set_wishes(
+    tx: Tx,
+    claim_id: UUID,
+    *,
+    do_not_contact: Sequence[str],
+    evidence_wanted: bool,
+    subject_jurisdictions: Sequence[str],
+) -> bool:
+    """What may change while a claim is live. False: it is withdrawn."""
+    values = (list(do_not_contact), evidence_wanted, list(subject_jurisdictions), claim_id)
+    return (await tx.execute(_SET_WISHES, values)).rowcount > 0
 
 
 async def ask_facts(tx: Tx, content_id: UUID) -> AsyncCursor[Row]:

@@ -73,6 +73,7 @@ _WORDS = st.fixed_dictionaries(
         "notes": _TEXT,
         "threat_at": st.just("2026-03-02T21:40:00.000000Z"),
         "do_not_contact": st.just(["a.example", "b.example"]),
+        "subject_jurisdictions": st.just(["GB-SCT"]),
         "not_agreed_since": st.just("2026-03-02"),
     },
 )

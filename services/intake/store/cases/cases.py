@@ -20,7 +20,7 @@ _OPEN = """
 INSERT INTO intake.cases AS k (case_id, organisation_id, case_ref, digest, owner, opened_at)
 VALUES (%(case_id)s, %(organisation_id)s, %(case_ref)s, %(digest)s, %(owner)s, now())
 ON CONFLICT (organisation_id, case_ref)
-DO UPDATE SET opened_at = coalesce(k.opened_at, now()), digest = excluded.digest
+DO UPDATE SET opened_at = coalesce(k.opened_at, now()), digest = excluded.digest RETURNING paused_for
 """
 _SAVE = """
 UPDATE intake.cases SET case_ref = %(case_ref)s, digest = %(digest)s, owner = %(owner)s, urgency = %(urgency)s,
@@ -32,7 +32,7 @@ _ONE = """
 SELECT * FROM intake.cases WHERE organisation_id = %(organisation)s AND case_id = %(case_id)s
 """
 _PAUSED = """
-SELECT paused_at FROM intake.cases WHERE organisation_id = %s AND case_ref = %s FOR SHARE
+SELECT paused_for FROM intake.cases WHERE organisation_id = %s AND case_ref = %s FOR SHARE
 """
 _PAUSE = """
 UPDATE intake.cases SET paused_at = now(), paused_for = %s, version = version + 1, changed_at = now(),
@@ -104,9 +104,10 @@ async def insert_case(tx: Tx, **values: object) -> bool:
     return await (await tx.execute(_INSERT, values)).fetchone() is not None
 
 
-async def open_case(tx: Tx, **values: object) -> None:
-    """End the draft state of a case, since a claim of it is declared; it is made where it is not there."""
-    await tx.execute(_OPEN, values)
+async def open_case(tx: Tx, **values: object) -> str | None:
+    """End the draft state of a case, which is made where it is not there: a claim of it is declared. Gives why it is paused, if it is."""
+    row = await (await tx.execute(_OPEN, values)).fetchone()
+    return None if row is None else row["paused_for"]
 
 
 async def save_case(tx: Tx, values: Mapping[str, Any]) -> None:
@@ -125,10 +126,10 @@ async def case_of_organisation(tx: Tx, organisation_id: str, case_id: UUID) -> R
     return await (await tx.execute(_ONE, {"organisation": organisation_id, "case_id": case_id})).fetchone()
 
 
-async def is_paused(tx: Tx, organisation_id: str, case_ref: str | None) -> bool:
-    """Whether the case of this reference is paused. That does not change until the commit."""
+async def paused_for(tx: Tx, organisation_id: str, case_ref: str | None) -> str | None:
+    """Why the case of this reference is paused; None: it is not, or there is none. That does not change until the commit."""
     row = await (await tx.execute(_PAUSED, (organisation_id, case_ref))).fetchone()
-    return row is not None and row["paused_at"] is not None
+    return None if row is None else row["paused_for"]
 
 
 async def pause_case_row(tx: Tx, case_id: UUID, *, reason: str, asked_after: timedelta) -> None:

@@ -155,7 +155,11 @@ async def test_a_site_not_to_be_written_to_is_so_for_each_claim_at_once(
     again = await intake.rows("SELECT revision FROM intake.claims WHERE claim_id = %s", UUID(claim["claim_id"]))
     assert again[0]["revision"] == told[0]["revision"] + 1, "the notifier is told"
     await changed(intake, ann, case_id, do_not_contact=[])
-    assert (await intake.get(f"/v1/claims/{claim['claim_id']}", by=ann)).json()["do_not_contact"] == ["ex-site.example"]
+    await changed(intake, ann, case_id, evidence_wanted=True, subject_jurisdictions=["gb-sct"])
+    await changed(intake, ann, case_id, evidence_wanted=None, notes="not asked takes nothing away")
+    now = (await intake.get(f"/v1/claims/{claim['claim_id']}", by=ann)).json()
+    assert now["do_not_contact"] == ["ex-site.example"]
+    assert (now["evidence_wanted"], now["subject_jurisdictions"]) == (True, ["GB-SCT"])
 
 
 async def test_lists_show_the_most_urgent_first_and_page_through(intake: Intake) -> None:
@@ -255,6 +259,12 @@ async def test_a_case_paused_since_somebody_may_be_a_minor_is_not_gone_on_with_h
         assert await stops.reasons_of(tx, content_id) == {"possible_minor"}
     assert (await intake.post(f"/v1/cases/{case_id}/resumption", by=ann)).status_code == 403
     assert (await read(intake, ann, case_id))["paused_for"] == "possible_minor"
+    await intake.declare(by=ann, case_ref=case_ref, fingerprints=[fingerprint(number + 20_000)], expect=409)
+    report = {"url": "https://minor.example/", "case_ref": case_ref}
+    assert (await intake.post("/v1/reports", report, by=ann)).status_code == 409
+    (said,) = (await intake.post("/v1/reports", [report], by=ann)).json()["items"]
+    assert (said["verdict"], said["report_id"]) == ("refused", None)
+    assert await intake.rows("SELECT 1 FROM intake.reports WHERE case_ref = %s", case_ref) == []
     holds = await intake.rows(
         "SELECT k.hold FROM intake.content k JOIN intake.claims c USING (content_id) WHERE c.case_ref = %s", case_ref
     )
