@@ -15,7 +15,7 @@ from services.console.session import HOME, AtDesk, form_of_ours
 from shared.http.problems import Invalid
 from shared.service.dependencies import ServiceRuntime
 
-Reason = Annotated[Literal["", "subject_request", "not_ncii", "wrong_content"], Form()]
+Reason = Annotated[Literal["subject_request", "not_ncii", "wrong_content"] | None, Form()]
 
 routes = APIRouter(prefix="/desk/case", include_in_schema=False, route_class=DeskRoute)
 
@@ -48,13 +48,13 @@ async def withdraw(
     runtime: ServiceRuntime,
     at_desk: AtDesk,
     case_ref: CaseRef,
-    reason: Reason = "subject_request",
+    reason: Reason = None,
     final: Annotated[bool, Form()] = False,
 ) -> Response:
     """Withdraw all pictures of the case: everything stops at once, and can be taken back for a while. `final`: what a colleague began is
     ended by a second word."""
-    if not reason:
-        raise Invalid("Say what was wrong. Nothing has been changed yet.")
+    if reason is None:  # never taken for another: sites are told other things
+        raise Invalid("Say why it is withdrawn. Nothing has been changed yet.")
     states = ("withdrawing",) if final else ("awaiting_confirmation", "confirmed")
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         for claim in [one async for one in intake.items("/v1/claims", case_ref=case_ref)]:
