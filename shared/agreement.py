@@ -22,7 +22,7 @@ REDUCED_QUALITY_DRIFT = 10
 
 
 class Grade(IntEnum):
-    """What a comparison allows, the best first."""
+    """What may follow from a comparison, the best first."""
 
     SURE = 0
     """A machine may go on."""

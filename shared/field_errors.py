@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-MOST_TOLD = 100
+MOST_ERRORS = 100
 """Errors of one document."""
 FALLBACK = "This value cannot be used here."
 """For an error nobody foresaw. `tests/unit/shared/test_field_errors.py` shows that no model of ours comes to it."""
@@ -124,8 +124,8 @@ class _Validation(Protocol):
 
 
 def field_errors(error: _Validation) -> tuple[FieldError, ...]:
-    """Of a pydantic ValidationError, or FastAPI's of a request. The first `MOST_TOLD`: who has more wrong sends another form."""
+    """Of a pydantic ValidationError, or FastAPI's of a request. The first `MOST_ERRORS`: who has more wrong sends another form."""
     return tuple(
         FieldError(location=tuple(one["loc"]), kind=one["type"], text=sentence_of(one))
-        for one in error.errors()[:MOST_TOLD]
+        for one in error.errors()[:MOST_ERRORS]
     )

@@ -26,7 +26,7 @@ MAX_URL_CHARACTERS = 4096
 """Of the URL as given and of its canonical form. Servers and browsers hardly use more than 2,000."""
 
 FILE_KEY_VERSION = 2
-"""Of a key that differs from version 1, or may: see `canonical`."""
+"""The version of a key that differs from version 1, or may: see `canonical`."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})?")
@@ -73,7 +73,7 @@ class WebUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlKey:
-    """What two URLs of one thing share. `url_key` is compared and keyed, never fetched."""
+    """What URLs of one thing have in common. `url_key` is compared and keyed, never fetched."""
 
     url_key: str
     key_version: int

@@ -135,8 +135,8 @@ class MemoryGroupReader(MemoryReader):
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         self._paused -= set(partitions)
-        self._wake = asyncio.create_task(self._tell())
+        self._wake = asyncio.create_task(self._wake_readers())
 
-    async def _tell(self) -> None:
+    async def _wake_readers(self) -> None:
         async with self._log.grown:
             self._log.grown.notify_all()

@@ -18,7 +18,7 @@ revoked_at IS NULL AND (kind = 'api' OR (expires_at > clock_timestamp() AND idle
     SELECT 1 FROM access.people p WHERE p.organisation_id = keys.organisation_id AND p.person_id = keys.person_id
     AND p.disabled_at IS NULL AND p.role = keys.role)))
 """
-"""Of a row of `access.keys`: whether it still opens anything. A session ends by itself, and with its person's leave to sign in."""
+"""A condition on a row of `access.keys`: it is still valid. A session ends by itself, and when its person may not sign in any more."""
 
 
 async def authenticate(database: Database, secret: str) -> Principal | None:
@@ -47,8 +47,8 @@ async def still_valid(database: Database, principal: Principal) -> bool:
 
 
 async def lock_valid_key(tx: Tx, principal: Principal) -> None:
-    """The key stays valid until the commit: a revocation waits for what it does here, and then finds it. To be called before other
-    locks are taken. Raises Unauthenticated for a key revoked since the request came."""
+    """Lock the key's row until the commit, and check that it is valid: a revocation waits for what is done here, and then finds it. To be
+    called before other locks are taken. Raises Unauthenticated for a key revoked since the request came."""
     valid = await tx.execute(f"SELECT 1 FROM access.keys WHERE key_id = %s AND {_VALID} FOR SHARE", (principal.key_id,))
     if await valid.fetchone() is None:
         raise Unauthenticated("This key has been revoked. Ask your operations staff for a new one.")

@@ -76,7 +76,7 @@ class KeyRing:
         return _sealed(self.host_secrets, secret, purpose)
 
     def unseal(self, sealed: bytes, *, purpose: str) -> str:
-        """Raises OtherRootKey, also when the row was changed."""
+        """The secret that was sealed. Raises OtherRootKey, also when the row was changed."""
         return _unsealed(self.host_secrets, sealed, purpose)
 
     def seal_words(self, words: str, case_id: UUID) -> bytes:
@@ -84,7 +84,7 @@ class KeyRing:
         return _sealed(self.case_words, words, str(case_id))
 
     def unseal_words(self, sealed: bytes, case_id: UUID) -> str:
-        """Raises OtherRootKey, also when they are another row's."""
+        """The words that were sealed. Raises OtherRootKey, also when they are another row's."""
         return _unsealed(self.case_words, sealed, str(case_id))
 
     def ended_case_of(self, organisation_id: str, case_ref: str) -> bytes:
@@ -110,7 +110,7 @@ def _unsealed(key: bytes, sealed: bytes, bound_to: str) -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """What tables hold of a token: its SHA-256."""
+    """The SHA-256 of a token, which is all that tables keep of it."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is asking: an opaque person of an organisation, by a key with one role."""
+    """Who makes a request: a person, by an opaque id, of an organisation, by a key with one role."""
 
     key_id: UUID
     person_id: str

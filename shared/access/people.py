@@ -19,9 +19,9 @@ SignInRole = Literal["helpline", "operations"]
 
 INVITATION_LASTS = timedelta(hours=24)
 SESSION_LASTS = timedelta(hours=12)
-"""From signing in, a shift; then one signs in again."""
+"""How long a session lasts after signing in: a shift."""
 SESSION_IDLE = timedelta(minutes=30)
-"""A session that nobody used for so long has ended."""
+"""How long a session may be unused before it ends."""
 IDLE_STEP = timedelta(minutes=1)
 """How exactly the last use is kept: a write a minute, not one a request."""
 
@@ -127,12 +127,12 @@ async def sign_in(tx: Tx, token: str) -> Session | None:
 
 
 async def keep_session(tx: Tx, key_id: UUID) -> None:
-    """The session was used: it idles from now on."""
+    """Record that a session was used."""
     await tx.execute(_USED, (SESSION_IDLE, key_id, SESSION_IDLE - IDLE_STEP))
 
 
 async def disable(tx: Tx, *, person_id: str, organisation_id: str) -> bool:
-    """Nobody signs in as this person any more, and their sessions end at once; False: there is no such person. Keys stay."""
+    """Let nobody sign in as this person any more, and end their sessions at once. False: there is no such person. Keys stay."""
     done = await tx.execute(_DISABLE, (organisation_id, person_id))
     await tx.execute(_SPEND, (organisation_id, person_id))
     await tx.execute(_END_SESSIONS, (organisation_id, person_id))

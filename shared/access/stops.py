@@ -13,13 +13,13 @@ from shared.db.pool import Tx
 from shared.db.wakeups import notify
 
 WAKEUP = "access_stops"
-"""Wakes whoever has something under way."""
+"""Wakes workers that have something under way."""
 
 WITHDRAWN = "withdrawn"
-"""A reason for which something may still leave: whoever was asked hears that nothing more is asked."""
+"""A reason with which something may still be sent: whoever was asked is notified that nothing more is asked."""
 
 FETCHING = "fetching"
-"""A reason that stops fetches and looks alone: it may depict a minor. What was asked for goes on."""
+"""A reason that stops only fetches and looks: it may depict a minor. What was asked for goes on."""
 
 _PUT = """
 INSERT INTO access.stops AS s (content_id, stopped_by, reason) VALUES (%s, %s, %s)
@@ -51,7 +51,7 @@ async def lift(tx: Tx, content_id: UUID, *, by: str) -> None:
 
 
 async def hand_over(tx: Tx, content_id: UUID, *, by: str, to: str) -> None:
-    """End this service's stop where the other's holds: in between nothing is let go."""
+    """End this service's stop if the other's is there, so that nothing is let through in between."""
     await tx.execute(_HAND_OVER, (content_id, by, to))
 
 

@@ -1,4 +1,4 @@
-"""`takedown.claims`: what a demand may rest on. No case reference travels."""
+"""`takedown.claims`: the claims on a content, and what a demand may say because of them. No case reference is published."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from shared.contracts.event import Count, Event, Moment, Name
 
 
 class ClaimState(StrEnum):
+    """The states of a claim."""
+
     AWAITING_CONFIRMATION = "awaiting_confirmation"
     CONFIRMED = "confirmed"
     WITHDRAWING = "withdrawing"
@@ -18,6 +20,8 @@ class ClaimState(StrEnum):
 
 
 class WithdrawalReason(StrEnum):
+    """Why a claim is withdrawn."""
+
     SUBJECT_REQUEST = "subject_request"
     NOT_NCII = "not_ncii"
     WRONG_CONTENT = "wrong_content"

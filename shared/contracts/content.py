@@ -1,7 +1,5 @@
-"""`takedown.content`: one record a content, compacted. The only place the register's fingerprints travel.
-
-Beside them one record an entry of the negative list: whoever has read the topic to its end has read both.
-"""
+"""`takedown.content`: one record a content, compacted. It is the only topic with the register's fingerprints. It also has one record for
+each entry of the negative list: whoever has read the topic to its end has read both."""
 
 from __future__ import annotations
 
@@ -13,6 +11,8 @@ from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, Valu
 
 
 class ContentState(StrEnum):
+    """The states of a content."""
+
     AWAITING_CONFIRMATION = "awaiting_confirmation"
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -29,7 +29,7 @@ class Assurance(StrEnum):
 
     @property
     def sure(self) -> bool:
-        """True where a person saw the content: the strong half of the scale."""
+        """Whether a person saw the content: the strong half of the scale."""
         return self in (Assurance.VIEWED, Assurance.VIEWED_WITH_SUBJECT)
 
 

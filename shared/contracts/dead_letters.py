@@ -9,7 +9,8 @@ from shared.contracts.event import Count, Event, Hex, Moment, Name, Number, Text
 
 
 class DeadLetter(Event):
-    """`digest` is the SHA-256 of the record's value, so that a person can tell two apart."""
+    """A reference to a record that a consumer group could not handle. `digest` is the SHA-256 of the record's value, so that a person can
+    tell two apart."""
 
     TYPE: ClassVar[str] = "takedown.dead_letter.v1"
 
@@ -29,7 +30,7 @@ class DeadLetter(Event):
 
 
 class ReplayRequested(Event):
-    """A person asks that the named group is handed the record again."""
+    """A person asks that a group handles a record again."""
 
     TYPE: ClassVar[str] = "takedown.replay_requested.v1"
 
@@ -45,7 +46,7 @@ class ReplayRequested(Event):
 
 
 class Replayed(Event):
-    """The named group handled (or failed, `error`) the record again."""
+    """The group has handled a record again, or failed again (`error`)."""
 
     TYPE: ClassVar[str] = "takedown.replayed.v1"
 

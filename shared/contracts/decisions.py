@@ -1,4 +1,4 @@
-"""`takedown.decisions`: what a person (or a host's answer, in a person's stead until one looks) decided."""
+"""`takedown.decisions`: what people decided, and what a host's answer decides until a person looks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from shared.contracts.event import Event, Hex, Moment, Name, Text
 
 
 class DecisionKind(StrEnum):
+    """What can be decided."""
+
     RELEASE = "release"
     REJECT = "reject"
     REROUTE = "reroute"

@@ -20,7 +20,7 @@ from shared.ids import timestamp
 
 Headers = Sequence[tuple[str, bytes]]
 TOMBSTONE_TYPE = "takedown.tombstone.v1"
-"""Of a record without a value; no reader of ours needs it."""
+"""The `ce_type` of a record without a value; no reader of ours needs it."""
 
 # What no column takes is refused as a record is parsed: `text` has no place for NUL, `bigint` and `int` have their ends, and a moment
 # outside the calendar is written by PostgreSQL and never read again. An index takes a key of 2,700 bytes at most, so that what is
@@ -48,8 +48,8 @@ Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-"""No moment anybody tells us is before the one or from the other on: in UTC the year 1 of another zone has no year, a row that holds it
-is never read again, and to what is near the end of the calendar no wait can be added."""
+"""The earliest and the latest moment that an event may name. In UTC the year 1 of another zone has no year, a row with it is never read
+again; and no wait can be added to what is near the end of the calendar."""
 
 
 def known_to_calendars(moment: datetime) -> datetime:
@@ -63,7 +63,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(known_to_calendars)]
 
 
 class Value(BaseModel):
-    """A frozen value inside an event. Unknown fields are accepted and dropped."""
+    """A frozen value inside an event. Fields that are not known are accepted and dropped."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -108,7 +108,8 @@ def headers_of(
 
 
 def headers_of_tombstone(*, event_id: UUID, source: str, time: datetime) -> tuple[tuple[str, bytes], ...]:
-    """Those of a record without a value, which compaction takes for a deletion: an event without data to any reader of CloudEvents."""
+    """The `ce_*` headers of a record without a value. Compaction takes it for a deletion; any reader of CloudEvents, for an event without
+    data."""
     return _encoded(_attributes(TOMBSTONE_TYPE, event_id, source, time))
 
 
@@ -170,7 +171,7 @@ def _keepable(text: str) -> bool:
 
 
 def _traceparent(text: str | None) -> str | None:
-    """A trace that nobody could keep is left out: nothing rests on it."""
+    """The trace of an event; one that cannot be kept is left out, since nothing rests on it."""
     return text if text is not None and _keepable(text) else None
 
 

@@ -24,7 +24,7 @@ class Guard(StrEnum):
 
 
 NEVER_ACTED_ON = frozenset({Guard.LOW_QUALITY, Guard.OVER_THRESHOLD, Guard.NEGATIVE_LIST})
-"""With one of these a match is published, and no takedown comes of it."""
+"""Guards with which a match is published, and no takedown follows."""
 
 
 class MatchFound(Event):

@@ -42,6 +42,8 @@ class Sighting(Value):
 
 
 class SightingsBatch(Event):
+    """Sightings of one partition, in one record."""
+
     TYPE: ClassVar[str] = "takedown.sightings.v1"
 
     sightings: tuple[Sighting, ...]
@@ -98,6 +100,8 @@ class SightingData(TypedDict):
 
 
 class _BatchData(TypedDict):
+    """The data of a batch, as `SightingsBatch`."""
+
     sightings: list[SightingData]
 
 

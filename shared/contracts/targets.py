@@ -11,6 +11,8 @@ from shared.ids import FIRST_KEY_VERSION
 
 
 class TargetChanged(Event):
+    """Where a takedown's content was found."""
+
     TYPE: ClassVar[str] = "takedown.target.v1"
 
     takedown_id: UUID

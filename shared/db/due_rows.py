@@ -25,7 +25,7 @@ Job = TypeVar("Job")
 
 
 def soon(due_at: datetime, now: datetime) -> bool:
-    """Whether a row of this time is worth a wake-up: what is due later is met by the next poll in time."""
+    """Whether a row that is due then is worth a wake-up: a later one is met by the next poll in time."""
     return due_at <= now + timedelta(seconds=POLL_SECONDS)
 
 
@@ -45,7 +45,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased(Generic[Job]):
-    """A row in this process's hands until its lease ends. `place`: where its job goes (a host, a recipient)."""
+    """A row that this process has leased. `place`: where its job goes (a host, a recipient)."""
 
     job: Job
     key: tuple[object, ...]
@@ -55,7 +55,7 @@ class Leased(Generic[Job]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed(Generic[Job]):
-    """What a claim gave. `next_seconds`: until the next row is due, None: none waits."""
+    """The rows that a claim leased. `next_seconds`: until the next row is due, None: none waits."""
 
     rows: Sequence[Leased[Job]]
     next_seconds: float | None = None
@@ -66,7 +66,7 @@ class Claimed(Generic[Job]):
 
 
 WINDOW = 500
-"""So many rows are looked at, the oldest; more than a claim ever takes. Where as many are due, there may be more."""
+"""How many rows, the oldest, a claim looks at; more than it ever takes. Where as many are due, there may be more."""
 
 # Due rows with room at their place, oldest first. `rank` keeps one place from taking more than it has left, and its backlog from
 # hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
@@ -192,7 +192,7 @@ class DueTable(Generic[Job]):
         ) = (statement.format(**fragments).encode() for statement in statements)
 
     async def claim(self, tx: Tx, room: Room, *, owner: str, lease: timedelta) -> Claimed[Job]:
-        """Lease due rows for `owner`, the oldest first; and until when the next is due. Both in one go to the database and back."""
+        """Lease due rows for `owner`, the oldest first, and say when the next is due. Both in one round trip to the database."""
         values = self.claim_values(room, owner=owner, lease=lease)
         async with tx.pipeline():
             claimed = await tx.execute(self.claim_statement, values)
@@ -225,11 +225,11 @@ class DueTable(Generic[Job]):
         await tx.execute(self._free_own, (owner,))
 
     async def release(self, tx: Tx, key: Sequence[object], lease_id: UUID) -> None:
-        """End this lease, if it is not over: the row may be claimed again, at once if it is still due."""
+        """End this lease, unless it is over already: the row may be claimed again, at once if it is still due."""
         await tx.execute(self._release, self._mine(key, lease_id))
 
     async def renew(self, tx: Tx, row: Leased[Job], lease: timedelta) -> bool:
-        """Let the lease begin anew. False: it is over, and the row another's, or gone."""
+        """Extend the lease. False: it is over, and the row is another's, or gone."""
         cursor = await tx.execute(self._renew, self._mine(row.key, row.lease_id, wait=lease))
         return await cursor.fetchone() is not None
 
@@ -238,8 +238,8 @@ class DueTable(Generic[Job]):
         await tx.execute(self._put_back, self._mine(row.key, row.lease_id, wait=wait))
 
     async def fail(self, tx: Tx, row: Leased[Job], failure: str, waits: Sequence[timedelta]) -> int | None:
-        """Count a failure of this row; it may be claimed again after the wait that its number has. How many there were in a row;
-        None: the row is another's, or gone."""
+        """Count a failure of this row; it may be claimed again after the wait that belongs to the count. Gives the failures in a row; None:
+        the row is another's, or gone."""
         values = self._mine(row.key, row.lease_id, failure=failure, waits=list(waits))
         found = await (await tx.execute(self._fail, values)).fetchone()
         return None if found is None else found["failures"]

@@ -1,4 +1,5 @@
-"""Due rows become jobs: claim, do, end. One worker for every table whose rows become due.
+"""Does the jobs of rows that become due: claim, do, end. One worker for every table with such rows. Rows are claimed only where there is
+room for their jobs. A NOTIFY wakes, a poll is the fallback.
 
 Rows are claimed only where there is room for their jobs. A NOTIFY wakes, a poll is the fallback.
 """
@@ -30,30 +31,31 @@ CLAIMED_AT_MOST = 64
 """Rows in one claim."""
 RETRY_SECONDS = 0.5
 OF_THE_WORKER = (Transient, psycopg.OperationalError)
-"""What a statement of the worker's own may meet: no job is to blame for it, so it is tried again. (In a job the second is its failure.)"""
+"""Errors that the worker's own statements may meet: no job is to blame, so the statement is tried again. (Within a job the second is its
+failure.)"""
 LOOK_AGAIN_SECONDS = 0.4
-"""While work is under way, whether it is still wanted is read again this often."""
+"""How often it is read again, while work is under way, whether it is still wanted."""
 UNREAD_SECONDS = 3.0
-"""What has been under way for so long without that it could be read whether it is still wanted is broken off: what stops it may have
-been written where we cannot read it."""
+"""How long work goes on while it cannot be read whether it is still wanted; then it is broken off: what stops it may have been written
+where we cannot read it."""
 INTERRUPTED_AGAIN = timedelta(seconds=3)
-"""What was interrupted because something of ours was away is due again soon: its lease would last for minutes."""
+"""The wait after work that was interrupted because something of ours was away: its lease would last for minutes."""
 FAILED_AGAIN = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """The wait after the first failure in a row, the second, and so on; the last one from then on."""
 LEASE_FACTOR = 3
 CUT_OFF_FACTOR = 2
-"""A lease is so many times the longest time of a job; a job that has not ended by itself is cut off before its lease is over."""
+"""How many times the longest time of a job a lease lasts; a job that has not ended by itself is cut off before its lease is over."""
 
 Given = TypeVar("Given")
 
 
 class NoLongerWanted(Permanent):
-    """What was under way is not wanted any more. `detail` says why, in a word."""
+    """The work under way is not wanted any more. `detail` says why, in a word."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _UnderWay(Generic[Job]):
-    """Work that goes on while its job is wanted."""
+    """Work that is done while its job is wanted."""
 
     job: Job
     task: asyncio.Future[Any]
@@ -222,7 +224,7 @@ class DueWorker(Generic[Job]):
         await asyncio.sleep(RETRY_SECONDS)
 
     async def _turn(self) -> float:
-        """Claim and start what there is room for. Gives how long to wait: 0 when there may be more right away."""
+        """Claim rows and start their jobs, as many as there is room for. Gives how long to wait: 0 when there may be more right away."""
         free = min(self._slots - self._busy.total(), CLAIMED_AT_MOST)
         if free <= 0:
             return POLL_SECONDS  # a job that ends wakes us
@@ -294,7 +296,7 @@ class DueWorker(Generic[Job]):
             await self._interrupted(unrecorded)  # the lease ends, and it is tried again
 
     async def _do_alone(self, rows: Sequence[Leased[Job]]) -> None:
-        """One of them failed, or all: each has its own chance."""
+        """Do each job of a set by itself, since one of them failed, or all."""
         async with self._database.transaction() as tx:
             still_ours = [row for row in rows if await self._table.renew(tx, row, self._lease)]
         for row in still_ours:
@@ -320,7 +322,7 @@ def _is_being_cancelled() -> bool:
 
 
 def _raised_at(error: BaseException) -> str:
-    """File and line, never the text: it may hold a URL."""
+    """Where an error was raised: file and line, never its text, which may quote a URL."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

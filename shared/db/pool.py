@@ -22,7 +22,7 @@ Tx = AsyncConnection[Row]
 
 
 REACHED_WITHIN_SECONDS = 2
-"""libpq knows no shorter one."""
+"""The time-out of a connection; libpq knows no shorter one."""
 
 
 def heed_cancellation() -> None:
@@ -38,7 +38,8 @@ class DatabaseUnavailable(Transient):
 
 
 _PASSING_CLASSES = ("08", "57P")
-"""SQLSTATE: connection exceptions; shut down, crashed, starting, dropped, idle for too long (all of them end the connection)."""
+"""SQLSTATE classes after which trying again may help: connection exceptions; shut down, crashed, starting, dropped, idle for too long (all
+of them end the connection)."""
 _PASSING = frozenset(
     (
         errors.SerializationFailure.sqlstate,
@@ -51,17 +52,17 @@ _PASSING = frozenset(
 
 
 def is_passing(error: psycopg.OperationalError) -> bool:
-    """Whether the same statement may well succeed later, whatever it says: the connection is lost (libpq gives no SQLSTATE then), or
-    others were in the way. Not so a cancelled statement, one out of memory or over a limit of the program: that is the
-    statement's own failure, which for ever would be tried in vain."""
+    """Whether the same statement may well succeed later: the connection was lost (libpq gives no SQLSTATE then), or others were in the way.
+    Not so a statement that was cancelled, ran out of memory or is over a limit of the program: that is its own failure, and would fail for
+    ever."""
     state = error.sqlstate
     return state is None or state in _PASSING or state.startswith(_PASSING_CLASSES)
 
 
 @contextmanager
 def _unavailable_named() -> Iterator[None]:
-    """Raises DatabaseUnavailable for an error that may pass. A cancellation that the driver has swallowed is raised first: the server's
-    answer to it may have come in its place."""
+    """Raise DatabaseUnavailable in place of an error that may pass. A cancellation that the driver has swallowed is raised first: the
+    server's answer to it may have come in its place."""
     try:
         yield
         heed_cancellation()
@@ -88,7 +89,7 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Raises DatabaseUnavailable when no connection is had within 30 s."""
+        """Open the pool. Raises DatabaseUnavailable when no connection is had within 30 s."""
         await self._pool.open()
         try:
             await self._pool.wait(timeout=30)
@@ -117,7 +118,7 @@ class Database:
                 yield connection
 
     async def read_one(self, query: LiteralString, parameters: Sequence[object] = ()) -> Row | None:
-        """The first row of one statement that changes nothing, which needs no transaction around it. Raises DatabaseUnavailable."""
+        """The first row of one statement that changes nothing, without a transaction around it. Raises DatabaseUnavailable."""
         with _unavailable_named():
             async with AsyncExitStack() as stack:
                 _, cursor = await self._living(stack, lambda _, one: one.execute(query, parameters))
@@ -126,8 +127,8 @@ class Database:
     async def _living(
         self, stack: AsyncExitStack, first: Callable[[AsyncExitStack, Tx], Awaitable[First]]
     ) -> tuple[Tx, First]:
-        """A connection on which `first` (which changes nothing by itself) was done, and what it gave. One that died while it lay idle
-        is found out by it, and another is taken. (Asking each before its use would be one more way to the server and back.)"""
+        """A connection on which `first` (which changes nothing by itself) was done, with its result. A connection that died while idle is
+        noticed by that, and another is taken. (To ask each before its use would be one more round trip.)"""
         for left in reversed(range(self._pool.max_size + 1)):
             async with AsyncExitStack() as trial:
                 connection = await trial.enter_async_context(self._pool.connection())
@@ -152,8 +153,8 @@ class Database:
             raise DatabaseUnavailable(type(error).__name__) from error
 
     async def reached(self) -> bool:
-        """Whether the server takes a new connection within two seconds: a pool that is busy is no server that is away. True where
-        nobody has opened this: nobody needs it."""
+        """Whether the server takes a new connection within two seconds: a busy pool does not mean that the server is away. True where
+        nobody has opened this pool: then nobody needs it."""
         if self._pool.closed:
             return True
         try:

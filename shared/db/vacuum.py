@@ -1,4 +1,4 @@
-"""Free what deleted rows took, soon after an erasure: autovacuum comes when many rows are dead, and an erasure deletes few."""
+"""Frees the space of deleted rows soon after an erasure: autovacuum comes only when many rows are dead, and an erasure deletes few."""
 
 from __future__ import annotations
 

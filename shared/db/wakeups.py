@@ -86,7 +86,7 @@ class Wakeups:
 
 
 class Subscription:
-    """A place to wait on. Close it (or use `with`) when done."""
+    """Waits for wake-ups. Close it (or use `with`) when done."""
 
     def __init__(self, event: asyncio.Event, forget: object) -> None:
         self._event = event

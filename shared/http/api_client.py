@@ -68,7 +68,7 @@ class ApiClient:
 
     @classmethod
     def in_process(cls, app: ASGIApp, key: str) -> Self:
-        """Of the API that this process serves itself: each call goes through the whole app, without a connection."""
+        """A client of the API that this process serves itself: each call goes through the whole app, without a connection."""
         return cls(_IN_PROCESS, key, transport=httpx.ASGITransport(app=app))
 
     async def __aenter__(self) -> Self:
@@ -114,7 +114,7 @@ class ApiClient:
         return (await self._answer("POST", path, data=dict(fields))).text
 
     async def is_ready(self) -> bool:
-        """`/health/ready` answers 200."""
+        """Whether `/health/ready` answers 200."""
         try:
             answer = await self._http.get("/health/ready", timeout=5)
         except httpx.HTTPError:

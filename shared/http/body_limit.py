@@ -13,11 +13,11 @@ from shared.http.ndjson import is_lines
 
 READ_AT_ONCE_BYTES = 64 * 1024
 BODY_SECONDS = 30.0
-"""From a request's head to the end of its body, whoever sends it: nobody has shown a key yet."""
+"""How long a request's body may take after its head, whoever sends it: nobody has shown a key yet."""
 LINES_SECONDS = 60.0
-"""A stream of lines may last for hours, but not be silent for so long."""
+"""How long a stream of lines may be silent; it may last for hours."""
 FORM_BYTES = 256 * 1024
-"""Of a page's form, in which a thousand links may be pasted."""
+"""The size of a page's form, in which a thousand links may be pasted."""
 FORM_FIELDS = 1000
 
 _URLENCODED = b"application/x-www-form-urlencoded"
@@ -144,7 +144,7 @@ def _is_form(content_type: bytes) -> bool:
 
 
 def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
-    """In path, query or body, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
+    """Whether path, query or body has a NUL, raw or escaped. JSON in UTF-16 counts as such; RFC 8259, 8.1 knows UTF-8 alone."""
     if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
         return True
     if problems.has_nul(body):
@@ -153,7 +153,7 @@ def _has_nul(scope: Scope, content_type: bytes, body: bytes) -> bool:
 
 
 async def _fault(body: bytes) -> BodyFault | None:
-    """Reading a large body takes longer than the others should wait."""
+    """What is wrong with a body of JSON, read in a thread where it is large: that takes longer than others should wait."""
     if len(body) > READ_AT_ONCE_BYTES:
         return await asyncio.to_thread(fault_of, body)
     return fault_of(body)

@@ -34,6 +34,8 @@ class JsonArrayRoute(APIRoute):
 
 
 class _ArrayRequest(Request):
+    """A request whose JSON array is read by `read_array`."""
+
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             self._json = await read_array(await self.body())
@@ -56,7 +58,7 @@ async def read_array(body: bytes) -> Any:
 
 
 class _Array:
-    """`at`: behind the opening bracket."""
+    """A reader of an array's elements. `at`: behind the opening bracket."""
 
     def __init__(self, text: str, at: int) -> None:
         self._text = text

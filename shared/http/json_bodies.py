@@ -28,13 +28,15 @@ _TWICE = "This name stands twice in the same object. Send it once."
 
 @dataclass(frozen=True, slots=True)
 class BodyFault:
-    """`pointer`: a JSON Pointer (RFC 6901) to the place."""
+    """What is wrong with a body, as a sentence. `pointer`: a JSON Pointer (RFC 6901) to the place."""
 
     pointer: str
     text: str
 
 
 class _Refused(Exception):
+    """The body is refused for this fault."""
+
     pass
 
 
@@ -63,11 +65,11 @@ def fault_of(body: bytes) -> BodyFault | None:
 
 
 def _passed(_: str) -> None:
-    """No number is needed to know the shape, and one of a hundred thousand digits takes long to make."""
+    """Take a number for None: its value is not needed to know the shape, and one of a hundred thousand digits takes long to make."""
 
 
 def _refuse(members: list[tuple[str, Any]]) -> None:
-    """Objects become None, so a list is walked over once: where it ends."""
+    """Check the members of an object, and take it for None, so that a list is walked over only once: where it ends."""
     if len(members) > MAX_NAMES or len(dict(members)) < len(members) or any(map(_is_long, _lists_of(members))):
         raise _Refused
 

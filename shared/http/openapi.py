@@ -50,7 +50,7 @@ _OPENED_BY = {"/v1/": "key", "/host/v1/": "demand"}
 
 
 class App(FastAPI):
-    """FastAPI whose description is true of our errors and keys."""
+    """FastAPI with a description (OpenAPI) that is true of our errors and keys."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -59,7 +59,7 @@ class App(FastAPI):
 
 
 def described(description: dict[str, Any]) -> dict[str, Any]:
-    """The same description, completed in place."""
+    """The description with what FastAPI does not know, completed in place."""
     components = description.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):

@@ -20,7 +20,7 @@ from shared.ids import timestamp
 MAX_LIMIT = 200
 
 Place = tuple[datetime, UUID]
-"""Where a row stands in its list."""
+"""Where a row stands in its list: its time and id."""
 
 Listed = TypeVar("Listed")
 Item = TypeVar("Item", bound=Answer)

@@ -97,7 +97,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def has_nul(text: bytes) -> bool:
-    """A NUL character, raw or escaped as JSON does: PostgreSQL's text has no place for it."""
+    """Whether the text has a NUL character, raw or escaped as in JSON: PostgreSQL's text has no place for it."""
     # The plain search first: it is twenty times as fast, and hardly any body holds even the letters of the escape.
     return b"\0" in text or (b"\\u0000" in text and _ESCAPED_NUL.search(text) is not None)
 
@@ -122,7 +122,8 @@ def problem_response(
 
 
 def _where(location: tuple[int | str, ...]) -> dict[str, str]:
-    """FastAPI says first whether it is in the body, the query, the path or a header: only a body has pointers."""
+    """The place of an error, as the answer names it. FastAPI says first whether it is in the body, the query, the path or a header: only a
+    body has pointers."""
     if location and location[0] != "body":
         return {"parameter": str(location[-1])}
     return {"pointer": pointer_of(location[1:])}

@@ -25,12 +25,12 @@ CURRENT_ROW_TOPICS = frozenset(topic.name for topic in TOPICS if topic.compacted
 
 
 def dead_letter_id(group: str, log_id: str, topic: str, partition: int, offset: int) -> UUID:
-    """The same failure gets the same id."""
+    """The id of a dead letter: the same failure gets the same id."""
     return deterministic_id(("dead-letter", group, log_id, topic, str(partition), str(offset)))
 
 
 def letter_of(record: Record, error: BaseException, *, group: str, log_id: str, at: datetime) -> DeadLetter:
-    """The reference to a record. No value of it, and no text of an error that may quote one."""
+    """The dead letter of a record. It contains no value of the record, and no text of an error, which may quote one."""
     reason = error.title if isinstance(error, TakedownError) else ""
     if isinstance(error, Poison):
         reason = str(error)  # names fields, never values

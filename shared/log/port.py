@@ -25,7 +25,7 @@ MAX_METADATA_BYTES = 4096
 """Kafka's default `offset.metadata.max.bytes`."""
 
 HEARTBEAT_KEY = b"00000000-0000-0000-0000-000000000000"
-"""Of a tombstone that names nothing. Kafka compacts a segment only when a later record starts another: see `needs_heartbeat`."""
+"""The key of a tombstone that names nothing. Kafka compacts a segment only when a later record starts another: see `needs_heartbeat`."""
 
 
 class LogUnavailable(Transient):
@@ -33,7 +33,8 @@ class LogUnavailable(Transient):
 
 
 class LogRefusesUs(LogUnavailable):
-    """The event log is there and does not let us in. It is tried again, since whoever runs it may mend that; a start says it and ends."""
+    """The event log is there and does not let us in. A running service tries again, since whoever runs the log may change that; a start
+    ends with this message."""
 
     of_the_settings = True
 
@@ -64,6 +65,8 @@ class PublisherFenced(Permanent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class TopicPartition:
+    """A partition of a topic."""
+
     topic: str
     partition: int
 
@@ -137,6 +140,8 @@ class Polled:
 
 
 class Publisher(Protocol):
+    """Publishes records."""
+
     async def publish(self, records: Sequence[OutgoingRecord]) -> tuple[TopicPartitionOffset, ...]:
         """Append in order; returns when the log has acknowledged all, durably, with where each stands.
 
@@ -148,6 +153,8 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicPartitionOffset:
+    """An offset in a partition."""
+
     topic: str
     partition: int
     offset: int
@@ -211,7 +218,7 @@ class EventLog(Protocol):
 
     @property
     def needs_heartbeat(self) -> bool:
-        """Whether a quiet compacted partition must be written to now and then, else what it holds is never compacted."""
+        """Whether a quiet compacted partition must be written to now and then, since what is in it is never compacted otherwise."""
         ...
 
     async def ensure_topics(self, topics: Collection[Topic]) -> None:
@@ -226,7 +233,7 @@ class EventLog(Protocol):
         ...
 
     async def partitions_of(self, topic: str) -> int:
-        """Raises UnknownTopic."""
+        """How many partitions the topic has. Raises UnknownTopic."""
         ...
 
     async def log_id(self, topic: str) -> str:

@@ -1,4 +1,4 @@
-"""Replays that a group's own runner does not answer by handing the record over again.
+"""Answers to replays other than handing the record over again, which a group's own runner does.
 
 - `content`, `claims`, `targets`: the service that owns the topic publishes its current row; the relay runs this (relay.py). The
   group that failed meets the row as any other record.

@@ -55,7 +55,7 @@ __all__ = ["Handler", "Runner", "backoff_seconds", "dead_letter_record"]
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Envelope, Record], Awaitable[None]]
-"""Has its effect durably before it returns. Raises Transient (tried again), Permanent or Poison (dead letter)."""
+"""Handles an event: its effect is durable when it returns. Raises Transient (tried again), Permanent or Poison (dead letter)."""
 
 ATTEMPTS = 5
 """Tries of a record whose handler fails unexpectedly."""
@@ -204,7 +204,7 @@ class Runner:
         reader.pause([partition for partition, lane in self._lanes.items() if len(lane.waiting) >= _LANE_RECORDS])
 
     async def _seek_kept(self, reader: GroupReader, error: OffsetOutOfRange) -> None:
-        """The committed position is gone (retention, or a log made anew): read on from the first record that is kept."""
+        """Read on from the first record that is kept, since the committed position is gone (retention, or a log made anew)."""
         if error.partition is None:
             raise error
         kept = await self._log.beginning(error.partition)
@@ -286,7 +286,7 @@ class Runner:
             ) as error:  # what fails is the record's outcome; some libraries raise what is no Exception
                 if _is_being_cancelled():
                     raise
-                self._tell(record, error, attempt)
+                self._log_failure(record, error, attempt)
                 if attempt >= self._attempts:
                     return error
                 delay, outcome = None, error
@@ -303,8 +303,8 @@ class Runner:
         with structlog.contextvars.bound_contextvars(group=self._group, traceparent=envelope.traceparent):
             await self._handler(envelope, record)
 
-    def _tell(self, record: Record, error: BaseException, attempt: int) -> None:
-        """Where it failed; not what it says, which may quote a URL or a hash."""
+    def _log_failure(self, record: Record, error: BaseException, attempt: int) -> None:
+        """Log where handling a record failed; not the error's text, which may quote a URL or a hash."""
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         log.error("record.failed", **self._where(record), error=type(error).__name__, at=at, attempt=attempt)
@@ -330,7 +330,7 @@ class Runner:
         )
 
     async def _answer(self, envelope: Envelope, _: Record) -> None:
-        """Handle a record again where a person asked this group to. A compacted topic's owner answers for it (see replays.py)."""
+        """Handle a record again because a person asked this group to. For a compacted topic its owner answers (see replays.py)."""
         request = envelope.event
         if not isinstance(request, ReplayRequested) or request.group != self._group:
             return

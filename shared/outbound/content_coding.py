@@ -17,6 +17,8 @@ _OF_BROWSERS = frozenset(("br", "zstd", "dcb", "dcz", "compress", "x-compress"))
 
 
 class Decoder(Protocol):
+    """Undoes one coding, or several."""
+
     def decode(self, chunk: bytes, *, limit: int) -> bytes:
         """At most `limit` bytes; what is over is lost, so a caller asks for one more than it will take."""
         ...
@@ -46,6 +48,8 @@ def decoder_of(codings: str) -> Decoder:
 
 
 class _Identity:
+    """Bytes as they are."""
+
     def decode(self, chunk: bytes, *, limit: int) -> bytes:
         return chunk[:limit]
 
@@ -54,7 +58,7 @@ class _Identity:
 
 
 class _Layers:
-    """The outermost first."""
+    """Several codings, the outermost first."""
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
         self._decoders = decoders
@@ -183,7 +187,7 @@ class _Deflate:
 
     @classmethod
     def begins(cls, start: bytes) -> bool:
-        """RFC 1950, 2.2; raw data cannot be told."""
+        """Whether bytes begin as zlib's do (RFC 1950, 2.2); raw data cannot be recognised."""
         return start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0
 
     def decode(self, chunk: bytes, *, limit: int) -> bytes:

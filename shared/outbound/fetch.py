@@ -105,7 +105,8 @@ class Posted:
 
 
 class Fetcher:
-    """One egress. Use it in `async with`, or call `aclose`.
+    """One guarded client with one egress. Use it in `async with`, or call `aclose`. `connections_per_host` bounds requests under way to one
+    host name; waiting for a turn counts against the time-out. `tls`: None means the public certificate authorities (certifi's list).
 
     `connections_per_host` bounds requests under way to one host name; waiting for a turn counts against the time-out.
     `tls`: None means the public certificate authorities (certifi's list).
@@ -237,7 +238,7 @@ class Fetcher:
 
 
 class _Turns:
-    """A semaphore for each host in use."""
+    """Limits requests under way: a semaphore for each host in use."""
 
     def __init__(self, per_host: int) -> None:
         self._per_host = per_host

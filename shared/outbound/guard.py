@@ -24,7 +24,7 @@ from shared.errors import BadSettings, Permanent, TakedownError, Transient
 IPAddress = IPv4Address | IPv6Address
 
 RESOLVER_THREADS = 16
-"""getaddrinfo blocks. Its own threads, so that slow name servers hold no other work of the process."""
+"""The threads of getaddrinfo, which blocks: its own, so that slow name servers delay no other work of the process."""
 
 
 class GuardedEndpoint(NamedTuple):
@@ -258,7 +258,8 @@ class AddressGuard:
             return False
 
     def check(self, ip: str, port: int) -> GuardedEndpoint:
-        """The pair to dial. Raises AddressRefused; its text names the kind of address, not the address."""
+        """Check an address and port, and give the pair to dial. Raises AddressRefused; its text names the kind of address, not the
+        address."""
         try:
             address = parse_ip(ip)
         except ValueError:

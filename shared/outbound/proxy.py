@@ -76,7 +76,7 @@ class ProxyAccount:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
     def count_request(self, host: str) -> None:
-        """Raises BudgetSpent."""
+        """Count a request. Raises BudgetSpent."""
         self.requests += 1
         if self.requests > self.budget.max_requests or len(self.hosts | {host}) > self.budget.max_hosts:
             self.spent = True
@@ -84,7 +84,7 @@ class ProxyAccount:
         self.hosts.add(host)
 
     def count_bytes(self, count: int) -> None:
-        """Raises BudgetSpent."""
+        """Count bytes. Raises BudgetSpent."""
         self.bytes_moved += count
         if self.bytes_moved > self.budget.max_bytes:
             self.spent = True
@@ -128,7 +128,7 @@ class ForwardProxy:
             self.end(account)
 
     def end(self, account: ProxyAccount) -> None:
-        """Nothing leaves by this account any more; at once, what is under way too."""
+        """End an account at once: nothing leaves by it any more, also what is under way."""
         self._accounts.pop(account.authorization, None)
         for task in account.tasks:
             task.cancel()
@@ -226,7 +226,7 @@ class ForwardProxy:
 
 
 async def _connect(pinned: tuple[GuardedEndpoint, ...]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Raises ConnectFailure. An address literal is dialled as it is: no name is asked for again."""
+    """Connect to an address that was checked. Raises ConnectFailure. An address literal is dialled as it is: no name is resolved again."""
     for endpoint in pinned[:4]:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(CONNECT_SECONDS / min(4, len(pinned))):
@@ -259,7 +259,7 @@ async def _head(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, account: ProxyAccount) -> None:
-    """Until the end of what is read. Raises BudgetSpent; a broken or idle connection is an end too."""
+    """Copy bytes until the end of what is read. Raises BudgetSpent; a broken or idle connection is an end too."""
     with contextlib.suppress(OSError, TimeoutError):
         while True:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -272,7 +272,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, acco
 
 
 async def _both_ways(*pumps: Coroutine[None, None, None]) -> None:
-    """Until one side has closed. Raises BudgetSpent."""
+    """Copy bytes both ways until one side has closed. Raises BudgetSpent."""
     tasks = [asyncio.ensure_future(pump) for pump in pumps]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

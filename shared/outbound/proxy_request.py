@@ -1,4 +1,4 @@
-"""What a browser writes to a proxy, parsed: pure."""
+"""Parses what a browser writes to a proxy: pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _ALPN = 16
 
 
 class RequestRefused(Permanent):
-    """A browser's page needs no such request."""
+    """This request is refused: no page needs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRequest:
-    """`host` and `port` to resolve and dial; `onward` is what the site gets (nothing where it is a tunnel)."""
+    """A request to the proxy. `host` and `port` to resolve and dial; `onward` is what the site gets (nothing where it is a tunnel)."""
 
     tunnel: bool
     host: str

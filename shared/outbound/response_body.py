@@ -11,7 +11,7 @@ from shared.outbound.guard import OutboundError
 from shared.outbound.transport import AnswerTooLarge
 
 MIXED_REPLACE = "multipart/x-mixed-replace"
-"""Pictures one after another, without end: a browser shows each as it comes."""
+"""The media type of pictures one after another, without end: a browser shows each as it comes."""
 ENOUGH_PARTS = 2
 
 

@@ -28,14 +28,14 @@ class HeadTooLarge(Permanent):
 
 
 class HeadReader:
-    """Is fed the bytes of one connection, and gives them back with each head rewritten; what follows the last head as it came."""
+    """Rewrites the heads of the answers on one connection as it is fed the bytes; what follows the last head passes as it came."""
 
     def __init__(self) -> None:
         self._unread = bytearray()
         self._reading = True
 
     def feed(self, data: bytes) -> bytes:
-        """What may go to the parser; a head goes once it is whole. Raises HeadTooLarge."""
+        """The bytes that may go to the parser; a head goes once it is whole. Raises HeadTooLarge."""
         if not self._reading:
             return data
         searched = max(0, len(self._unread) - _LONGEST_END)
@@ -79,7 +79,7 @@ _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
 def _fields(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and values. A line that begins with a space goes on the one before; one without a proper name is passed over."""
+    """The names and values of a head. A line that begins with a space goes on the one before; one without a proper name is passed over."""
     lines: list[bytes] = []
     for line in (one.rstrip(b"\r") for one in text.split(b"\n")):
         if line[:1] in (b" ", b"\t") and lines:

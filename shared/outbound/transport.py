@@ -118,6 +118,8 @@ class GuardedTransport(AiohttpTransport):
 
 
 class _Stream(AiohttpResponseStream):
+    """The body of an answer."""
+
     async def __aiter__(self) -> Any:
         try:
             async for chunk in self._aiohttp_response.content.iter_chunked(self.CHUNK_SIZE):
@@ -131,7 +133,7 @@ class _Stream(AiohttpResponseStream):
 
 
 class _Response(ClientResponse):
-    """Keeps the address its connection was made to."""
+    """An answer that keeps the address its connection was made to."""
 
     dialled: GuardedEndpoint | None = None
 
@@ -143,7 +145,7 @@ class _Response(ClientResponse):
 
 
 class _LenientHandler(ResponseHandler):
-    """The answer's bytes on their way to aiohttp's parser."""
+    """Passes an answer's bytes to aiohttp's parser, the head rewritten by `HeadReader`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -162,6 +164,8 @@ class _LenientHandler(ResponseHandler):
 
 
 class _PinnedResolver(AbstractResolver):
+    """Resolves to the pinned addresses of this request alone."""
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
@@ -178,7 +182,7 @@ class _PinnedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
 
 class _NotPinned(PermissionError):

@@ -55,7 +55,7 @@ async def put_current(tx: Tx, schema: str, topic: Topic, *, key: str, event_id: 
 
 
 async def mark(tx: Tx, schema: str, *, group: str, event_id: str) -> bool:
-    """Mark an event as handled by `group`. False: it was already; the handler then has nothing to do."""
+    """Write the inbox mark of an event that `group` handles. False: it was handled already; the handler then has nothing to do."""
     cursor = await tx.execute(_mark(schema), (group, event_id))
     return await cursor.fetchone() is not None
 
@@ -67,7 +67,7 @@ async def parked(tx: Tx, schema: str) -> list[Row]:
 
 
 async def unpark(tx: Tx, schema: str, outbox_id: UUID) -> bool:
-    """Have a parked row tried again, and with it the later rows of its key. False: no such row."""
+    """Have a parked row tried again, and with it the later rows of its key. False: there is no such row."""
     cursor = await tx.execute(sql.SQL(_UNPARK).format(schema=sql.Identifier(schema)), (outbox_id,))
     await notify(tx, wakeup(schema))
     return cursor.rowcount == 1

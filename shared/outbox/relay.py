@@ -1,4 +1,4 @@
-"""The relay: publishes a schema's outbox. One per schema (session advisory lock); the others wait for its end.
+"""Publishes a schema's outbox. One relay leads for each schema (session advisory lock); the others wait for its end.
 
 Rows of one key are published in their order, and deleted after the log has acknowledged them: at least once, the repeat with the
 same `ce_id`. A row without data is rendered from the owner's current row, under its row lock, held until the log has
@@ -62,7 +62,7 @@ _HEARTBEAT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
-    """A row made into a record. `sequences` are the rows it stands for: a key rendered once speaks for all its rows."""
+    """A record ready to be published. `sequences` are the rows it stands for: a key rendered once speaks for all its rows."""
 
     sequences: list[int]
     record: OutgoingRecord
@@ -104,7 +104,7 @@ class Relay:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _lead(self) -> None:
-        """With the lock held on a connection: publish. Returns at once where another relay holds it."""
+        """Publish, if this connection gets the lock. Returns at once where another relay has it."""
         connection = await self._database.dedicated()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(connection)
@@ -131,7 +131,7 @@ class Relay:
                 await asyncio.gather(*beside, return_exceptions=True)
 
     async def _answer_replays(self) -> None:
-        """A replay of a topic whose rows we own publishes the row as it is now. One relay leads, so one member id will do."""
+        """Answer replays of topics whose rows we own by publishing the row as it is now. One relay leads, so one member id will do."""
         if not self._renderers:
             return
         replays = current_row_replays(
@@ -155,7 +155,7 @@ class Relay:
             await outbox.put_current(tx, self._schema, BY_NAME[topic], key=key, event_id=uuid4())
 
     async def _beat(self, publishers: Mapping[str | None, Publisher]) -> None:
-        """A tombstone of nothing, hourly, to each partition of our compacted topics, where the log needs it to compact them."""
+        """Write a tombstone of nothing, hourly, to each partition of our compacted topics, where the log needs that to compact them."""
         while self._log.needs_heartbeat:
             for topic in sorted(self._renderers):
                 try:
@@ -205,14 +205,14 @@ class Relay:
         return [row["topic"] for row in await cursor.fetchall()]
 
     def _free(self) -> str:
-        """Rows that are not parked, nor behind a parked row of their key."""
+        """A condition for rows that are neither parked nor behind a parked row of their key."""
         return (
             f"o.parked_at IS NULL AND NOT EXISTS (SELECT 1 FROM {self._schema}.outbox AS parked"
             " WHERE parked.parked_at IS NOT NULL AND parked.topic = o.topic AND parked.key = o.key)"
         )
 
     async def _drain(self, connection: Tx, topic: str, publisher: Publisher) -> None:
-        """One batch of a topic; one row alone when the log refuses the batch, to find the row it refuses. Hardly ever is a row
+        """Publish one batch of a topic; single rows when the log refuses the batch, to find the row that it refuses. Hardly ever is a row
         locked by a writer: only then is each row rendered in a savepoint of its own."""
         try:
             try:
@@ -227,7 +227,8 @@ class Relay:
     async def _publish_batch(
         self, connection: Tx, topic: str, publisher: Publisher, *, limit: int, some_locked: bool = False
     ) -> bool:
-        """Raises LockNotAvailable unless `some_locked`: then what a writer holds is left for later."""
+        """Render and publish rows of a topic. Raises LockNotAvailable unless `some_locked`: then rows that a writer has locked are left for
+        later."""
         async with connection.transaction():
             rows = await self._rows(connection, topic, limit)
             if some_locked:  # a writer may hold many, and all that wait behind them would wait once for each
@@ -259,7 +260,7 @@ class Relay:
     async def _make_ready(
         self, connection: Tx, topic: str, rows: Sequence[Row], *, some_locked: bool
     ) -> tuple[list[_Ready], int]:
-        """What can be sent now, and how many rows were parked. A key whose row a writer holds is left for later."""
+        """The records that can be published now, and how many rows were parked. A key whose row a writer has locked is left for later."""
         ready: list[_Ready] = []
         parked = 0
         blocked: set[str] = set()

@@ -15,7 +15,7 @@ class AccountMissing(Permanent):
 
 
 def system_account(name: str) -> pwd.struct_passwd:
-    """The account of this name; when missing, as root, made without home, shell or password. Blocks. Raises AccountMissing."""
+    """The account of this name. If it is missing, root makes it, without home, shell or password. Blocks. Raises AccountMissing."""
     try:
         return pwd.getpwnam(name)
     except KeyError:

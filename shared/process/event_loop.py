@@ -1,4 +1,4 @@
-"""How late the event loop is. What holds it holds up everything else: heartbeats, answers, `outbound off`."""
+"""Measures how late the event loop is. What blocks it blocks everything else in the process: heartbeats, answers, `outbound off`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 EVERY_SECONDS = 0.05
-TOLD_FROM_SECONDS = 1.0
-"""What is later is a line in the log. On a machine that has nothing else to do a loop is late by some milliseconds."""
+LOGGED_FROM_SECONDS = 1.0
+"""From here on a late loop is a line in the log. On a machine that has nothing else to do a loop is late by some milliseconds."""
 TURN_SECONDS = 0.01
 
 
 async def in_turns(jobs: Iterable[Callable[[], T]]) -> list[T]:
-    """What each short job returns, in order; everybody else has a turn at least every `TURN_SECONDS` and a job."""
+    """Do short jobs in order, and give what each returns. Everybody else has a turn after `TURN_SECONDS` and a job at the latest."""
     done: list[T] = []
     began = time.monotonic()
     for job in jobs:
@@ -41,5 +41,5 @@ async def watch_event_loop() -> None:
         await asyncio.sleep(EVERY_SECONDS)
         late = max(0.0, loop.time() - due)
         EVENT_LOOP_LAG.observe(late)
-        if late >= TOLD_FROM_SECONDS:
+        if late >= LOGGED_FROM_SECONDS:
             log.warning("event_loop.late", seconds=round(late, 1))

@@ -1,4 +1,4 @@
-"""Parts that `pip install takedown` leaves out: a command that needs one asks for it first, and says how to install it."""
+"""The optional parts of the installation: a command that needs one asks for it first, and says how to install it."""
 
 from __future__ import annotations
 

@@ -15,14 +15,13 @@ from structlog.types import EventDict, Processor
 
 OUTAGE_EVERY_SECONDS = 60.0
 _OUTAGES = ("LogUnavailable", "LogRefusesUs", "DatabaseUnavailable")
-"""Errors that say what is away, which everybody who needs it meets again and again."""
+"""Errors that mean that something is away, which everybody who needs it meets again and again."""
 _CLIENTS = frozenset(("aiokafka", "psycopg"))
-"""Libraries that say for each connection and each try what our own line says once."""
+"""Libraries that log for each connection and each try what our own line says once."""
 
 
 class OnceAMinute:
-    """Of what everybody logs who meets the same outage, one line a minute, which says how many were left out since the last.
-    `clock`: seconds that only grow."""
+    """Limits lines about one outage to one a minute, which says how many were left out since the last. `clock`: seconds that only grow."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,7 +57,7 @@ class OnceAMinute:
 
 
 def _without_texts_of_errors(_: object, __: str, line: EventDict) -> EventDict:
-    """An error's text may quote a URL or a hash, and asyncio puts it into the lines below its first."""
+    """Remove the texts of errors: they may quote a URL or a hash, and asyncio puts them into the lines below its first."""
     line["event"] = str(line["event"]).partition("\n")[0]
     exception = line.pop("exc_info", None)
     if isinstance(exception, tuple):

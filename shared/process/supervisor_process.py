@@ -34,6 +34,8 @@ RESTARTS_GIVEN_UP = 6
 
 
 class _Supervisor:
+    """Watches the owner and the server, and ends the server when the owner is gone."""
+
     def __init__(self, spec: dict[str, Any], pending_input: bytes) -> None:
         self.owner_pid: int = spec["owner_pid"]
         self.argv: list[str] = spec["argv"]

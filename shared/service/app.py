@@ -40,7 +40,7 @@ LOG_REACHED_WITHIN_SECONDS = 2.0
 
 
 class UnexpectedErrors:
-    """ASGI middleware, the outermost: 500 for an error nobody foresaw. Its text may quote a URL or a hash and is never logged."""
+    """ASGI middleware, the outermost: answers 500 to an error nobody foresaw. Its text may quote a URL or a hash and is never logged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,7 +64,7 @@ class UnexpectedErrors:
 
 
 def _place(error: BaseException) -> str:
-    """Where in our code it was raised: `module:line`."""
+    """Where in our code an error was raised: `module:line`."""
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
@@ -74,7 +74,7 @@ def _place(error: BaseException) -> str:
 
 
 def create_app(runtime: Runtime, services: Sequence[Service], *, title: str = "Takedown") -> FastAPI:
-    """The HTTP face of `services`."""
+    """The FastAPI application of `services`."""
     app = App(title=title, version="1", docs_url=None, redoc_url=None)
     app.state.database = runtime.database
     app.state.services = frozenset(service.name for service in services)

@@ -39,7 +39,8 @@ class Runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class OutboundRuntime(Runtime):
-    """And what a service is given that looks at targets or posts demands.
+    """What a service is given that also looks at targets or posts demands. `fetcher` looks at targets (fetch egress); `webhooks` posts
+    demands (webhook egress): other limits, other user agent. `browser` None: there is none.
 
     `fetcher` looks at targets (fetch egress); `webhooks` posts demands (webhook egress): other limits, other user agent. `browser` None:
     there is none.

@@ -93,7 +93,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def output_of(self, *argv: str) -> str | None:
-        """What the program prints when this account runs it; ``None`` when it can not."""
+        """The output of a program that this account runs; ``None`` when it can not run it."""
         user: tuple[int | None, int | None] = self.ids_to_take or (None, None)
         groups: list[int] | None = [] if self.ids_to_take else None
         try:
@@ -211,7 +211,7 @@ def _copy_server(installed: Path, target: Path) -> None:
 
 
 def check_version(binaries: Path, cluster: Path, account: Account) -> None:
-    """Raises WrongVersion."""
+    """Check that these binaries can use the cluster. Raises WrongVersion."""
     own = (account.output_of(str(binaries / "postgres"), "--version") or "").split()[-1].partition(".")[0]
     written = (cluster / "PG_VERSION").read_text().strip()
     if own != written:
@@ -248,7 +248,7 @@ def socket_dir_of(data_dir: Path) -> Path:
 
 
 def make_socket_dir(data_dir: Path, account: Account) -> Path:
-    """Raises EmbeddedPostgresError when somebody else's folder is in the way."""
+    """Make the folder of the socket. Raises EmbeddedPostgresError when somebody else's folder is in the way."""
     folder = socket_dir_of(data_dir)
     try:
         folder.mkdir(mode=0o700)
@@ -263,7 +263,7 @@ def make_socket_dir(data_dir: Path, account: Account) -> Path:
 
 
 def remove_outside_socket_dir(data_dir: Path) -> None:
-    """Leave nothing under /tmp; the folder in the data dir stays."""
+    """Remove the socket folder under /tmp, if there is one; the folder in the data dir stays."""
     folder = socket_dir_of(data_dir)
     if data_dir not in folder.parents:
         with contextlib.suppress(OSError):  # not empty: a next server is quicker than we

@@ -242,7 +242,7 @@ class EmbeddedPostgres:
             time.sleep(0.05)
 
     def _heard(self, event: SupervisorEvent) -> None:
-        """On the supervisor's thread."""
+        """Handle an event of the supervisor, on its thread."""
         if self._stopping.is_set():
             return
         if event.name == "exited":
@@ -252,7 +252,7 @@ class EmbeddedPostgres:
             threading.Thread(target=self._start_again, name="postgres-restart", daemon=True).start()
 
     def _start_again(self) -> None:
-        """The supervisor has ended, and PostgreSQL with it, unasked: start both again, once."""
+        """Start supervisor and PostgreSQL again, once, after both have ended unasked."""
         with self._lifecycle:
             server = self._server
             if self._stopping.is_set() or server is None or not server.wait(1.0):
@@ -283,5 +283,5 @@ def _conninfo(data_dir: Path, database: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """No secret of ours reaches the server."""
+    """The server's environment variables, without any secret of ours."""
     return {"PATH": os.defpath, "LC_ALL": "C"}

@@ -20,7 +20,7 @@ ASKED_WITHIN_MS = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Credentials:
-    """A name and password at the brokers, and how they are shown to them (RFC 4616, RFC 5802)."""
+    """A user name and password for the brokers, and the SASL mechanism (RFC 4616, RFC 5802)."""
 
     mechanism: Mechanism
     username: str
@@ -38,12 +38,12 @@ class KafkaAccess:
 
     @classmethod
     def of(cls, access: KafkaAccess | str) -> KafkaAccess:
-        """Addresses alone are an access in the clear."""
+        """An access to these addresses in the clear; an access as it is."""
         return cls(bootstrap_servers=access) if isinstance(access, str) else access
 
     @property
     def client_settings(self) -> dict[str, object]:
-        """What each of aiokafka's clients is made with."""
+        """The arguments with which each of aiokafka's clients is made."""
         return {"bootstrap_servers": self.bootstrap_servers, **self._connection_settings}
 
     @property
@@ -63,14 +63,14 @@ class KafkaAccess:
 
     @property
     def open_to(self) -> tuple[str, ...]:
-        """What anybody on the network can do, in a word each: none of it on this machine alone."""
+        """What anybody on the network can do, a word each; nothing where the brokers are on this machine alone."""
         if self.on_this_machine:
             return ()
         unknown = () if self.credentials or self.certificate else ("unauthenticated",)
         return (*unknown, *(() if self.tls else ("unencrypted",)))
 
     async def why_refused(self) -> LogRefusesUs | None:
-        """Why a broker that answers will not have us: aiokafka says only that none could be reached. None: no such reason."""
+        """Why a broker that answers refuses us; None: it does not. aiokafka says only that none could be reached."""
         for host, port, _ in collect_hosts(self.bootstrap_servers):
             try:
                 connection = await create_conn(
@@ -115,7 +115,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _in_words(error: BaseException, access: KafkaAccess) -> LogRefusesUs | None:
-    """Never the error's own text: a broker may quote what it was sent."""
+    """The reason of a refusal in our words, never the error's own text: a broker may quote what it was sent."""
     mechanism = access.credentials.mechanism if access.credentials else ""
     match error:
         case errors.AuthenticationFailedError() | errors.SaslAuthenticationFailed():

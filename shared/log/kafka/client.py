@@ -55,7 +55,7 @@ _TOPIC_ALREADY_EXISTS = 36
 
 @contextmanager
 def port_errors() -> Iterator[None]:
-    """Kafka's errors in the port's words. Their text stays out: it may quote records."""
+    """Raise Kafka's errors as the port's. Their text is left out: it may quote records."""
     try:
         yield
     except TakedownError:
@@ -86,7 +86,7 @@ def port_errors() -> Iterator[None]:
 
 
 def not_allowed(error: errors.KafkaError) -> LogRefusesUs:
-    """The access list lets us in, but not do this."""
+    """Whether the access list lets us in, but forbids this operation."""
     return LogRefusesUs(
         f"Its access list does not allow this ({type(error).__name__}): docs/operations.md says which rights each service needs."
     )

@@ -1,4 +1,4 @@
-"""The log on Apache Kafka, for many machines. aiokafka is imported in `shared/log/kafka*.py` alone."""
+"""The log on Apache Kafka, for many machines. aiokafka is imported in `shared/log/kafka/` alone."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class KafkaLog:
         await self._admin.bring_settings_up_to_date([topic for topic in topics if topic.name in present])
 
     async def _wait_for(self, topics: Collection[Topic]) -> None:
-        """A topic just created is not known to every broker at once."""
+        """Wait until topics that were just created are known: not every broker knows them at once."""
         with port_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
                 while await self.missing_topics(topics):  # noqa: ASYNC110 - the broker tells nobody; it has to be asked
@@ -86,7 +86,7 @@ class KafkaLog:
         return state
 
     async def _known_partitions(self, topic: str) -> int:
-        """Fixed once created, so once asked is enough."""
+        """How many partitions a topic has. Fixed once created, so asked once."""
         if topic not in self._partitions:
             await self._state(topic)
         return self._partitions[topic]

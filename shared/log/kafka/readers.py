@@ -79,7 +79,8 @@ def _record(message: aiokafka.ConsumerRecord) -> Record:
 
 
 def _appended(milliseconds: int) -> datetime:
-    """A producer may write any time where the topic keeps the producer's: one outside the calendar is none."""
+    """The time of a record. Where the topic keeps the producer's, a producer may write any time: one outside the calendar counts as
+    none."""
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -101,6 +102,8 @@ async def _read_slice(reader: AIOKafkaConsumer, seconds: float, max_records: int
 
 
 class KafkaReader:
+    """Reads chosen partitions on Kafka, without a group."""
+
     def __init__(self, reader: AIOKafkaConsumer, partitions_of: Callable[[str], Awaitable[int]]) -> None:
         self._reader = reader
         self._partitions_of = partitions_of
@@ -134,7 +137,7 @@ class KafkaReader:
 
 
 class KafkaGroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """A member of a group. aiokafka rebalances eagerly: every partition is revoked, also those that come back."""
+    """Reads on Kafka as a member of a group. aiokafka rebalances eagerly: every partition is revoked, also those that come back."""
 
     def __init__(self, reader: AIOKafkaConsumer, admin: KafkaAdmin, *, group: str, member_id: str) -> None:
         self._reader = reader

@@ -50,6 +50,8 @@ class _Call:
 
 
 class PostgresPublisher:
+    """Publishes on PostgreSQL."""
+
     def __init__(
         self, session: MemberSession, catalogue: Catalogue, schema: str, fence: tuple[str, int] | None
     ) -> None:

@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 """How long a lost wake-up may go unnoticed."""
 
 LEASE = timedelta(seconds=10)
-"""A member of another id takes over so long after the owner was last alive."""
+"""How long after the owner was last alive a member of another id takes over."""
 
 _RENEWALS_PER_LEASE = 4
 _ACQUIRE_SECONDS = 0.5
@@ -118,6 +118,8 @@ def _record(partition: TopicPartition, row: Row) -> Record:
 
 
 class PostgresReader:
+    """Reads chosen partitions on PostgreSQL, without a group."""
+
     def __init__(self, session: MemberSession, catalogue: Catalogue, schema: str, wakeups: Wakeups) -> None:
         self._cursor = PartitionCursor(session, catalogue, schema)
         self._wakeups = wakeups
@@ -158,7 +160,7 @@ class PostgresReader:
 
 
 class PostgresGroupReader:
-    """A member of a group. Leases are renewed beside the polls, so a slow handler keeps its partitions."""
+    """Reads on PostgreSQL as a member of a group. Leases are renewed beside the polls, so that a slow handler keeps its partitions."""
 
     def __init__(
         self,
@@ -192,7 +194,7 @@ class PostgresGroupReader:
     # Membership
 
     async def join(self) -> None:
-        """Take what is free, and what an earlier process of this member had. Raises UnknownTopic, LogUnavailable."""
+        """Lease the partitions that are free, and those that an earlier process of this member had. Raises UnknownTopic, LogUnavailable."""
         for name in self._topics:
             topic = await self._catalogue.topic(name, fresh=True)
             for number, partition_id in enumerate(topic.partition_ids):
@@ -200,7 +202,7 @@ class PostgresGroupReader:
         await self._acquire(takeover=True)
 
     async def keep(self) -> None:
-        """Renew the leases and take what becomes free, until cancelled."""
+        """Renew the leases, and lease what becomes free, until cancelled."""
         renewal = self._lease.total_seconds() / _RENEWALS_PER_LEASE
         due = time.monotonic() + renewal
         while True:

@@ -17,7 +17,7 @@ from shared.log.port import CommitRefused, LogUnavailable, PublisherFenced, Reco
 
 
 class StaleTopic(UnknownTopic):
-    """The topic is not there any more as it was looked up; look it up again."""
+    """The topic has changed since it was looked up: it has to be looked up again."""
 
 
 _OF_A_VALUE = ("22", "54")
@@ -113,7 +113,7 @@ class Catalogue:
         self._asking = asyncio.Lock()
 
     async def topic(self, name: str, *, fresh: bool = False) -> TopicRow:
-        """Raises UnknownTopic."""
+        """The topic of this name. Raises UnknownTopic."""
         if fresh:
             self._known.pop(name, None)
         if name in self._known:
@@ -139,7 +139,7 @@ class Catalogue:
         return self._known[name]
 
     async def partition_id(self, partition: TopicPartition, *, fresh: bool = False) -> int:
-        """Raises UnknownTopic, also for a partition the topic does not have."""
+        """The id of a partition. Raises UnknownTopic, also for a partition that the topic does not have."""
         ids = (await self.topic(partition.topic, fresh=fresh)).partition_ids
         if not 0 <= partition.partition < len(ids):
             raise UnknownTopic(f"{partition.topic}/{partition.partition}")
