@@ -25,6 +25,7 @@ _LIST = "This must be a list."
 _OBJECT = "This must be an object with named fields."
 _UUID = "This must be a UUID, such as 123e4567-e89b-42d3-a456-426614174000."
 _MOMENT = "This must be a date and time with its UTC offset, such as 2026-11-24T10:00:00Z."
+_DATE = "This must be a date, such as 2026-11-24."
 _DURATION = "This must be a length of time: ISO 8601, such as PT12H or P3D, or a number of seconds."
 
 SENTENCES: Mapping[str, str] = {
@@ -90,6 +91,12 @@ SENTENCES: Mapping[str, str] = {
     "timezone_naive": _MOMENT,
     "timezone_aware": _MOMENT,
     "timezone_offset": _MOMENT,
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": "This must be a date without a time, such as 2026-11-24.",
+    "date_past": "This date must be in the past.",
+    "date_future": "This date must be in the future.",
     "datetime_past": "This moment must be in the past.",
     "datetime_future": "This moment must be in the future.",
     "time_delta_type": _DURATION,

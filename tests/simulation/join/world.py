@@ -308,7 +308,7 @@ class World:
             seen = await self._done(asyncio.create_task(session.sightings.admit(owned, [record], 0)))
             sightings_read = [(owned, batch) for batch in seen]
             found = await self._done(asyncio.create_task(session.sightings.look_up(sightings_read)))
-            await self._done(asyncio.create_task(session.sightings.tell(found, sightings_read, {})))
+            await self._done(asyncio.create_task(session.sightings.publish(found, sightings_read, {})))
         self.truth.placed.append(Placed(partition, offset, self.storage.now, one.url_key, names, one.sighting_id, None))
         self.note(f"repaired {one.url_key} at {partition}/{offset}")
 

@@ -27,6 +27,16 @@ RAISED: Mapping[str, tuple[str, ...]] = {
     "bool": ("bool_type", "bool_parsing"),
     "chain": (),
     "custom-error": (),
+    "date": (
+        *(
+            "date_type",
+            "date_parsing",
+            "date_from_datetime_parsing",
+            "date_from_datetime_inexact",
+            "date_past",
+            "date_future",
+        ),
+    ),
     "datetime": (
         *("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
         *("timezone_naive", "timezone_aware", "timezone_offset", "datetime_past", "datetime_future"),
