@@ -12,7 +12,7 @@ from typing import Any, Protocol
 MOST_ERRORS = 100
 """Errors of one document."""
 FALLBACK = "This value cannot be used here."
-"""For an error nobody foresaw. `tests/unit/shared/test_field_errors.py` shows that no model of ours comes to it."""
+"""For an error nobody foresaw. `tests/unit/shared/fields/test_field_sentences.py` shows that no model of ours comes to it."""
 
 _OUR_OWN = frozenset({"value_error", "assertion_error"})
 """Raised by validators of ours: their text is the sentence."""

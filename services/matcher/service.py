@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class MatcherService:
-    """See `shared.service.runtime.Service`."""
+    """The matcher, as a service (`shared.service.runtime.Service`)."""
 
     name = "matcher"
 
@@ -105,7 +105,8 @@ def history_max_age(runtime: Runtime) -> timedelta:
 
 
 def _keep_compiled(folder: Path) -> None:
-    """Raises UnsafeCache. Where nothing can be written, loops are compiled anew in each process: slower to start, not wrong."""
+    """Set where compiled loops are kept. Raises UnsafeCache. Where nothing can be written, they are compiled anew in each process: slower
+    to start, not wrong."""
     try:
         keep_compiled_in(folder)
     except OSError as error:

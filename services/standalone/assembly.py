@@ -55,6 +55,8 @@ ACCESS = Schema(name="access", folder=Path(shared.db.__path__[0]) / "schemas" / 
 
 
 class _ServiceModule(Protocol):
+    """The module of a service: it creates the service."""
+
     def create(self, runtime: Runtime) -> Service: ...
 
 
@@ -147,7 +149,7 @@ async def database_for_command(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def _reach(conninfo: str, *, patience_seconds: float) -> None:
-    """A connection can be had, at once or within the patience. Raises DatabaseUnavailable, which says why; BadSettings."""
+    """Wait until a connection can be had, at most for this long. Raises DatabaseUnavailable, which says why; BadSettings."""
     try:
         conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:  # its text may quote a password
@@ -197,7 +199,7 @@ def open_log(settings: Settings, database: Database, wakeups: Wakeups) -> EventL
 
 
 def kafka_access(settings: Settings) -> KafkaAccess:
-    """How the settings say that Kafka is reached. Raises BadSettings."""
+    """How Kafka is reached, by the settings. Raises BadSettings."""
     from shared.log.kafka.access import Credentials, KafkaAccess, read_tls
 
     assert settings.kafka_bootstrap_servers is not None, "asked for by `open_log`"
@@ -279,7 +281,8 @@ def build_runtime(settings: Settings, database: Database, *, create_root_key: bo
 
 
 def with_outbound(runtime: Runtime, *, checks: bool = False) -> OutboundRuntime:
-    """The same with clients and decoders, of which none is connected or started. `checks`: and the browser that checks ask.
+    """The runtime with clients and decoders, none of which is connected or started. `checks`: and with the browser that checks use. Raises
+    BadSettings.
 
     Raises BadSettings.
     """
@@ -302,7 +305,7 @@ def with_outbound(runtime: Runtime, *, checks: bool = False) -> OutboundRuntime:
 
 
 def _browser(runtime: Runtime, guard: AddressGuard) -> Browser | None:
-    """Not started yet. None: there is none. Raises BadSettings."""
+    """The browser, not started yet; None: there is none. Raises BadSettings."""
     from shared.media.browser.browser import Browser
     from shared.media.browser.look import BrowserLimits
 
@@ -318,7 +321,7 @@ def _browser(runtime: Runtime, guard: AddressGuard) -> Browser | None:
 
 
 def _browser_program(settings: Settings) -> BrowserProgram | None:
-    """None: there is none to start, and the log says why. Raises BadSettings."""
+    """The path of the browser's program; None: there is none, and the log says why. Raises BadSettings."""
     from shared.media.browser.process import BrowserProgram
     from shared.media.browser.program import OFF, find_chromium
 

@@ -30,6 +30,8 @@ PDQ_MAX_BITS_SET = 224
 
 
 class Algorithm(StrEnum):
+    """The algorithms of fingerprints."""
+
     PDQ = "pdq"
     MD5 = "md5"
     SHA1 = "sha1"
@@ -71,6 +73,8 @@ class Orientation(StrEnum):
 
 
 class Origin(StrEnum):
+    """Which form of the content a fingerprint is of."""
+
     ORIGINAL = "original"
     VARIANT = "variant"
 

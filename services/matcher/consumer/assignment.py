@@ -1,4 +1,4 @@
-"""Taking over a partition: the steps between its assignment and the first sighting read. Outside the rebalance, the partition paused.
+"""Takes over a partition: the steps between its assignment and the first sighting read. Outside the rebalance, the partition paused.
 
 The order is the rule; `run` is the place to read it. Each step is a method of its own, so that a test can leave it out.
 """
@@ -34,18 +34,18 @@ from shared.log.port import GroupReader, Record
 log = structlog.get_logger(__name__)
 
 _PROGRESS = 10_000
-"""Offsets between two lines of progress."""
+"""How many offsets lie between two lines of progress in the log."""
 
 Scan = Callable[[Sequence[ViewEntry], Sequence[PartitionState]], Awaitable[None]]
 """Matches entries against the histories of these partitions; durable when it returns."""
 IndexRegister = Callable[[], Awaitable[None]]
 
 _CONCURRENT = 2
-"""Histories restored at once: as many as the smallest machine has cores."""
+"""How many histories are restored at once: as many as the smallest machine has cores."""
 
 
 class RegisterProgress:
-    """Wakes whoever waits for the register to take in more content."""
+    """Wakes tasks that wait for the register to take in more content."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -66,7 +66,7 @@ class RegisterProgress:
 
 @dataclass(eq=False, kw_only=True)
 class PartitionAssignment:
-    """The procedure, for the partitions of one session."""
+    """Takes over the partitions of one session."""
 
     dependencies: MatcherDependencies
     logs: LogIdentities
@@ -94,7 +94,7 @@ class PartitionAssignment:
         log.info("partition.taken_over", partition=owned.partition.partition, remembered=len(owned.history))
 
     async def load_state(self, owned: PartitionState) -> None:
-        """Of a partition that nothing is kept of in memory: the history in its files, else an empty one."""
+        """Load the history of a partition of which nothing is kept in memory: from its files, else an empty one."""
         state = self.dependencies.state
         if state is None or owned.history.folder is not None:
             return
@@ -112,7 +112,8 @@ class PartitionAssignment:
         return await self.dependencies.disk(partial(state.new_history, self.logs.sightings, partition, now))
 
     async def resume_point(self, owned: PartitionState) -> OffsetPair:
-        """S and C as committed. A kept history of another log, ahead of this one's end, or too old is not used.
+        """The offsets S (sightings) and C (content) to go on from, as committed. A kept history of another log, ahead of this one's end, or
+        too old is not used. Raises StartOver when the logs are not those the session reads.
 
         Raises StartOver when the logs are not those the session reads.
         """
@@ -134,7 +135,7 @@ class PartitionAssignment:
         return pair
 
     def usable(self, history: History, end: int) -> bool:
-        """It is of this log, not ahead of its end, and has not missed an erasure that is no longer in the log."""
+        """Whether a history is of this log, not ahead of its end, and has not missed an erasure that is no longer in the log."""
         too_old = self.dependencies.clock() - history.erasures_known_at > self.dependencies.history_max_age
         return history.log_id == self.logs.sightings and history.position <= end and not too_old
 
@@ -204,7 +205,7 @@ class PartitionAssignment:
                 return
 
     def join_scanned_set(self, owned: PartitionState) -> None:
-        """From here on content that enters the register is scanned against this partition."""
+        """Have content that enters the register from here on scanned against this partition."""
         owned.joined = True
 
     async def scan_history(self, owned: PartitionState, pair: OffsetPair) -> None:
@@ -239,7 +240,7 @@ def fresh_history(dependencies: MatcherDependencies, logs: LogIdentities, partit
 def shared_history(
     cache: ProcessCache, partition: int, dependencies: MatcherDependencies, logs: LogIdentities
 ) -> SharedHistory:
-    """What is kept of the partition, else an empty history."""
+    """The history that is kept of the partition, else an empty one."""
     cache.revoked_at.pop(partition, None)
     if partition not in cache.histories:
         history = fresh_history(dependencies, logs, partition)

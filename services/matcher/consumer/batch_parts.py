@@ -1,4 +1,4 @@
-"""How what was read is cut, so that nothing else waits long for its turn."""
+"""Cuts what was read into parts, so that nothing else waits long for its turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RECORD = 2
 
 
 class Turn:
-    """What a register takes in at once. `records`: how many so far."""
+    """Counts what a register takes in at once. `records`: how many so far."""
 
     def __init__(self, register: Register) -> None:
         self._register = register
@@ -22,7 +22,7 @@ class Turn:
         self.records = 0
 
     def over(self) -> bool:
-        """Whether the next record is for another turn; if not, it counts."""
+        """Whether the next record has to wait for another turn; if not, it is counted."""
         if self._register.turnover - self._before + _RECORD * self.records >= ENTRIES_AT_ONCE:
             return True
         self.records += 1

@@ -1,4 +1,4 @@
-"""How much is fetched and handled at once: no more than the join gets through in a moment, and than memory is meant for."""
+"""How much is fetched and handled at once: no more than the join gets through in a moment, and than fits into the memory meant for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from shared.log.port import Record
 
 AIM_SECONDS = 0.15
-"""Of handling what one poll brought. Longer ones save little; what comes next (a change of ownership, a stop) waits for it."""
+"""How long the handling of one poll's records should take. Longer ones save little, and what comes next (a change of ownership, a stop)
+waits."""
 MOST_RECORDS = 64
 """About 10,000 sightings as intake cuts them."""
 MOST_BYTES = 4 << 20
@@ -29,7 +30,7 @@ class BatchSize:
         self.records = min(_FIRST_RECORDS, most)
 
     def took(self, records: Sequence[Record], seconds: float) -> None:
-        """What the last ones took, from being read to being committed."""
+        """Learn from the last records, which took so long from being read to being committed."""
         count, size = len(records), sum(map(_size, records))
         affordable = self._most if seconds <= 0 else int(count * AIM_SECONDS / seconds)
         if size:

@@ -26,6 +26,8 @@ class OffsetPair:
 
 
 class _Metadata(BaseModel):
+    """The metadata of a commit, as JSON."""
+
     model_config = ConfigDict(extra="ignore", strict=True)
 
     content: int = Field(ge=0)
@@ -41,7 +43,9 @@ def as_commit(pair: OffsetPair, logs: LogIdentities) -> Commit:
 def resume_from(
     commit: Commit | None, logs: LogIdentities, *, beginning: int, end: int, content_end: int
 ) -> OffsetPair:
-    """Where to go on: the committed pair, as far as it belongs to these logs and lies within them.
+    """The pair of offsets to go on from: the committed one, as far as it belongs to these logs and lies within them. A commit of another
+    log, or ahead of its end, counts as none. `beginning` and `end` are the sightings partition's; what retention has cut off is not waited
+    for.
 
     A commit of another log, or ahead of its end, counts as none. `beginning` and `end` are the sightings partition's; what
     retention has cut off is not waited for.

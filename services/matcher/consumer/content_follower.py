@@ -1,4 +1,5 @@
-"""Content enters the register, then is scanned against the history of every joined partition: add before you look."""
+"""Follows the content topic: content enters the register, then is scanned against the history of every joined partition. Add before you
+look."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ class ContentFollower:
             await self._dependencies.sleep(0)
 
     async def apply(self, records: Sequence[Record], position: int) -> tuple[list[ViewEntry], Sequence[Record]]:
-        """Let content enter the register; what is new in it, and the records that are left. Without any it has reached `position`."""
+        """Let content enter the register; gives the entries that are new in it, and the records that are left. Without any record the
+        register has reached `position`."""
         if self._register.too_old(self._dependencies.clock()):
             raise StartOver("the register is too old")
         entries: list[ViewEntry] = []
@@ -131,7 +133,7 @@ class ContentFollower:
         return any(owned.joined for owned in self._owned.values())
 
     async def index_register(self) -> None:
-        """Let the register's index take in what was applied. A search does it, too: that it is done before is for the event loop."""
+        """Put what was applied into the register's index. A search does that too; doing it before keeps the event loop free."""
         async with self._register_lock:
             await self._index_register()
 

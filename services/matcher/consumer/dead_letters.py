@@ -10,7 +10,7 @@ from shared.log.port import Record
 
 
 class DeadLetterWriter:
-    """Writes them for the matcher's group."""
+    """Writes dead letters for the matcher's group."""
 
     def __init__(self, dependencies: MatcherDependencies, publisher: MatchPublisher) -> None:
         self._dependencies = dependencies

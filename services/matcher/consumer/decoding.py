@@ -20,12 +20,13 @@ from shared.log.port import Record
 
 
 class NotHandled(Poison):
-    """The record could not be handled, for a reason that nobody foresaw."""
+    """The record could not be handled, for an unforeseen reason."""
 
 
 @contextmanager
 def _whatever_fails_is_poison() -> Iterator[None]:
-    """Of one record: whoever reads it references it in the dead letters and reads on. The text of an error may quote a value."""
+    """Turn whatever is raised for one record into Poison: its reader references it in the dead letters and reads on. The text of an error
+    may quote a value."""
     try:
         yield
     except Poison:

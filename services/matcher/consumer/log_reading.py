@@ -16,7 +16,7 @@ _MOST_RECORDS = 200
 """At once; fewer where they are large (`batch_size.py`)."""
 
 Take = Callable[[Sequence[Record], int], Awaitable[None]]
-"""Is given the next records and the position after them."""
+"""Takes the next records and the position after them."""
 
 
 async def current_logs(log: EventLog) -> LogIdentities:

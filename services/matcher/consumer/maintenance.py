@@ -1,4 +1,4 @@
-"""What is done beside matching, once a second: looking at the logs' ends and identities, expiry, gauges."""
+"""The matcher's upkeep, once a second beside matching: looks at the logs' ends and identities, expires what is too old, sets gauges."""
 
 from __future__ import annotations
 
@@ -52,14 +52,17 @@ LOGS_LOOKED_AT = timedelta(seconds=10)
 EXPIRED = timedelta(minutes=1)
 MEASURED = timedelta(seconds=5)
 REVOKED_KEPT = timedelta(hours=12)
-"""A revoked history, or the files of one that is not assigned here, does not read erasures: it is kept for less than one may take."""
+"""How long a revoked history, or the files of one that is not assigned here, is kept: less than an erasure may take, since it reads
+none."""
 
 
 Relearn = Callable[[PartitionState, OffsetPair], Awaitable[None]]
-"""`TakeOver.apply_erasures`"""
+"""`PartitionAssignment.apply_erasures`."""
 
 
 class Maintenance:
+    """Does the upkeep of one session."""
+
     def __init__(
         self, dependencies: MatcherDependencies, cache: ProcessCache, register: Register, logs: LogIdentities
     ) -> None:
@@ -71,7 +74,7 @@ class Maintenance:
         self._logs_at = self._expired_at = self._measured_at = dependencies.clock()
 
     async def look_at_register(self) -> bool:
-        """Note that the register is at the log's end, as of when the end was asked for; whether it is."""
+        """Record whether the register is at the log's end, as of when that was asked for."""
         asked_at = self._dependencies.clock()
         if self._register.too_old(asked_at):
             raise StartOver("the register is too old")
@@ -167,7 +170,7 @@ class Maintenance:
         HISTORY_SCANS.inc(now.counts.scans - before.counts.scans)
 
     def _measure_index(self) -> None:
-        """What the index counts from its making on becomes what these counters count from the process's start on."""
+        """Add what the index counts since it was made to the process's counters."""
         before, self._counted = self._counted, self._register.measures()
         for algorithm, now in self._counted.items():
             INDEX_HEAD.labels(algorithm.value).set(now.head_entries)

@@ -1,4 +1,4 @@
-"""What of the stream is done is committed: both offsets of a sightings partition in one record, after the matches are durable."""
+"""Commits what of the stream is done: both offsets of a sightings partition in one record, after the matches are durable."""
 
 from __future__ import annotations
 
@@ -51,5 +51,6 @@ class OffsetCommitter:
         return owned.ready and not owned.lost
 
     def pair_of(self, owned: PartitionState) -> OffsetPair:
-        """S: what is handled. C: what was scanned when it was taken over, or since then with the others."""
+        """The offsets to commit. S: what is handled. C: what was scanned when the partition was taken over, or since then with the
+        others."""
         return OffsetPair(sightings=owned.handled_to, content=max(owned.scanned_to, self._scanned_to()))

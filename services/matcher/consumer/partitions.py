@@ -1,4 +1,4 @@
-"""What a process holds: the partitions it owns, what it remembers across sessions, and its dependencies."""
+"""What a process keeps: the partitions it owns, what it remembers across sessions, and its dependencies."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class PartitionState:
 
 @contextmanager
 def busy(partitions: Collection[PartitionState]) -> Iterator[None]:
-    """Marks of erasures are kept while matches are between being found and being sent."""
+    """Mark these partitions as matching: marks of erasures are kept while matches are between being found and being sent."""
     for owned in partitions:
         owned.matching += 1
     try:

@@ -1,4 +1,4 @@
-"""Sending matches: looked at again just before, and at each retry; durable when `send` returns."""
+"""Publishes matches: each is checked again just before, and at each retry; all are durable when `send` returns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.process.metrics import DEAD_LETTERS, MATCH_DROPPED, MATCHES
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-"""Subjects looked at and published at once."""
+"""How many subjects are checked and published at once."""
 ATTEMPTS = 8
 """Tries of one batch; then the session starts over, and all is matched again from what is committed."""
 
@@ -35,6 +35,8 @@ Found = tuple[PartitionState, Agreement]
 
 
 class MatchPublisher:
+    """Publishes the matches of one session."""
+
     def __init__(self, dependencies: MatcherDependencies, register: Register, publisher: Publisher) -> None:
         self._dependencies = dependencies
         self._register = register
@@ -79,7 +81,7 @@ class MatchPublisher:
             return {agreement.subject for agreement in chosen}
 
     def _standing(self, found: Sequence[Found]) -> list[Found]:
-        """What may be sent as far as is known here and now."""
+        """The agreements that may still be sent, as far as is known here and now."""
         if self._register.too_old(self._dependencies.clock()):
             raise StartOver("the register is too old")
         standing = []

@@ -36,7 +36,7 @@ _REWRITTEN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """Frozen, and to be written."""
+    """What is frozen and has still to be written."""
 
     what: str
     write: Callable[[], None]
@@ -45,7 +45,7 @@ class _Waiting:
 
 
 class Snapshots:
-    """Of one session. `state` None in the dependencies: nothing is ever written."""
+    """Writes register and histories of one session. `state` None in the dependencies: nothing is ever written."""
 
     def __init__(
         self, dependencies: MatcherDependencies, cache: ProcessCache, register: Register, lock: asyncio.Lock
@@ -69,7 +69,7 @@ class Snapshots:
             self._freeze_history(owned, self._dependencies.clock())
 
     def due(self, owned: PartitionState) -> bool:
-        """It is time to write the partition's history."""
+        """Whether it is time to write the partition's history."""
         shared = owned.shared
         many = shared.history.admitted - shared.written_admitted >= self._dependencies.policy.snapshot_sightings
         late = self._dependencies.clock() - shared.written_at >= self._every()
@@ -97,7 +97,7 @@ class Snapshots:
         self._enqueue(name, partial(write_history, history.folder, history.freeze()), now)
 
     async def _freeze_register(self, now: datetime) -> None:
-        """Copies it all, a tenth of a second for a million: in a thread."""
+        """Copy the register, in a thread: a tenth of a second for a million entries."""
         state = self._dependencies.state
         if state is None:
             return
@@ -147,7 +147,7 @@ class Snapshots:
             SNAPSHOT_AGE.labels(what).set((now - at).total_seconds())
 
     async def at_stop(self, owned: list[PartitionState]) -> None:
-        """Write all that is as committed."""
+        """Write everything that is as committed."""
         now = self._dependencies.clock()
         for one in owned:
             self._freeze_history(one, now)

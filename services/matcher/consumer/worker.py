@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Matcher:
-    """`cache` outlives sessions, not the process."""
+    """Runs one session after the other. `cache` outlives sessions, not the process."""
 
     def __init__(self, dependencies: MatcherDependencies, cache: ProcessCache | None = None) -> None:
         self._dependencies = dependencies
@@ -58,7 +58,7 @@ class Matcher:
             await self._session.run()
 
     async def _register(self, logs: LogIdentities) -> Register:
-        """The register to go on with: the one there is, unless it is of another log, ahead of its end or too old to catch up."""
+        """The register to go on with: the present one, unless it is of another log, ahead of its end or too old to catch up."""
         cache, state = self._cache, self._dependencies.state
         if cache.register is None and state is not None:
             cache.register = await self._dependencies.disk(state.read_register)
@@ -78,7 +78,7 @@ class Matcher:
         return register.position <= await self._dependencies.log.end(THE_CONTENT)
 
     async def close(self) -> None:
-        """An orderly stop: once `run` was cancelled, write what is as committed. Raises nothing that a disk may do."""
+        """Stop in order, after `run` was cancelled: write what is as committed. No error of a disk is raised."""
         if self._session is not None:
             await self._session.snapshots.at_stop(list(self._session.owned.values()))
 
@@ -92,7 +92,8 @@ class Matcher:
 
 
 async def _or_stopped(session: asyncio.Task[None]) -> None:
-    """What comes of it. Cancelled meanwhile, it is cancelled: a group of tasks that fails at that moment tells of its failure alone.
+    """The result of a session. When cancelled, it is cancelled: a group of tasks that fails at that moment would only report its failure.
+    The session has ended when this returns, however often this is cancelled: what is left of it is written to files next, by nobody else.
 
     It has ended when this returns, however often this is cancelled: what is left of it is written to files next, by nobody else.
     """

@@ -1,4 +1,4 @@
-"""Building a segment of a history beside everything else: of parts as they were when it began, whatever becomes of them meanwhile."""
+"""Builds a segment of a history beside everything else: from parts as they were when it began, whatever becomes of them meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.matcher.sightings.columns import Columns, Mask
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class CompactionJob:
-    """Building one segment of the parts `sources`, as they were when it began. `seconds`: by the clock, what it took."""
+    """The building of one segment from the parts `sources`, as they were when it began. `seconds`: by the clock, what it took."""
 
     sources: tuple[int, ...]
     into: int

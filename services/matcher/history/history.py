@@ -39,7 +39,7 @@ TIDIED_AFTER = timedelta(days=1)
 """From the first dead entry of a segment until it is built anew without it."""
 RETRIED_AFTER = timedelta(minutes=1)
 MOST_SEALED = 8
-"""Full heads that wait for a segment: some 15 MB each. Beyond, whoever admits should let the building catch up."""
+"""How many full heads may wait for a segment, some 15 MB each. Beyond that, whoever admits sightings should wait for the building."""
 _PART = 32
 
 Task = Callable[[], None]
@@ -121,12 +121,13 @@ class History:
 
     @property
     def sealed_heads(self) -> int:
-        """Full heads that are in no segment yet: memory that building would set free."""
+        """How many full heads are in no segment yet: memory that building would free."""
         return len(self._sealed)
 
     @property
     def behind(self) -> bool:
-        """So many of them that building should be waited for. Not where it has failed: then nothing is to be waited for."""
+        """Whether there are so many sealed heads that building should be waited for. Not where it has failed: then waiting would not
+        help."""
         return len(self._sealed) > MOST_SEALED and self._job is not None
 
     # What the log says
@@ -151,7 +152,7 @@ class History:
         return not self._erased or self._erased.get(digest, -1) <= offset
 
     def _settle(self, fresh: SearchedValue, *, read_again: bool) -> None:
-        """Of each entry that is new in the head there may be an older one, or, reading again, a later one, elsewhere."""
+        """Keep the latest entry for each that is new in the head: there may be an older one elsewhere, or, reading again, a later one."""
         _, head = self._head
         older: list[tuple[int, Segment | Memtable]] = [*self._sealed, *self._segments]
         for _, part in older:
@@ -187,7 +188,7 @@ class History:
             part.forget_before(limit)
 
     def drop_marks(self, below: int) -> None:
-        """Forget erasures below a committed position: nothing before them is read again."""
+        """Drop marks of erasures below a committed position: nothing before them is read again."""
         if self._erased:
             self._erased = {mark: offset for mark, offset in self._erased.items() if offset >= below}
 
@@ -214,7 +215,7 @@ class History:
         return hits
 
     def entry(self, number: int) -> HistoryEntry:
-        """Raises KeyError."""
+        """The entry of this number. Raises KeyError."""
         row = number & ((1 << _PART) - 1)
         for there, part in self._parts():
             if there == number >> _PART and row < len(part) and part.alive[row]:
@@ -222,7 +223,7 @@ class History:
         raise KeyError(number)
 
     def erased_after(self, seen: StoredSighting) -> bool:
-        """Its URL was erased after it was seen."""
+        """Whether its URL was erased after it was seen."""
         return bool(self._erased) and self._erased.get(url_digest(*seen.url), -1) > seen.offset
 
     def measures(self) -> Measures:
@@ -264,7 +265,7 @@ class History:
         self._go_on(now)
 
     def take_failures(self) -> list[OSError]:
-        """What building segments has failed with since this was asked last. It is tried again; nothing is lost by it."""
+        """The failures to build segments since this was asked last. Building is tried again; nothing is lost."""
         failures, self._failures = self._failures, []
         return failures
 
@@ -364,7 +365,7 @@ class History:
     # Its files
 
     def freeze(self) -> Frozen:
-        """It as it is now, whatever comes later."""
+        """The history as it is now, whatever comes later."""
         in_files = [(number, one) for number, one in self._segments if one.folder is not None]
         others = [one for number, one in self._parts() if (number, one) not in in_files]
         return Frozen(
@@ -379,7 +380,7 @@ class History:
         )
 
     def restore(self, segments: Sequence[tuple[int, Segment]], recent: Columns, next_number: int) -> None:
-        """Be what was frozen. To be called on one that is empty."""
+        """Take on what was frozen. To be called on an empty history."""
         self._segments = list(segments)
         self._head = (next_number, Memtable.of(recent))
         self._next_number = next_number + 1

@@ -61,7 +61,7 @@ class Memtable:
 
     @property
     def sightings(self) -> int:
-        """Sightings held, those that were replaced among them."""
+        """How many sightings there are, those that were replaced among them."""
         return self._columns["offset"].count
 
     @property
@@ -74,7 +74,7 @@ class Memtable:
         return arrays + self._alive.array.nbytes + self._text_bytes + 250 * len(self._rows)
 
     def unchanging(self) -> Columns:
-        """As it is now, whatever comes later."""
+        """The head as it is now, whatever comes later."""
         columns = self._views()
         for name in ("sighting", "quality", "orientation"):
             columns[name] = columns[name].copy()
@@ -96,7 +96,7 @@ class Memtable:
         return found
 
     def entries(self) -> Columns:
-        """As it is now, without the sightings' texts."""
+        """The entries as they are now, without the sightings' texts."""
         return Columns(**self._views(), text=_NO_TEXT)
 
     @classmethod
@@ -236,7 +236,7 @@ class Memtable:
         return np.flatnonzero((self._columns["url_low"].view() == low) & (self._columns["url_high"].view() == high))
 
     def kill(self, rows: Rows) -> None:
-        """They are not there any more."""
+        """Remove these rows."""
         alive = self._alive.array
         for row in rows.tolist():
             if alive[row]:
@@ -245,6 +245,6 @@ class Memtable:
                 del self._rows[self._key(row)]
 
     def forget_before(self, limit: int) -> None:
-        """Kill what was last appended at `limit` (µs since 1970) or before."""
+        """Remove what was last appended at `limit` (µs since 1970) or before."""
         appended_at = self._columns["appended_at"].view()[self._columns["sighting"].view()]
         self.kill(np.flatnonzero(self.alive & (appended_at <= limit)))

@@ -3,7 +3,7 @@
     <folder>/rows     the columns, one file (`index/array_file.py`: checksummed, mode 0600)
     <folder>/index/   the index of the values, numbered by row
 
-A segment never changes but for `alive`, which is kept in memory and in the manifest of a snapshot (`history_files.py`).
+A segment never changes but for `alive`, which is kept in memory and in the manifest of a snapshot (`state/files.py`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Segment:
 
     @property
     def memory_bytes(self) -> int:
-        """Not counted is what is mapped from files."""
+        """Bytes of memory; what is mapped from files is not counted."""
         mapped = 0 if self.folder is not None else self.columns.nbytes + self.table.nbytes
         return mapped + self.alive.nbytes + self._filter.nbytes
 
@@ -135,12 +135,12 @@ class Segment:
     # Changing
 
     def kill(self, rows: Rows) -> None:
-        """They are not there any more."""
+        """Remove these rows."""
         self.living -= int(np.count_nonzero(self.alive[rows]))
         self.alive[rows] = False
 
     def forget_before(self, limit: int) -> None:
-        """Kill what was last appended at `limit` (µs since 1970) or before."""
+        """Remove what was last appended at `limit` (µs since 1970) or before."""
         if self.living and self.oldest <= limit:
             self.kill(np.flatnonzero(self.alive & (self.columns.appended_at <= limit)[self.columns.sighting]))
             self.oldest = self._oldest()
@@ -202,12 +202,12 @@ def read_segment(folder: Path, alive: Mask | None) -> Segment:
 
 
 def write_columns(path: Path, columns: Columns) -> None:
-    """Raises OSError."""
+    """Write columns to a file. Raises OSError."""
     write_stored(path, StoredIndex(kind=_KIND, words=(), arrays=columns.arrays()))
 
 
 def read_columns(path: Path) -> Columns:
-    """Raises BadIndexFile and OSError."""
+    """The columns in a file. Raises BadIndexFile and OSError."""
     stored = read_stored(path)
     if stored.kind != _KIND:
         raise BadIndexFile(f"{path.name} holds a table of kind {stored.kind!r}")

@@ -1,4 +1,4 @@
-"""Arrays that are appended to."""
+"""Arrays that can be appended to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST_CAPACITY = 64
 
 
 class Growing:
-    """What was read of it never changes when it grows, which it may do beside a `view` in another thread."""
+    """An array that grows. What was read of it never changes when it grows, which it may do beside a `view` in another thread."""
 
     __slots__ = ("array", "count")
 

@@ -45,6 +45,8 @@ def in_background(task: Task) -> None:
 
 @dataclass(slots=True)
 class _Merge:
+    """A merge under way."""
+
     first: int
     count: int
     removed: list[int]

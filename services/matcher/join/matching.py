@@ -1,6 +1,6 @@
 """The join: which content and which sighting agree, which of several agreements is published, and whether it still holds.
 
-The order that makes each pair meet at least once (add before you look, on both sides) is `consumer/worker.py`'s; how a partition is taken
+The order that makes each pair meet at least once (add before you look, on both sides) is `consumer/session.py`'s; how a partition is taken
 over is `consumer/assignment.py`'s.
 """
 

@@ -130,7 +130,7 @@ class Contents:
     # As a whole
 
     def arrays(self) -> dict[str, Array]:
-        """As it is now, whatever comes later."""
+        """The columns as they are now, whatever comes later."""
         return {name: column.view().copy() for name, column in self._columns.items()}
 
     @classmethod

@@ -160,7 +160,7 @@ class Entries:
     # Changing
 
     def kill(self, rows: Sequence[int]) -> Iterator[tuple[Algorithm, Array]]:
-        """(algorithm, numbers int64[n]) of those that are not there any more."""
+        """Drop these rows; gives (algorithm, numbers int64[n]) of them."""
         dead = np.array(rows, dtype=np.int64)
         self._alive.array[dead] = False
         self._columns["value"].array[dead] = 0  # what left the register is not kept in memory either
@@ -201,7 +201,7 @@ class Entries:
         return found
 
     def chain(self, row: int) -> Iterator[int]:
-        """This row and those that follow it."""
+        """This row and those that follow it in its content."""
         while row != NONE:
             following = int(self._columns["following"].array[row])
             yield row
@@ -243,7 +243,7 @@ class Entries:
         return self._traces[start : int(self._trace_end.array[trace])].decode()
 
     def as_registered(self, row: int) -> RegisteredFingerprint:
-        """As the content event had it."""
+        """The fingerprint of a row, as the content event had it."""
         there = self.at(row)
         columns = self._columns
         own = int(columns["max_distance"].array[row])
@@ -269,7 +269,7 @@ class Entries:
     # As a whole
 
     def arrays(self) -> dict[str, Array]:
-        """As it is now, whatever comes later, the dead left in. What never changes is not copied."""
+        """The columns as they are now, whatever comes later, dropped rows among them. What never changes is not copied."""
         arrays = {name: column.view() for name, column in self._columns.items()}
         arrays["value"] = arrays["value"].copy()
         arrays["following"] = arrays["following"].copy()

@@ -67,7 +67,8 @@ class Register:
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """What is applied within is taken in at its end, all at once: many times cheaper. Nothing else may be asked meanwhile."""
+        """Apply many events at once: what is applied within is taken in at its end, which is many times cheaper. Nothing else may be asked
+        meanwhile."""
         self._gathering = True
         try:
             yield
@@ -207,7 +208,7 @@ class Register:
         return self._next_number - self._indexed_below
 
     def index(self) -> None:
-        """Put what was taken in into the index. Every `view` does; where nothing may wait, let more than `FEW` be done elsewhere."""
+        """Put into the index what was taken in. Every `view` does that; where nothing may wait, have more than `FEW` done elsewhere."""
         if not self.unindexed:
             return
         for algorithm, numbers, values in self._entries.values(self._entries.row_from(self._indexed_below)):
@@ -219,12 +220,12 @@ class Register:
         self._indexed_below = self._next_number
 
     def view(self) -> RegisterView:
-        """What there is to be searched, all that was applied until now in it: see `RegisterView`."""
+        """A view for searching, with everything that was applied until now: see `RegisterView`."""
         self.index()
         return RegisterView(table=self._table, entries=self.entries)
 
     def entry(self, number: int) -> ViewEntry:
-        """Raises KeyError."""
+        """The entry of this number. Raises KeyError."""
         found = self.entries([number])
         if not found:
             raise KeyError(number)
@@ -253,7 +254,7 @@ class Register:
         return LaterEntries(self, self._entries.numbers_from(offset).copy())
 
     def contains(self, entry: ViewEntry) -> bool:
-        """The content is active here and still has this fingerprint, as it was."""
+        """Whether the content is active here and still has this fingerprint, as it was."""
         return self._entries.row_of(entry.number) is not None
 
     def revision_of(self, content_id: UUID) -> int:
@@ -281,19 +282,19 @@ class Register:
         return self._table.measures()
 
     def too_old(self, now: datetime) -> bool:
-        """It was last at the log's end too long ago to be caught up: a tombstone may have come and gone since."""
+        """Whether it was last at the log's end too long ago to catch up: a tombstone may have come and gone since."""
         return now - self.at_end_at > MAX_AGE
 
     # Upkeep
 
     @property
     def upkeep_due(self) -> bool:
-        """To be asked before some records are applied, lest they wait for what `upkeep` does."""
+        """Whether `upkeep` is due. To be asked before some records are applied, lest they wait for it."""
         hollow = len(self._entries) > 2 * max(self._entries.living, _TIDIED_FROM)
         return hollow or self._entries.room < _ROOM or not self._contents.room_for(_ROOM)
 
     def upkeep(self) -> None:
-        """Let go of the rows of what was dropped, and make room: copies it all, a tenth of a second for a million."""
+        """Free the rows of what was dropped, and make room: copies everything, a tenth of a second for a million."""
         if len(self._entries) > 2 * max(self._entries.living, _TIDIED_FROM):
             entries, firsts = tidied(self._entries.arrays(), self._contents.arrays()["first"])
             fresh, contents = Entries.of(entries), self._contents.with_firsts(firsts)
@@ -305,7 +306,7 @@ class Register:
     # Its file
 
     def freeze(self) -> FrozenRegister:
-        """It as it is now, whatever comes later."""
+        """The register as it is now, whatever comes later."""
         self.index()
         return FrozenRegister(
             log_id=self.log_id,
@@ -320,7 +321,7 @@ class Register:
 
     @classmethod
     def of(cls, frozen: FrozenRegister) -> Register:
-        """What was frozen. Without its table the index of all values is built anew: about a second for a million."""
+        """A register from what was frozen. Without its table the index of all values is built anew: about a second for a million."""
         register = cls(log_id=frozen.log_id, started_at=frozen.at_end_at)
         register.position = frozen.position
         register._next_number = frozen.next_number

@@ -1,4 +1,4 @@
-"""Sightings on their way into a history: what is kept of each, as plain lists, whichever form they come in."""
+"""Sightings on their way into a history: plain lists of what is kept of each, whichever form they come in."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class StateFiles:
         return descriptor
 
     def partitions(self) -> frozenset[int]:
-        """Those of which there is a history."""
+        """The partitions of which there is a history."""
         return frozenset(int(one.name.partition("-")[2]) for one in self.folder.glob("history-*"))
 
     def discard_history(self, partition: int) -> None:
@@ -95,7 +95,7 @@ class StateFiles:
     # Register
 
     def write_register(self, frozen: FrozenRegister) -> None:
-        """Raises OSError."""
+        """Write the register. Raises OSError."""
         entries, firsts = tidied(frozen.entries, frozen.contents["first"])
         contents = {**frozen.contents, "first": firsts}
         about = {
@@ -118,7 +118,7 @@ class StateFiles:
                 rmtree(other, ignore_errors=True)
 
     def read_register(self) -> Register | None:
-        """None where there is none, or none that can be read: that one is removed."""
+        """The register that was written. None where there is none, or none that can be read: that one is removed."""
         path = self.folder / _REGISTER
         if not path.exists():
             return None
@@ -158,7 +158,7 @@ class StateFiles:
         return self._history(log_id, partition, position=0, erasures_known_at=now, folder=folder)
 
     def read_history(self, partition: int) -> History | None:
-        """None where there is none, or none that can be read: that one is removed."""
+        """The history that was written. None where there is none, or none that can be read: that one is removed."""
 
         lives = [one.parent for one in self._of(partition).glob(f"*/{_MANIFEST}")]
         if len(lives) != 1:  # none was written; there are never two, as one is made anew only when the other is gone
@@ -276,7 +276,7 @@ def _stored(path: Path, kind: str) -> tuple[StoredIndex, dict[str, Any]]:
 
 
 def _read(read: Callable[[], State], discard: Callable[[], None], *, what: str) -> State | None:
-    """Nothing that is in a damaged file may stop the matcher: the log has it all."""
+    """Read a file, or discard it: nothing in a damaged file may stop the matcher, since the log has everything."""
     try:
         return read()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -81,6 +81,8 @@ _FORGET: Sequence[str] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueCheck:
+    """A check that is due, claimed by a worker."""
+
     takedown_id: UUID
     content_id: UUID
     host: str

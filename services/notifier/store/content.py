@@ -273,7 +273,7 @@ async def take_waiting(tx: Tx, content_id: UUID, *, at_most: int) -> tuple[tuple
 
 
 async def make_waiting_due(tx: Tx, content_id: UUID) -> int:
-    """What still waits for this content is received one by one from now on (`pending_changes_worker.py`); how many."""
+    """What still waits for this content is received one by one from now on (`application/pending_changes_worker.py`); how many."""
     cursor = await tx.execute(
         "UPDATE notifier.waiting_matches SET due_at = clock_timestamp() WHERE content_id = %s AND due_at IS NULL",
         (content_id,),

@@ -107,6 +107,8 @@ _FORGET_ADDRESSES = "UPDATE notifier.attempts SET address = NULL WHERE takedown_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueMessage:
+    """A message that is due, claimed by a worker."""
+
     message_id: UUID
     takedown_id: UUID
     content_id: UUID

@@ -35,6 +35,8 @@ RETURNING due_at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueTimer:
+    """A timer that is due, claimed by a worker."""
+
     takedown_id: UUID
     content_id: UUID
     kind: str

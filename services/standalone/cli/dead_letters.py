@@ -48,7 +48,7 @@ async def read(log: EventLog) -> list[ListedDeadLetter]:
 
 
 async def find(log: EventLog, dead_letter_id: UUID) -> ListedDeadLetter:
-    """Raises NoSuchDeadLetter."""
+    """The dead letter of this id. Raises NoSuchDeadLetter."""
     for entry in await read(log):
         if entry.letter.dead_letter_id == dead_letter_id:
             return entry
@@ -89,7 +89,7 @@ async def ask_for_replay(log: EventLog, dead_letter_id: UUID, *, requested_by: s
 
 
 def said(outcome: str) -> str:
-    """An outcome of `replay` that is not `handled`, as a person reads it."""
+    """The sentence for an outcome of `replay` that is not `handled`."""
     if outcome == UNANSWERED:
         return "No service answered in time. Check that it is running, and try again."
     if outcome == "record_gone":

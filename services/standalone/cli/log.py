@@ -169,7 +169,7 @@ async def _record_replay(settings: Settings, dead_letter_id: UUID, person: str) 
 
 @asynccontextmanager
 async def _log(settings: Settings) -> AsyncIterator[EventLog]:
-    """The log; on PostgreSQL its tables are made where missing."""
+    """The event log; on PostgreSQL its tables are made where they are missing."""
     from services.standalone import assembly
     from shared.db.migrations import migrate as apply_migrations
     from shared.db.pool import Database

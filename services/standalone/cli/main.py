@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _said(error: typer.TyperException) -> str:
-    """What is wrong with the call. Typer reads values with pydantic: what that says is said in our words."""
+    """The sentence for what is wrong with the call. Typer reads values with pydantic, whose errors are said in our words."""
     cause: Any = error.__cause__
     if hasattr(cause, "errors"):
         from shared.field_errors import field_errors

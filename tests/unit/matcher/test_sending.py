@@ -38,13 +38,13 @@ async def test_each_subject_is_told_once_at_its_nearest_and_looked_at_once(monke
         (owned, one) for part in entries for one in match_against_history(history, [part])
     ]
     looked_at: list[UUID] = []
-    holds = Register.contains
+    contains = Register.contains
 
     def counted(self: Register, entry: ViewEntry) -> bool:
         looked_at.append(entry.content_id)
-        return holds(self, entry)
+        return contains(self, entry)
 
-    monkeypatch.setattr(Register, "holds", counted)
+    monkeypatch.setattr(Register, "contains", counted)
     log = MemoryLog(partitions={MATCHES.name: 1})
     dependencies = MatcherDependencies(
         log=cast(EventLog, log), policy=Policy(), fingerprint_key=KEY, member_id="m", clock=lambda: NOW

@@ -1,4 +1,4 @@
-"""What the loops are handed: tables of a layout, arrays of a part."""
+"""The tables of a layout and the arrays of a part, as the loops take them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Cut(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """A part's arrays; see `frozen.ChunkedValues` and `packing.Packing`."""
+    """A part's arrays; see `immutable_pdq.ChunkedValues` and `mih_packing.Packing`."""
 
     values: Words
     alive: Bytes
