@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.intake.maintenance import retention
 from services.intake.store import claims, content, erasures, idempotency, reports, variants
+from services.intake.store.cases import cases, ended_cases
 from services.intake.store.reports import REPORTS
 from shared.db.due_rows import Room
 from tests.integration.intake.harness import Intake, running_intake
@@ -44,6 +45,11 @@ _FILL = (
     SELECT id, (SELECT claim_id FROM intake.claims LIMIT 1), 'ann', id, 'viewed', made_at FROM numbered
     """,
     """
+    INSERT INTO intake.cases (case_id, organisation_id, owner, changed_at, opened_at)
+    SELECT gen_random_uuid(), 'helpline', 'ann', made_at, opened_at FROM numbered, unnest(ARRAY[NULL, now()]) AS opened_at
+    """,
+    "INSERT INTO intake.ended_cases (digest, reason, ended_at) SELECT uuid_send(id), 'unconfirmed', made_at FROM numbered",
+    """
     INSERT INTO intake.erasures (content_id, url_key, key_version, created_at, told_at)
     SELECT id, 'https://a.test/' || number, 1, made_at, CASE WHEN number <= 20 THEN NULL ELSE made_at END FROM numbered
     """,
@@ -57,7 +63,8 @@ async def fill(intake: Intake) -> None:
             await tx.execute(statement.encode())
     async with intake.database.transaction() as tx:
         await tx.execute(
-            "ANALYZE intake.content, intake.claims, intake.reports, intake.idempotency, intake.inbox, intake.variants, intake.erasures"
+            "ANALYZE intake.content, intake.claims, intake.reports, intake.idempotency, intake.inbox, intake.variants, intake.erasures,"
+            " intake.cases, intake.ended_cases"
         )
 
 
@@ -77,6 +84,8 @@ async def test_what_is_due_is_found_by_an_index(fresh_database: str) -> None:
             (variants._DELETE_UNCONFIRMED.encode(), (KEPT,), "variants", "created_at"),
             (idempotency._DELETE_OLD.encode(), (KEPT,), "idempotency", "created_at"),
             (reports._DELETE_OLD.encode(), (KEPT,), "reports", "created_at"),
+            (cases._DRAFTS_BEFORE.encode(), (KEPT, 100), "cases", "changed_at"),
+            (ended_cases._DELETE_OLD.encode(), (KEPT,), "ended_cases", "ended_at"),
             (retention._OLD_MARKS.encode(), (KEPT,), "inbox", "handled_at"),
             (erasures._ORDERED.encode(), (200,), "erasures", ""),
             (erasures._OVER.encode(), told, "erasures", "told_at"),
