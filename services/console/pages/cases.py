@@ -25,6 +25,9 @@ from shared.service.runtime import Runtime
 MAX_LINKS = 1000
 """Of one form."""
 
+_PICTURE = {"confirmed": "confirmed", "awaiting_confirmation": "waiting for a second person"}
+"""What a page calls a picture that can be withdrawn."""
+
 CaseRef = Annotated[str, Form(max_length=64)]
 
 routes = APIRouter(prefix="/desk", include_in_schema=False, route_class=DeskRoute)
@@ -117,6 +120,11 @@ async def _shown(request: Request, runtime: ServiceRuntime, at_desk: SignedIn, c
         facts=case_words.facts_of(case),
         next_contact=moment(case["next_contact_at"]),
         sites=facts.sites,
+        pictures=[
+            {"claim_id": one["claim_id"], "now": _PICTURE[one["state"]], "since": moment(one["created_at"])}
+            for one in reversed(facts.claims)
+            if one["state"] in _PICTURE
+        ],
         withdrawn_for=reasons.pop() if len(reasons) == 1 else None,
         count=len(facts.lines),
         told=facts.told(now),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console import apis
 from services.console.pages.cases import to_case
 from services.console.pages.desk_route import DeskRoute
 from services.console.pages.rendering import page
-from services.console.session import AtDesk
+from services.console.session import HOME, AtDesk, form_of_ours
 from services.console.words import moment
 from shared.http.api_client import ApiClient, ApiRefused
 from shared.service.dependencies import ServiceRuntime
@@ -27,17 +27,10 @@ async def home(
     request: Request,
     runtime: ServiceRuntime,
     at_desk: AtDesk,
-    case: Annotated[str, Query(max_length=8192)] = "",
     cursor: Annotated[str | None, Query(max_length=200)] = None,
-) -> Response:
-    """My cases; or what was asked for: a reference opens its case, a link or a site lists the cases that know it."""
-    asked = case.strip()
-    if asked and not _is_address(asked):
-        return to_case(asked[:64])
+) -> HTMLResponse:
+    """My cases, and how many pictures wait for my confirmation."""
     async with apis.intake(request, at_desk, runtime.settings) as intake:
-        if asked:
-            found, whole = await _at_address(intake, asked)
-            return page(runtime.settings, "found.html", at_desk, asked=asked, cases=rows_of(found), whole=whole)
         mine = await intake.get("/v1/cases", mine="true", limit=SHOWN, cursor=cursor)
         waiting = (await intake.get("/v1/cases", to_confirm="true", limit=SHOWN))["items"]
     return page(
@@ -48,6 +41,22 @@ async def home(
         next=mine["next"],
         waiting=sum(one["waiting_for_you"] for one in waiting),
     )
+
+
+@routes.post("/find", dependencies=[Depends(form_of_ours)])
+async def find(
+    request: Request, runtime: ServiceRuntime, at_desk: AtDesk, what: Annotated[str, Form(max_length=8192)] = ""
+) -> Response:
+    """Open the case of a reference, or list the cases that know a link or a site. A form, so that no link of a case stands in the address
+    of a page, in a browser's history or in a proxy's log."""
+    asked = what.strip()
+    if not asked:
+        return RedirectResponse(HOME, status_code=303)
+    if not _is_address(asked):
+        return to_case(asked[:64])
+    async with apis.intake(request, at_desk, runtime.settings) as intake:
+        found, whole = await _at_address(intake, asked)
+    return page(runtime.settings, "found.html", at_desk, asked=asked, cases=rows_of(found), whole=whole)
 
 
 @routes.get("/urgent")

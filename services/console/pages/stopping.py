@@ -50,15 +50,20 @@ async def withdraw(
     case_ref: CaseRef,
     reason: Reason = None,
     final: Annotated[bool, Form()] = False,
+    single: Annotated[bool, Form()] = False,
+    picture: Annotated[list[UUID] | None, Form()] = None,
 ) -> Response:
-    """Withdraw all pictures of the case: everything stops at once, and can be taken back for a while. `final`: what a colleague began is
-    ended by a second word."""
+    """Withdraw all pictures of the case, or (`single`) those that were chosen: what is about them stops at once, and can be taken back for a
+    while. `final`: what a colleague began is ended by a second word."""
     if reason is None:  # never taken for another: sites are told other things
         raise Invalid("Say why it is withdrawn. Nothing has been changed yet.")
+    chosen = {str(one) for one in picture or ()}
+    if single and not chosen:
+        raise Invalid("No picture was chosen. Tick those that are to be withdrawn. Nothing has been changed yet.")
     states = ("withdrawing",) if final else ("awaiting_confirmation", "confirmed")
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         for claim in [one async for one in intake.items("/v1/claims", case_ref=case_ref)]:
-            if claim["state"] in states:
+            if claim["state"] in states and (not single or claim["claim_id"] in chosen):
                 await intake.post(f"/v1/claims/{claim['claim_id']}/withdrawal", {"reason": reason})
     return to_case(case_ref)
 

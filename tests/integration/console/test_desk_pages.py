@@ -27,6 +27,8 @@ ROUTES: tuple[tuple[str, str, dict[str, Any], int, int, int], ...] = (
     ("GET", "/desk/case/{case}", {}, 200, 404, 404),
     ("GET", "/desk/case/{case}/edit", {}, 200, 404, 404),
     ("GET", "/desk/new/{case}", {}, 200, 404, 404),
+    ("POST", "/desk/find", {"what": "{ref}"}, 303, 303, 303),
+    ("POST", "/desk/find", {"what": "who.example"}, 200, 200, 200),
     ("POST", "/desk/new", {}, 303, 303, 303),
     ("POST", "/desk/new/{case}", {"pictures": "[]"}, 422, 422, 422),
     ("POST", "/desk/case/{case}/edit", {"version": "1", "notes": "x"}, 303, 404, 404),
@@ -142,6 +144,43 @@ async def test_what_we_got_wrong_ends_at_a_second_word_and_can_be_told(desk: Des
     assert "/desk/new?case_ref=HL-000004" in ended.text
     anew = await ben.get("/desk/new", age="adult", case_ref="HL-000004")
     assert 'value="HL-000004"' in anew.text
+
+
+async def test_single_pictures_are_withdrawn_and_the_others_stay(desk: Desk) -> None:
+    ann = await desk.person("ann")
+    ben = await desk.person("ben")
+    claims = [await desk.declared(ann, "HL-000005", pdq(number)) for number in (51, 52, 53)]
+    case = await case_of(ann, "HL-000005")
+    await ben.post(f"/desk/confirm/{case}", claim=claims[:1], assurance="viewed")
+    fields = {"case_ref": "HL-000005", "reason": "subject_request", "single": "true"}
+    assert "No picture was chosen" in (await ann.post("/desk/case/withdrawal", **fields)).text
+    assert (await ann.post("/desk/case/withdrawal", **fields, picture=claims[:1])).status_code == 303
+    page = (await ann.get(f"/desk/case/{case}")).text
+    assert "One picture is being withdrawn" in page
+    assert "The others go on" in page
+    assert "Pause" in page
+    assert claims[0] not in page
+    assert claims[1] in page
+    assert claims[2] in page
+
+
+async def test_a_link_that_is_looked_for_stands_in_no_address(desk: Desk) -> None:
+    ann = await desk.person("ann")
+    await desk.declared(ann, "HL-000006", pdq(61))
+    await ann.post("/desk/case/links", case_ref="HL-000006", text="see hxxps://img.finds[.]example/a.jpg?x=1 !")
+    for asked, heading in (
+        ("https://img.finds.example/a.jpg?x=1", "know this link"),
+        ("https://img.finds.example/other.jpg", "know this site"),
+        ("finds.example", "know this site"),
+    ):
+        found = await ann.post("/desk/find", what=asked)
+        assert found.status_code == 200
+        assert heading in found.text
+        assert "HL-000006" in found.text
+    assert "No case of your organisation" in (await ann.post("/desk/find", what="not.known.example")).text
+    assert "No case of your organisation" in (await ann.post("/desk/find", what="a.b c/d [.] nonsense")).text
+    opened = await ann.post("/desk/find", what=" HL-000006 ")
+    assert opened.headers["location"] == "/desk/case?ref=HL-000006"
 
 
 async def test_under_18_nothing_is_asked_further(desk: Desk) -> None:
