@@ -53,7 +53,7 @@ async def withdraw(
     single: Annotated[bool, Form()] = False,
     picture: Annotated[list[UUID] | None, Form()] = None,
 ) -> Response:
-    """Withdraw all pictures of the case, or (`single`) those that were chosen: what is about them stops at once, and can be taken back for a
+    """Withdraw all pictures of the case, or (`single`) those that were chosen. It stops at once, and can be taken back for a
     while. `final`: what a colleague began is ended by a second word."""
     if reason is None:  # never taken for another: sites are told other things
         raise Invalid("Say why it is withdrawn. Nothing has been changed yet.")
