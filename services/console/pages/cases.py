@@ -60,10 +60,19 @@ async def show_case_by_id(request: Request, runtime: ServiceRuntime, at_desk: At
 
 @routes.post("/case/links", dependencies=[Depends(form_of_ours)])
 async def add_links(
-    request: Request, runtime: ServiceRuntime, at_desk: AtDesk, case_ref: CaseRef, text: Annotated[str, Form()] = ""
+    request: Request,
+    runtime: ServiceRuntime,
+    at_desk: AtDesk,
+    case_ref: CaseRef,
+    text: Annotated[str, Form()] = "",
+    unnoticed: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Look at the addresses that were pasted."""
+    """Look at the addresses that were pasted, if nobody can notice that, or the caller agrees."""
     found = pasted_links(text)
+    if found and not unnoticed:
+        raise Invalid(
+            "Nothing was opened: say first that nobody can notice a look, or that it is agreed with the caller."
+        )
     async with apis.intake(request, at_desk, runtime.settings) as intake:
         refused = await report_links(intake, found, case_ref)
     return after_links(runtime, at_desk, case_ref, len(found), refused)

@@ -6,7 +6,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.intake.domain.schemas import Domain, Jurisdiction, Request
 from shared.contracts.claims import DeclaredAs
@@ -43,38 +43,54 @@ ShortText = Annotated[str, _text(200)]
 LongText = Annotated[str, _text(10_000)]
 
 
-class CaseDetails(Request):
-    """What is written of the people in a case. It is sealed as a whole in the case's row."""
+class CaseDetails(BaseModel):
+    """What is written of the people in a case. It is sealed as a whole in the case's row.
 
-    urgent: Annotated[tuple[Urgent, ...], AfterValidator(_each_reason_once)] | None = None
+    What was kept is read as it is: a rule that is stricter today, or a field that a newer version knows, makes no case unreadable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    urgent: tuple[Urgent, ...] | None = None
     """Empty: asked, and not urgent."""
     threat_at: Moment | None = None
     """When somebody threatens to do it."""
-    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
+    language: str | None = None
     """BCP 47, such as `en` or `pt-BR`."""
-    safe_contact: ShortText | None = None
+    safe_contact: str | None = None
     """How the caller may be reached, in a few words: "text only, never ring". No number and no address."""
-    known_by: ShortText | None = None
+    known_by: str | None = None
     """A word by which the caller is known when they ring again."""
-    how_made: ShortText | None = None
+    how_made: str | None = None
     agreed_to: Literal["nothing", "making", "sending_to_one_person", "publishing"] | None = None
     not_agreed_since: date | None = None
     """Since when what was agreed to is not any more."""
     police: Literal["no", "wanted", "reported"] | None = None
-    police_reference: ShortText | None = None
+    police_reference: str | None = None
     evidence_wanted: bool | None = None
     declared_as: DeclaredAs | None = None
     authority_recorded: bool | None = None
-    subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20)] | None = None
+    subject_jurisdictions: tuple[str, ...] | None = None
     synthetic: bool | None = None
-    do_not_contact: Annotated[tuple[Domain, ...], Field(max_length=200)] | None = None
+    do_not_contact: tuple[str, ...] | None = None
     demands_not_before: Moment | None = None
-    notes: LongText | None = None
+    notes: str | None = None
 
 
 class CaseFields(CaseDetails):
     """All that can be written of a case. What lists are made by is not sealed: owner, next contact, review date, and how urgent it is."""
 
+    model_config = Request.model_config
+
+    urgent: Annotated[tuple[Urgent, ...], AfterValidator(_each_reason_once)] | None = None
+    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
+    safe_contact: ShortText | None = None
+    known_by: ShortText | None = None
+    how_made: ShortText | None = None
+    police_reference: ShortText | None = None
+    subject_jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=20)] | None = None
+    do_not_contact: Annotated[tuple[Domain, ...], Field(max_length=200)] | None = None
+    notes: LongText | None = None
     case_ref: Annotated[str, StringConstraints(max_length=64)] | None = None
     owner: Annotated[str, StringConstraints(max_length=64)] | None = None
     """The person who looks after it; whoever began it, where nobody else is named."""

@@ -167,7 +167,10 @@ async def test_single_pictures_are_withdrawn_and_the_others_stay(desk: Desk) -> 
 async def test_a_link_that_is_looked_for_stands_in_no_address(desk: Desk) -> None:
     ann = await desk.person("ann")
     await desk.declared(ann, "HL-000006", pdq(61))
-    await ann.post("/desk/case/links", case_ref="HL-000006", text="see hxxps://img.finds[.]example/a.jpg?x=1 !")
+    pasted = {"case_ref": "HL-000006", "text": "see hxxps://img.finds[.]example/a.jpg?x=1 !"}
+    assert "Nothing was opened" in (await ann.post("/desk/case/links", **pasted)).text
+    assert await desk.intake.rows("SELECT 1 FROM intake.reports") == []
+    assert (await ann.post("/desk/case/links", **pasted, unnoticed="true")).status_code == 303
     for asked, heading in (
         ("https://img.finds.example/a.jpg?x=1", "know this link"),
         ("https://img.finds.example/other.jpg", "know this site"),
