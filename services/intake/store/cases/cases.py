@@ -91,6 +91,8 @@ _AT_URL = (
 _AT_HOST = "right('.' || substring({of}.url_key from '^[a-z]+://([^/:?#]+)'), length(%(host)s) + 1) = '.' || %(host)s"
 _LIST = f"""{_SHOWN}
 WHERE (NOT %(mine)s OR k.owner = %(person)s) AND (NOT %(urgent)s OR k.urgency > 0) AND (NOT %(to_confirm)s OR k.waiting > 0)
+  AND (NOT %(to_confirm)s OR k.case_ref IN (
+      SELECT w.case_ref FROM intake.claims w WHERE w.organisation_id = %(organisation)s AND w.state = 'awaiting_confirmation'))
   AND (%(case_ref)s::text IS NULL OR k.case_ref = %(case_ref)s)
   AND (%(url_keys)s::text[] IS NULL OR {_REPORTED_AT.format(reported=_AT_URL.format(of="r"), matched=_AT_URL.format(of="m"))})
   AND (%(host)s::text IS NULL OR {_REPORTED_AT.format(reported=_AT_HOST.format(of="r"), matched=_AT_HOST.format(of="m"))})
