@@ -8,7 +8,7 @@ ARGS   ?=
 # Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
 TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-look bench-orientations fuzz kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-look bench-orientations bench-reach fuzz kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-look: install ## What looks see of what a person sees, without and with a 
 
 bench-orientations: install ## What PDQ finds of turned and edited copies
 	$(BIN)/python -m bench.orientations $(ARGS)
+
+bench-reach: install ## What a check finds of pictures put up again in another guise, and what that costs (ARGS=--help)
+	$(BIN)/python -m bench.reach $(ARGS)
 
 fuzz: install ## What others wrote, changed at random (ARGS="--seconds 600 --target pages")
 	$(BIN)/python -m tests.fuzz.run $(ARGS)

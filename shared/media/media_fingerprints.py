@@ -49,16 +49,19 @@ class MediaFingerprints:
     def fingerprints(self, at_most: int | None = None) -> tuple[Fingerprint, ...]:
         """Each PDQ value once, then MD5, SHA-1, SHA-256. A degenerate PDQ (an empty picture's) is left out.
 
-        `at_most` (11 or more): the picture as it is in all orientations, then as many of the other views, spread evenly, as it
-        is and mirrored.
+        `at_most` (11 or more): the picture as it is in all orientations, then as many as there is room for of its parts, in the order in
+        which they were found (margins and cells before halves, quarters and turns), and of the other views, spread evenly, as it is and
+        mirrored. Where there are both, each has half.
         """
         if at_most is None:
             return (*_each_once(one for view in self.by_view() for one in view), *self.exact())
         first = _each_once(self.by_view()[0])
         places = max(0, at_most - len(self.exact()) - len(first)) // len(_OF_OTHER_VIEWS)
-        others = [
-            one for view in _evenly(self.by_view()[1:], places) for one in view if one.orientation in _OF_OTHER_VIEWS
-        ]
+        parts = [pdq_fingerprints(part.hashes) for part in self.parts if part.of == 0]
+        views = self.by_view()[1:]
+        for_parts = max(places - len(views), places // 2)
+        some = (*parts[:for_parts], *_evenly(views, places - min(for_parts, len(parts))))
+        others = (one for view in some for one in view if one.orientation in _OF_OTHER_VIEWS)
         return (*_each_once((*first, *others)), *self.exact())
 
     def by_view(self) -> tuple[tuple[Fingerprint, ...], ...]:

@@ -37,6 +37,9 @@ SCENARIOS = (
         "firewall",
         "script-removed",
         "script-moved",
+        "bordered",
+        "collage",
+        "put-back",
     ),
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -29,7 +29,7 @@ from shared.urls import BadUrl, UrlKey, canonical, is_public_suffix, parse_url
 
 Items = TypeVar("Items", bound=tuple[object, ...])
 
-MAX_SEEN_FINGERPRINTS = 20
+MAX_SEEN_FINGERPRINTS = 40
 """Fingerprints of one sighting: several algorithms in eight orientations at most matter."""
 
 _NO_DOMAIN = "This must be a domain name, such as example.org, without a scheme, port or path."

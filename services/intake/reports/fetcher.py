@@ -53,6 +53,7 @@ class ReportLooker:
             clock=clock,
             forbidden=forbidden,
             priority=Priority.REPORT,
+            parts=True,
         )
 
     async def look(
@@ -85,8 +86,8 @@ def _sightings(look: UrlLook, organisation_id: str, report_id: UUID, reported_by
 
 
 def _fingerprints(look: UrlLook) -> tuple[Fingerprint, ...]:
-    """Of a picture as many as a sighting holds, always at its full scale (the register is not at hand: what lies near a threshold
-    cannot be looked at again); of other media (a video, a format without a decoder) the exact ones."""
+    """Of a picture, and of what lies within it, as many as a sighting holds, always at its full scale (the register is not at hand: what
+    lies near a threshold cannot be looked at again); of other media (a video, a format without a decoder) the exact ones."""
     match look.saw:
         case MediaFingerprints() as media:
             return media.fingerprints(at_most=MAX_SEEN_FINGERPRINTS)

@@ -1,18 +1,20 @@
 """The demo's pictures, made at its start: shapes on gradients, nobody's picture. A seed gives the same picture each time.
 
-Copies are what happens to pictures on their way: re-encoded, resized, mirrored. Bytes are handled in memory alone.
+Copies are what happens to pictures on their way: re-encoded, resized, mirrored, framed, captioned, set beside others. Bytes are handled
+in memory alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
 from shared.media.pdq import pdq_hash
 
@@ -67,6 +69,28 @@ def resized(pixels: Pixels, factor: float) -> Pixels:
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels).resize((round(width * factor), round(height * factor)), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def bordered(pixels: Pixels, *, places: int = 32) -> Pixels:
+    """With a dark border."""
+    return np.asarray(ImageOps.expand(Image.fromarray(pixels), places, "#14161a"))
+
+
+def captioned(pixels: Pixels) -> Pixels:
+    """With a white bar below it, and words on that."""
+    height, width = pixels.shape[:2]
+    page = Image.new("RGB", (width, height + 60), "white")
+    page.paste(Image.fromarray(pixels))
+    words = ImageDraw.Draw(page)
+    for line, text in enumerate(("look who is back", "the same as before")):
+        words.text((12, height + 4 + 27 * line), text, fill="black", font_size=22)
+    return np.asarray(page)
+
+
+def collage(tiles: Sequence[Pixels]) -> Pixels:
+    """Four pictures of one size, two in a row."""
+    one, two, three, four = tiles
+    return np.vstack((np.hstack((one, two)), np.hstack((three, four))))
 
 
 def encode(pixels: Pixels, format_: Format = "JPEG", *, quality: int = 85) -> Picture:

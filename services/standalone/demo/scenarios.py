@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from services.notifier.directory.csv_import import render_csv
-from services.standalone.demo import scenarios_looks, sites
+from services.standalone.demo import scenarios_guises, scenarios_looks, sites
 from services.standalone.demo.mailbox import MailboxOnly
 from services.standalone.demo.pictures import (
     FORMATS,
@@ -346,4 +346,5 @@ _ALL: tuple[Callable[[int], Scenario], ...] = (
     _withdrawn,
     _seen_before,
     *scenarios_looks.ALL,
+    *scenarios_guises.ALL,
 )
