@@ -3,7 +3,7 @@
     make bench-reach [ARGS="--pictures 8 --json"]
 
 On photographs that packages ship, under the packages' licences: scikit-image (BSD), scikit-learn (BSD; two pictures CC BY 2.0), gradio
-(Apache 2.0). Each family of edits (`bench/reach_edits.py`) makes one copy of each, seeded,
+(Apache 2.0). Each family of edits (`bench/reach/edits.py`) makes one copy of each, seeded,
 which is then a JPEG. Its values are also compared with all *other* photographs: any that agrees would be a wrong demand.
 Writes its section of `docs/performance.md`, unless told how many pictures.
 """
@@ -27,7 +27,7 @@ from PIL import Image
 from bench.document import replace_section
 from bench.figures import percentile
 from bench.pictures import environment, fitted, jpeg, photographs
-from bench.reach_edits import FAMILIES
+from bench.reach.edits import FAMILIES
 from shared.media.fingerprinter import DEFAULT_LIMITS
 from shared.media.fingerprints import PDQ_MAX_DISTANCE, PDQ_MIN_QUALITY, distances
 from shared.media.image import look_at
@@ -164,7 +164,7 @@ def document(reach: Reach) -> str:
     assert spent is not None
     said = (
         f"Made by `make bench-reach`; do not edit. {len(reach.pictures)} photographs that packages ship (`bench/pictures.py`), longer side"
-        f" at most {LONGER_SIDE}; {len(reach.families)} families of edits (`bench/reach_edits.py`), one seeded copy of each photograph"
+        f" at most {LONGER_SIDE}; {len(reach.families)} families of edits (`bench/reach/edits.py`), one seeded copy of each photograph"
         " in each, as a JPEG of quality 60 to 92. The register has one value of each original. *Whole*: PDQ of the whole picture in all"
         " orientations."
         " *Views*: with the parts that a check looks at. What was cropped is found by variants of what is registered, not by views."

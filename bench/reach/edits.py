@@ -1,6 +1,6 @@
 """What is done to a picture before it is put up again: families of edits, each made with a seeded random generator.
 
-Written for `bench/reach.py`; nothing of it is part of the product.
+Written for `make bench-reach`; nothing of it is part of the product.
 """
 
 from __future__ import annotations
