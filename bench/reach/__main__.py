@@ -201,7 +201,7 @@ def document(reach: Reach) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench.reach", description=__doc__)
     parser.add_argument("--pictures", type=int, default=None, help="how many photographs, 6 or more; default: all")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     asked = parser.parse_args()
