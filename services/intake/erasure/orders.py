@@ -6,14 +6,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.intake.store import advisory_locks, erasures, matched_urls, rejections, reports
-from shared.contracts.topics import MATCHES
 from shared.db.pool import Tx
-
-# A person's match that was not sent, or could not be: it names the URL.
-_UNSENT_MATCHES = """
-DELETE FROM intake.outbox
-WHERE topic = %(topic)s AND data IS NOT NULL AND convert_from(data, 'UTF8')::json ->> 'content_id' = %(content_id)s::text
-"""
 
 
 async def erase_reports_of_claim(tx: Tx, content_id: UUID, claim_id: UUID) -> None:
@@ -36,7 +29,7 @@ async def order_erasure(tx: Tx, content_id: UUID) -> None:
     """Erase the content's reports here, and order the erasure of its URLs and match records on the log."""
     await advisory_locks.lock_erasures(tx)
     await erasures.order_reported_urls(tx, content_id, await reports.delete_reports_of_content(tx, content_id))
-    await tx.execute(_UNSENT_MATCHES, {"topic": MATCHES.name, "content_id": content_id})
+    await erasures.delete_unsent_matches(tx, content_id)
     await erasures.order_urls_and_matches(tx, content_id)
     await matched_urls.forget_urls(tx, content_id)
     await rejections.forget_rejections(tx, content_id)

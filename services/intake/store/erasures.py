@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.intake.store.matched_urls import NEEDED, NEEDED_BY_ANOTHER
+from shared.contracts.topics import MATCHES
 from shared.db.pool import Row, Tx
 from shared.db.wakeups import notify
 
@@ -54,6 +55,12 @@ _SEARCH_OVER = (
     "DELETE FROM intake.erasure_searches WHERE told_at <= statement_timestamp() - %s::interval RETURNING search_id"
 )
 
+# A person's match that was not sent, or could not be: it names the URL.
+_UNSENT_MATCHES = """
+DELETE FROM intake.outbox
+WHERE topic = %(topic)s AND data IS NOT NULL AND convert_from(data, 'UTF8')::json ->> 'content_id' = %(content_id)s::text
+"""
+
 
 async def order_urls_and_matches(tx: Tx, content_id: UUID) -> None:
     """Order the erasure of the URLs that only this content was matched at, and of its match records."""
@@ -81,6 +88,11 @@ async def order_some_urls_and_matches(tx: Tx, content_id: UUID, urls: Collection
 async def _order_matches(tx: Tx, content_id: UUID) -> None:
     await tx.execute(_ORDER_MATCHES, (content_id,))
     await notify(tx, ERASURES_WAKEUP)
+
+
+async def delete_unsent_matches(tx: Tx, content_id: UUID) -> None:
+    """Delete matches of the content, made by a person's word, that have not reached the log."""
+    await tx.execute(_UNSENT_MATCHES, {"topic": MATCHES.name, "content_id": content_id})
 
 
 async def erasures_ordered(tx: Tx, limit: int) -> list[Row]:

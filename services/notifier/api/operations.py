@@ -327,19 +327,7 @@ async def _check_recipient(tx: Tx, asked: DecisionAsked) -> None:
 
 async def _must_be_the_same(tx: Tx, decided: DecisionTaken) -> None:
     """Raises KeyReused where the Idempotency-Key was used for another decision."""
-    cursor = await tx.execute(
-        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient, looked, seen_at, how FROM notifier.decisions"
-        " WHERE decision_id = %s",
-        (decided.decision_id,),
-    )
-    row = await cursor.fetchone()
-    same = decided.model_dump(
-        include={
-            *("kind", "content_id", "takedown_id", "demand_id", "task_id", "reason", "recipient"),
-            *("looked", "seen_at", "how"),
-        }
-    )
-    if row != same:
+    if not await decisions.is_kept_as(tx, decided):
         raise KeyReused("Another decision was sent with it. Use a new one.")
 
 

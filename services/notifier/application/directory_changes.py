@@ -23,15 +23,6 @@ _ENDED_SECONDS = 10.0
 
 _ENDED = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8 AS ended"
 
-# Takedowns for which a change of the directory can change what happens next.
-_WAIT_FOR_DIRECTORY = """
-SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
-LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
-    AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
-WHERE t.state IN ('open', 'reappeared', 'unremoved')
-  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR t.wants_demand)
-"""
-
 
 class DirectoryWorker:
     """Decides again on waiting takedowns after the directory has changed. `run` it as a task. Several may run: to decide once more does no
@@ -58,10 +49,10 @@ class DirectoryWorker:
             return
         await self._decided_before_have_ended(unapplied["begun"])
         async with self._database.transaction() as tx:
-            waiting = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
-        for row in waiting:
-            async with self._units_of_work.begin(row["content_id"], exclusive=False) as unit:
-                takedown = await unit.load(row["takedown_id"])
+            waiting = await takedowns.waiting_for_directory(tx)
+        for takedown_id, content_id in waiting:
+            async with self._units_of_work.begin(content_id, exclusive=False) as unit:
+                takedown = await unit.load(takedown_id)
                 if takedown is not None:
                     await unit.apply(takedown, DirectoryChanged())
         async with self._database.transaction() as tx:

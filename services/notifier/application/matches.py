@@ -8,9 +8,8 @@ from services.notifier.application.unit_of_work import UnitOfWork
 from services.notifier.domain.events import FloodHeld, MatchReceived
 from services.notifier.domain.model import MatchFacts, Takedown, Target
 from services.notifier.domain.takedown import acts_on, begin
-from services.notifier.store import aliases
+from services.notifier.store import aliases, takedowns
 from services.notifier.store import content as store_content
-from services.notifier.store.takedowns import CHANGES_WAKEUP
 from shared.contracts.content import ContentState
 from shared.contracts.matches import MatchFound
 from shared.errors import Poison
@@ -21,16 +20,6 @@ AT_ONCE = 25
 """How many waiting matches are received in the transaction of what they waited for; further ones have their own."""
 
 _HOUR = timedelta(hours=1)
-
-# Hosts at which this content was matched within the time at more than the distance, leaving out what a person has let go on;
-# and the takedowns that can still be held.
-_FLOOD = """
-SELECT count(DISTINCT host) AS hosts,
-       array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
-FROM notifier.takedowns
-WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() - %s::interval
-  AND NOT 'flood' = ANY(holds_released) AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
-"""
 
 
 async def receive_match(unit: UnitOfWork, event_id: str, event: MatchFound) -> None:
@@ -64,7 +53,7 @@ async def let_waiting_go_on(unit: UnitOfWork) -> None:
     elif _ready(unit, 0):
         await unit.all_or_none(lambda: _receive_waiting(unit))
         if await store_content.make_waiting_due(unit.tx, unit.content_id):
-            unit.wake_on_commit(CHANGES_WAKEUP)
+            unit.wake_on_commit(takedowns.CHANGES_WAKEUP)
 
 
 async def _receive_waiting(unit: UnitOfWork) -> None:
@@ -84,14 +73,15 @@ def _ready(unit: UnitOfWork, revision: int) -> bool:
 
 async def _guard_flood(unit: UnitOfWork) -> None:
     policy = unit.runtime.policy
-    cursor = await unit.tx.execute(_FLOOD, (unit.content_id, policy.flood_distance_over, policy.scaled(_HOUR)))
-    row = await cursor.fetchone()
-    if row is None or row["hosts"] <= policy.flood_hosts_per_hour:
+    hosts, takedown_ids = await takedowns.flood_of(
+        unit.tx, unit.content_id, over=policy.flood_distance_over, within=policy.scaled(_HOUR)
+    )
+    if hosts <= policy.flood_hosts_per_hour:
         return
-    for takedown_id in row["takedown_ids"] or ():
+    for takedown_id in takedown_ids:
         takedown = await unit.load(takedown_id)
         if takedown is not None:
-            await unit.apply(takedown, FloodHeld(hosts=row["hosts"]))
+            await unit.apply(takedown, FloodHeld(hosts=hosts))
 
 
 def received_of(event: MatchFound) -> MatchReceived:

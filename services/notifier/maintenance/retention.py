@@ -31,11 +31,6 @@ DELETE FROM notifier.inbox WHERE (group_name, event_id) IN (
     SELECT group_name, event_id FROM notifier.inbox WHERE handled_at < now() - %s::interval ORDER BY handled_at LIMIT %s)
 """
 
-# What a withdrawal erases is erased within one turn or two.
-_WITHDRAWN_LATELY = """
-SELECT EXISTS (SELECT 1 FROM notifier.content WHERE state = 'withdrawn' AND changed_at > now() - %s::interval) AS lately
-"""
-
 
 class Retention:
     """Erases what the notifier keeps for a time only. `run` it as a task. Several processes may."""
@@ -61,6 +56,6 @@ class Retention:
         while forgotten >= MARKS_AT_ONCE:
             async with self._database.transaction() as tx:
                 forgotten = (await tx.execute(_FORGET_MARKS, (INBOX_KEPT, MARKS_AT_ONCE))).rowcount
-        row = await self._database.read_one(_WITHDRAWN_LATELY, (timedelta(seconds=2 * self._wait_seconds),))
+        row = await self._database.read_one(content.WITHDRAWN_LATELY, (timedelta(seconds=2 * self._wait_seconds),))
         if row is not None and row["lately"]:
             await vacuum(self._database, SCHEMA.name)

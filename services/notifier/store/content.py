@@ -296,6 +296,11 @@ async def take_due_match(tx: Tx, event_id: str, lease_id: UUID) -> MatchFound | 
     return None if row is None else MatchFound.model_validate_json(bytes(row["data"]))
 
 
+# What a withdrawal erases is erased within one turn or two of the upkeep.
+WITHDRAWN_LATELY = """
+SELECT EXISTS (SELECT 1 FROM notifier.content WHERE state = 'withdrawn' AND changed_at > now() - %s::interval) AS lately
+"""
+
 # Who must not be contacted is forgotten when nobody is left to be notified of a withdrawal: every takedown has heard of it, no
 # retraction waits, and no message is under way of which one may follow.
 _FORGET_TERMS = """

@@ -46,6 +46,17 @@ async def read(tx: Tx, decision_id: UUID) -> DecisionTaken | None:
     return None if row is None else DecisionTaken.model_validate(row)
 
 
+async def is_kept_as(tx: Tx, decided: DecisionTaken) -> bool:
+    """Whether the decision of this id says the same, whoever took it and when."""
+    cursor = await tx.execute(
+        "SELECT kind, content_id, takedown_id, demand_id, task_id, reason, recipient, looked, seen_at, how FROM notifier.decisions"
+        " WHERE decision_id = %s",
+        (decided.decision_id,),
+    )
+    row = await cursor.fetchone()
+    return row is not None and row == decided.model_dump(include=set(row))
+
+
 async def resumptions(tx: Tx, content_id: UUID) -> int:
     """How often it was decided that a content is acted on again."""
     cursor = await tx.execute(

@@ -6,7 +6,7 @@ Locks are taken in one order: content, then takedown. Everything here runs in th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -63,6 +63,23 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (demand_id) DO UPDATE SET
     state = excluded.state, issued_at = excluded.issued_at, delivered_at = excluded.delivered_at,
     deadline = excluded.deadline, regime = excluded.regime
+"""
+# Takedowns for which a change of the directory can change what happens next.
+_WAIT_FOR_DIRECTORY = """
+SELECT DISTINCT t.takedown_id, t.content_id FROM notifier.takedowns t
+LEFT JOIN notifier.tasks k ON k.takedown_id = t.takedown_id AND k.closed_at IS NULL
+    AND k.kind IN ('unknown_host', 'unknown_posture', 'undeliverable', 'ladder_exhausted')
+WHERE t.state IN ('open', 'reappeared', 'unremoved')
+  AND (k.task_id IS NOT NULL OR t.state = 'unremoved' OR t.wants_demand)
+"""
+# Hosts at which this content was matched within the time at more than the distance, leaving out what a person has let go on;
+# and the takedowns that can still be held.
+_FLOOD = """
+SELECT count(DISTINCT host) AS hosts,
+       array_agg(takedown_id ORDER BY takedown_id) FILTER (WHERE state IN ('discovered', 'open')) AS takedown_ids
+FROM notifier.takedowns
+WHERE content_id = %s AND distance > %s AND created_at > statement_timestamp() - %s::interval
+  AND NOT 'flood' = ANY(holds_released) AND state NOT IN ('rejected', 'dismissed', 'withdrawn')
 """
 
 
@@ -202,3 +219,16 @@ async def current_target(tx: Tx, key: str) -> TargetChanged | None:
         )
     ).fetchone()
     return None if row is None or row["url"] is None else TargetChanged.model_validate(row)
+
+
+async def waiting_for_directory(tx: Tx) -> list[tuple[UUID, UUID]]:
+    """(takedown, content) of each takedown that waits for a change of the directory."""
+    rows = await (await tx.execute(_WAIT_FOR_DIRECTORY)).fetchall()
+    return [(row["takedown_id"], row["content_id"]) for row in rows]
+
+
+async def flood_of(tx: Tx, content_id: UUID, *, over: int, within: timedelta) -> tuple[int, list[UUID]]:
+    """At how many hosts the content was matched at more than `over` bits `within` this time, and the takedowns of it that can still be
+    held."""
+    row = await (await tx.execute(_FLOOD, (content_id, over, within))).fetchone()
+    return (0, []) if row is None else (row["hosts"], row["takedown_ids"] or [])
