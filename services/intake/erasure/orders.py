@@ -23,6 +23,7 @@ async def erase_reports_of_draft(tx: Tx, case_id: UUID, organisation_id: str, ca
     await erasures.order_reported_urls(
         tx, case_id, await reports.delete_reports_of_draft(tx, organisation_id, case_ref)
     )
+    await erasures.order_some_urls_and_matches(tx, case_id, ())  # so that the row's bytes are freed, too
 
 
 async def order_erasure(tx: Tx, content_id: UUID) -> None:

@@ -286,4 +286,6 @@ async def test_a_draft_is_erased_with_its_reports_when_nobody_writes_in_it(intak
     await sweeps.end_retention()
     assert (await intake.get(f"/v1/cases/{made['case_id']}", by=ann)).status_code == 404
     assert await intake.rows("SELECT 1 FROM intake.reports WHERE case_ref = %s", case_ref) == []
+    orders = "SELECT 1 FROM intake.erasures WHERE content_id = %s"
+    assert await intake.rows(orders, UUID(made["case_id"])) != [], "its table is vacuumed"
     assert (await intake.get("/v1/cases/ended", by=ann, case_ref=case_ref)).status_code == 404, "nothing was declared"
