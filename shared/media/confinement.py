@@ -1,4 +1,4 @@
-"""What a process gives up before it reads what strangers made: its account, files, network, other processes. For a child process.
+"""Confines a child process before it reads what strangers made: it gives up its account, files, network and other processes.
 
 Decoders and parsers are C code fed by uploaders. One that was taken over can then compute and answer on its pipe, and nothing else:
 
@@ -55,7 +55,9 @@ class Means(StrEnum):
 
 
 def confine(*, ids: tuple[int, int] | None, before_seccomp: Callable[[], None] = lambda: None) -> tuple[Means, ...]:
-    """Give all of it up, for good. Returns what this system does not have.
+    """Confine this process for good. Returns what this system does not have. Call it once every module is loaded, in the one thread there
+    is. `ids`: (user, group) to become, where we are root. `before_seccomp` may start threads: they are confined too, and later there are
+    none.
 
     Call it once every module is loaded, in the one thread there is. `ids`: (user, group) to become, where we are root.
     `before_seccomp` may start threads: they are confined too, and later there are none.
@@ -112,13 +114,14 @@ def _gain_nothing() -> None:
 
 
 def _leave_files(landlock: Any) -> None:
-    """It handles all that this kernel's Landlock knows, and no rule allows any of it. Raises AttributeError without the library."""
+    """Give up all files with Landlock: it handles everything this kernel knows, and no rule allows any of it. Raises AttributeError without
+    the library."""
     with landlock.Ruleset(scoped=landlock.Scope.ABSTRACT_UNIX_SOCKET | landlock.Scope.SIGNAL) as ruleset:
         ruleset.restrict()
 
 
 def _filter_calls(seccomp: Any) -> None:
-    """Raises AttributeError without the library."""
+    """Filter system calls with seccomp. Raises AttributeError without the library."""
     allowed = seccomp.SyscallFilter(defaction=seccomp.ERRNO(errno.EPERM))
     allowed.set_attr(seccomp.Attr.CTL_TSYNC, 1)  # the threads that are there too
     # The calls of another architecture (32-bit ones on a 64-bit machine) end the process.

@@ -54,7 +54,7 @@ Parsed = TypeVar("Parsed")
 
 
 class Priority(Enum):
-    """Who comes first: `value` is how many seconds one who asked later may have waited less."""
+    """Who comes first: jobs are served in the order of when they were asked, plus `value` seconds."""
 
     CHECK = 0.0
     REPORT = 10.0
@@ -69,7 +69,7 @@ class OutOfTime(DecodingFailed):
 
 
 class Crashed(DecodingFailed):
-    """The child died, or what it said is no answer."""
+    """The child died, or its answer cannot be read."""
 
 
 class DecoderUnavailable(Transient):
@@ -77,7 +77,8 @@ class DecoderUnavailable(Transient):
 
 
 class DecoderPool:
-    """Children start when first needed. One that dies, hangs, answers nonsense or was cancelled at work is killed and replaced."""
+    """Hands files to child processes, which start when first needed. A child that dies, hangs, answers nonsense or was cancelled at work is
+    killed and replaced."""
 
     def __init__(self, *, workers: int, limits: Limits, quick_seconds: float = QUICK_SECONDS) -> None:
         self._limits = limits
@@ -125,7 +126,7 @@ class DecoderPool:
     async def _ask_now(
         self, turn: LaneTurn, job: DecodingJob, body: bytes, parse: Callable[[Any], Parsed], max_answer_bytes: int
     ) -> Parsed:
-        """Raises _GivesWay too: it took long, and held another up."""
+        """Ask a child. Raises _GivesWay too: the job took long, and another one waited."""
         async with self._child() as child:
             work = asyncio.ensure_future(child.ask(job, body, max_answer_bytes))
             try:
@@ -194,7 +195,7 @@ def _parsed(reply: bytes, parse: Callable[[Any], Parsed]) -> Parsed:
 
 
 class _GivesWay(Exception):
-    """It is to wait in the slow lane."""
+    """The job is to wait for the slow lane."""
 
 
 class _Child:
@@ -239,7 +240,7 @@ class _Child:
             await self._raise_cause_of_death()
 
     async def ask(self, job: DecodingJob, body: bytes, max_answer_bytes: int) -> bytes:
-        """What it says. Raises OutOfTime, Crashed."""
+        """The child's answer. Raises OutOfTime, Crashed."""
         assert self._process.stdin is not None
         asked = json.dumps(asdict(job)).encode()
         self._began = time.monotonic(), self._processor_seconds()
@@ -269,7 +270,7 @@ class _Child:
         )
 
     def _processor_seconds(self) -> float:
-        """All it has used; 0 where the system does not tell (proc(5))."""
+        """The processor time that the child has used; 0 where the system does not say (proc(5))."""
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_bytes().rpartition(b")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -286,7 +287,7 @@ class _Child:
         raise (OutOfTime if -code in (signal.SIGXCPU, signal.SIGALRM) else Crashed) from None
 
     async def kill(self) -> None:
-        """Returns when the process is gone and its pipes are closed."""
+        """Kill the child. Returns when the process is gone and its pipes are closed."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         if self._process.stdin is not None:

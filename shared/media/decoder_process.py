@@ -104,7 +104,7 @@ class PictureAnswer:
 
 
 def answer(body: bytes, *, max_pixels: int, reduced: bool = False, parts: bool = False) -> PictureAnswer:
-    """What the file shows, or why it could not be told."""
+    """What the file shows, or why it could not be read."""
     try:
         look = look_at(body, max_pixels=max_pixels, reduced=reduced, parts=parts)
     except UnidentifiedImageError:
@@ -140,7 +140,7 @@ def _part(part: PicturePart) -> PartAnswer:
 
 
 def _no_picture(body: bytes) -> PictureAnswer:
-    """None that we decode: other media, a broken picture, or something else altogether."""
+    """The answer for a file that is no picture we decode: other media, a broken picture, or something else altogether."""
     undecoded = undecoded_media(body)
     if undecoded is not None:
         return PictureAnswer(failure="unsupported_format", undecoded=undecoded)
@@ -156,7 +156,7 @@ class PageAnswer:
 
 
 def _page(packed: bytes, job: DecodingJob, limits: Limits) -> PageAnswer:
-    """What the page holds, or why it could not be told."""
+    """What the page contains, or why it could not be read."""
     try:
         return PageAnswer(contents=to_json(read_packed_page(packed)))
     except MemoryError:
@@ -172,12 +172,12 @@ def _picture(body: bytes, job: DecodingJob, limits: Limits) -> PictureAnswer:
 KINDS: Mapping[str, Callable[[bytes, DecodingJob, Limits], Any]] = MappingProxyType(
     {"picture": _picture, "page": _page}
 )
-"""By kind of job what answers it: a function that raises nothing and gives a dataclass. A parent that asks for another kind asks nobody:
-it is `KeyError` and ends the child."""
+"""The function that answers each kind of job: it raises nothing and gives a dataclass. A parent that asks for another kind asks nobody: it
+is `KeyError` and ends the child."""
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
-    """PictureAnswer until the requests end."""
+    """Answer requests until they end."""
     while True:
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
@@ -199,7 +199,7 @@ def _say(answers: BinaryIO, what: object) -> None:
 
 
 def _wind_up(job: DecodingJob, limits: Limits) -> None:
-    """Processor and wall time for the next file. Both end the process by a signal that nobody catches."""
+    """Set the limits of processor and wall time for the next file. Both end the process by a signal that nobody catches."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime) + 1
     seconds = min(limits.cpu_seconds, job.cpu_seconds or limits.cpu_seconds)

@@ -10,7 +10,7 @@ EXACT_ALGORITHMS = (Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256)
 
 
 def exact_fingerprints(body: bytes) -> tuple[Fingerprint, ...]:
-    """Of a file's bytes, in the order of `EXACT_ALGORITHMS`. 25 MB take about a tenth of a second: call it in a thread."""
+    """The exact hashes of a file's bytes, in the order of `EXACT_ALGORITHMS`. 25 MB take about a tenth of a second: call it in a thread."""
     return tuple(
         Fingerprint(algorithm=algorithm, value=hashlib.new(algorithm, body, usedforsecurity=False).digest())
         for algorithm in EXACT_ALGORITHMS

@@ -1,4 +1,4 @@
-"""Media: finding it in a page, and fingerprinting it. Bytes live in memory for that long and are never kept or logged."""
+"""Finds media in a page, and fingerprints media. Bytes live in memory for that long and are never kept or logged."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Reason(StrEnum):
 
     @property
     def no_media(self) -> bool:
-        """True only where the bytes are certainly no picture or video. Else there is something we could not look at:
-        it must not count as gone, or a file that trips our decoder would pass for a removal."""
+        """Whether the bytes are certainly no picture or video. Otherwise there is something we could not look at: it must not count as
+        gone, or a file that trips our decoder would pass for a removal."""
         return self in (Reason.EMPTY, Reason.NOT_A_PICTURE)
 
 
@@ -183,7 +183,7 @@ class Fingerprinter:
         priority: Priority,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> _Parsed:
-        """A crash is tried once more in a fresh child: the first may have been killed from outside (out of memory, an
+        """The answer to a job; a crash is tried once more in a fresh child: the first may have been killed from outside (out of memory, an
         operator). Two in a row are the file's doing."""
         for last in (False, True):
             try:
@@ -197,13 +197,13 @@ class Fingerprinter:
 
 
 def _parsed_page(said: Any) -> PageContents | Reason:
-    """Raises ValueError, like `_parsed`."""
+    """The page in an answer. Raises ValueError, like `_parsed`."""
     answer = _PAGE_ANSWER.validate_python(said)
     return from_json(answer.contents) if answer.contents is not None else Reason(answer.failure)
 
 
 def _parsed(said: Any) -> PictureAnswer:
-    """Raises ValueError, KeyError: a decoder that was taken over may answer anything."""
+    """The picture's fingerprints in an answer. Raises ValueError, KeyError: a decoder that was taken over may answer anything."""
     answer = _ANSWER.validate_python(said)
     if answer.failure:
         Reason(answer.failure)

@@ -1,4 +1,4 @@
-"""Fingerprints: what media is known by. Parse, validate, orient; degenerate values are refused.
+"""Fingerprints, by which media is recognised: parsed, validated, turned; degenerate values are refused.
 
 A PDQ value is 256 bits in the order `pdqhash` and ThreatExchange print them (the bit of DCT row 15, column 15 first).
 """
@@ -190,7 +190,7 @@ def none_degenerate(algorithm: Algorithm, values: npt.NDArray[np.uint8]) -> npt.
 
 
 def fingerprint_ref(key: bytes, fingerprint: Fingerprint) -> str:
-    """HMAC-SHA-256(key, algorithm ‖ value) in hex: names a fingerprint without telling it. `key`: `fingerprint-ref`.
+    """HMAC-SHA-256(key, algorithm ‖ value) in hex: names a fingerprint without revealing it. `key`: `fingerprint-ref`.
 
     Quality, orientation and origin do not enter: equal values have equal references.
     """

@@ -51,13 +51,13 @@ def read_page(body: bytes, content_type: str | None, base_url: str) -> PageConte
 
 
 def packed_page(body: bytes, content_type: str | None, base_url: str) -> bytes:
-    """A page with what is told of it, as one piece: for `read_packed_page` in another process."""
+    """A page with its type and URL, as one piece of bytes: for `read_packed_page` in another process."""
     head = json.dumps({"content_type": content_type, "base_url": base_url}).encode()
     return b"".join((head, b"\n", body))
 
 
 def read_packed_page(packed: bytes) -> PageContents:
-    """As `read_page`."""
+    """What a page shows, read from one piece of bytes, as `read_page` does."""
     head, _, body = packed.partition(b"\n")
     return read_page(body, **json.loads(head))
 
@@ -183,7 +183,7 @@ def _bases(scan: PageScan, base_url: str) -> tuple[str, ...]:
 
 
 def _joined(one: ReferencedMedia, other: ReferencedMedia) -> ReferencedMedia:
-    """What two references to one URL say together."""
+    """One reference made of two to the same URL."""
     return ReferencedMedia(
         url=one.url,
         kind=other.kind if one.kind is MediaKind.UNKNOWN else one.kind,
@@ -197,7 +197,7 @@ def _kind(reference: Reference) -> MediaKind:
 
 
 def _cleaned(reference: str) -> str:
-    """As the URL standard reads it: without tabs and line ends, nor control characters around."""
+    """The URL as the URL standard reads it: without tabs and line ends, nor control characters around."""
     return reference.strip(_CONTROLS).translate({0x09: None, 0x0A: None, 0x0D: None})
 
 

@@ -75,7 +75,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """See `look_at`."""
+    """What `look_at` was asked for."""
 
     max_pixels: int
     reduced: bool

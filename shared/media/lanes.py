@@ -8,7 +8,7 @@ import itertools
 
 
 class Places:
-    """Places that are given to those who wait in the order of their rank, a number; the lowest first."""
+    """A number of places, given to those who wait in the order of their rank, the lowest first."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -73,7 +73,7 @@ class LaneTurn:
         return self._place is self._quick and self._quick.wanted
 
     def step_aside(self) -> None:
-        """Into the slow lane, if it is free."""
+        """Move into the slow lane, if it is free."""
         if self._place is self._quick and self._slow.take_free():
             self._leave()
             self._place = self._slow

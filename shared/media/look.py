@@ -40,10 +40,11 @@ MAX_TEXT_BYTES = 64 * 1024
 MAX_TEXT_CHARACTERS = 4_000
 
 Forbidden = Callable[[Collection[str]], Awaitable[frozenset[str]]]
-"""Of these keys of addresses (`shared.urls.address_key`), those not to be fetched: content that may depict a minor was seen there."""
+"""Gives, of these keys of addresses (`shared.urls.address_key`), those that must not be fetched: content that may depict a minor was seen
+there."""
 
 Enough = Callable[[MediaFingerprints], bool]
-"""Whether what a picture is at a smaller scale already tells all that is asked of it."""
+"""Whether the fingerprints of a picture at a smaller scale are all that is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class LightLooker:
     async def look(
         self, url: str, *, referer: str | None = None, besides: str | None = None, enough: Enough | None = None
     ) -> UrlLook:
-        """Everything the other side can do is in the answer. Raises DecoderUnavailable.
+        """Look at a URL. Everything the other side can do is in the result. Raises DecoderUnavailable.
 
         `referer`: what a browser would send, the page on which a medium stands. `besides`: the url_key of a medium that is left out of
         a page. `enough`: a large picture is decoded at a smaller scale first, and again at its full one unless this says that it
@@ -108,7 +109,7 @@ class LightLooker:
         return [one(url) for url in urls]
 
     async def fetch_allowed(self, url: str, referer: str | None) -> Fetched | UrlLook:
-        """As `fetch`, of a URL that was found to be allowed."""
+        """Fetch a URL that was found to be allowed, as `fetch` does."""
         policy = self.policy
         try:
             return await self.fetcher.get(
@@ -123,14 +124,14 @@ class LightLooker:
             return UrlLook(url=url, saw=_why_not(error))
 
     async def medium(self, url: str, fetched: Fetched, enough: Enough | None) -> UrlLook:
-        """What was fetched, as a picture or other bytes."""
+        """Look at what was fetched, as a picture or other bytes."""
         saw = await self.seen_in(fetched.body, enough)
         if isinstance(saw, UndecodedBytes) and saw.no_media:
             saw = replace(saw, drawn_markup=is_drawn_markup(fetched.body, fetched.content_type))
         return UrlLook(url=url, answer=self.answer(fetched), saw=saw)
 
     async def seen_in(self, body: bytes, enough: Enough | None) -> MediaFingerprints | UndecodedBytes:
-        """A file's bytes, as a picture or not."""
+        """Look at a file's bytes, as a picture or not."""
         try:
             return await self._picture(body, enough)
         except Undecodable as error:
@@ -181,7 +182,7 @@ def _why_not(error: BadUrl | OutboundError) -> NotSeen:
 
 
 def _text_of(body: bytes) -> str:
-    """The text that these bytes are; empty where they are none, or too many."""
+    """The text of these bytes; empty where they are no text, or too many."""
     if len(body) > MAX_TEXT_BYTES or b"\0" in body:
         return ""
     text = body.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What a picture is known by, as values."""
+"""The fingerprints of a picture, as values."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class MediaFingerprints:
 
     @property
     def all_seen(self) -> bool:
-        """What does not agree with this is not there: nothing a viewer may see was left out, nor seen at a smaller scale alone, at
-        which a forged file may be another picture."""
+        """Whether what does not agree with these fingerprints is certainly not there: nothing a viewer may see was left out, nor seen only
+        at a smaller scale, at which a forged file may be another picture."""
         return self.complete and not self.partial and not self.reduced
 
     def fingerprints(self, at_most: int | None = None) -> tuple[Fingerprint, ...]:

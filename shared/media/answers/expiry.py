@@ -1,4 +1,4 @@
-"""Until when a signed URL is good, where it says so. Pure.
+"""Until when a signed URL is valid, as far as it says so. Pure.
 
 An expired one is refused, by many hosts with 404, whatever it leads to: that is no sign that anything was removed.
 Sources: Amazon S3 (`X-Amz-Date`, `X-Amz-Expires`; `Expires`), Google Cloud Storage (`X-Goog-…`), Azure (`se`), Akamai (`exp=`, `hdnts`),
@@ -39,7 +39,7 @@ _IN_TOKEN = re.compile(r"(?:^|[~&;,])(?:exp|expires|expiry)=(\d{10})(?:$|[~&;,])
 
 
 def expires_at(url: str) -> datetime | None:
-    """The moment after which the URL is refused; None: it says none. Raises nothing."""
+    """The moment after which the URL is refused; None: it names none. Raises nothing."""
     query = {name.lower(): value for name, value in parse_qsl(split_url(url).query, keep_blank_values=True)}
     found = [
         *(_moment(query[name], 10) for name in _SECONDS & query.keys()),

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlunsplit
 from shared.urls import split_url
 
 ALIKE = 0.95
-"""Of two texts: the share of words that they have in common."""
+"""The share of words that two texts must have in common to be alike."""
 LENGTHS_ALIKE = 0.1
 _PROGRAMS = re.compile(r"\.(?:php\d?|aspx?|jsp|cgi|pl|do|action|cfm|html?)$", re.IGNORECASE)
 _CHANGING = re.compile(r"\b(?=\w*\d)[\w-]{4,}\b|\d+")
-"""Numbers, times, identifiers of the request."""
+"""What changes from request to request: numbers, times, identifiers."""
 _MIN_NAME_CHARACTERS = 3
 
 
@@ -78,8 +78,8 @@ def _show_alike(one: AnswerShape, other: AnswerShape) -> bool:
 
 
 def is_missing_answer(target: AnswerShape, impossible: AnswerShape, control: AnswerShape) -> bool:
-    """Whether the target is answered as what cannot exist, and what does exist is not: wherever a redirect led to, a site's first page
-    is no answer."""
+    """Whether the target is answered like what cannot exist, while what does exist is not: a redirect of anything else to the site's first
+    page is no answer."""
     return alike(target, impossible) and not _show_alike(control, impossible)
 
 

@@ -49,7 +49,7 @@ class Obstacle(StrEnum):
 
     @property
     def blocks(self) -> bool:
-        """It is there for visitors like us, and lasts; else another look may see more."""
+        """Whether it is there for every visitor like us, and lasts; otherwise another look may see more."""
         return self in _BLOCKING
 
 
@@ -81,7 +81,7 @@ MISSING = frozenset((404, 410))
 
 
 def of_headers(headers: Mapping[str, str]) -> Obstacle | None:
-    """What a firewall says of itself. Names in lower case."""
+    """The obstacle that a firewall's headers show. Names in lower case."""
     waf = headers.get("x-amzn-waf-action", "").strip().lower()
     mitigated = headers.get("cf-mitigated", "").strip().lower()
     if waf in ("challenge", "captcha") or mitigated or "x-sucuri-block" in headers:
@@ -90,7 +90,7 @@ def of_headers(headers: Mapping[str, str]) -> Obstacle | None:
 
 
 def of_status(status: int, size_bytes: int) -> Obstacle | None:
-    """What a status says; None: it is a success, or says that there is nothing. An empty 202 is a firewall's (AWS WAF)."""
+    """The obstacle that a status means; None: it is a success, or says that there is nothing. An empty 202 is a firewall's (AWS WAF)."""
     if status == 202:
         return Obstacle.ACCEPTED if size_bytes else Obstacle.CHALLENGE
     if 200 <= status < 300 or status in MISSING:
@@ -139,7 +139,7 @@ def of_page(signs: PageSigns, *, missing: bool = False) -> Obstacle | None:
 
 
 def of_text(text: str, *, data: bool, missing: bool = False) -> Obstacle | None:
-    """Whether a body without markup tells of an obstacle. `data`: it is JSON. `missing`: as of a page."""
+    """Whether a body without markup speaks of an obstacle. `data`: it is JSON. `missing`: as of a page."""
     lowered = text[:WALL_CHARACTERS].lower()
     if missing and (data or _MISSING_WORDS.search(lowered)):
         return None
@@ -156,12 +156,12 @@ def _of_words(text: str, *, asks: bool = False) -> Obstacle | None:
 
 
 def runs_scripts_alone(signs: PageSigns) -> bool:
-    """A script's shell: what it shows is not in it."""
+    """Whether the page is a script's shell: what it shows is not in it."""
     return signs.scripts > 0 and signs.text_characters <= SHELL_CHARACTERS
 
 
 def says_missing(signs: PageSigns) -> bool:
-    """The page says in words that there is nothing."""
+    """Whether the page says in words that there is nothing."""
     return _MISSING_WORDS.search(f"{signs.title} {signs.text}".lower()) is not None
 
 

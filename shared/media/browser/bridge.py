@@ -1,4 +1,4 @@
-"""From Chromium's pipe to the WebSocket that Playwright speaks.
+"""Connects Chromium's pipe with the WebSocket that Playwright speaks.
 
 Playwright attaches to a running browser over a WebSocket alone, Chromium's own port would answer anybody on the machine
 (`/json`), so this stands between them: a port of loopback, under a name of 256 random bits, that closes when Playwright is in.
@@ -16,7 +16,7 @@ from types import TracebackType
 from aiohttp import WSMsgType, web
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
-"""Of one answer of the browser: a picture in base64. A longer one ends the browser."""
+"""The longest answer of the browser: a picture in base64. A longer one ends the browser."""
 
 
 class DebuggingBridge:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 START_AGAIN_SECONDS = 300.0
-"""A start that failed is tried again after so long: until then no look waits for another one."""
+"""How long after a failed start the next one is tried: until then no look waits for one."""
 SANDBOX_HINT = "its sandbox needs user namespaces, which some kernels and containers give nobody"
 BUSY_START_AGAIN_SECONDS = 30.0
 """The same where it took too long."""
@@ -47,7 +47,8 @@ _CLOSE_SECONDS = 5.0
 
 
 class Browser:
-    """Use it in `async with`, or call `aclose`. `program` None: there is no browser, and every look says so.
+    """Looks with one Chromium. Use it in `async with`, or call `aclose`. `program` None: there is no browser, and every look says so.
+    `user_agent` None: Chromium's own without the word that says nobody sits before it.
 
     `user_agent` None: Chromium's own without the word that says nobody sits before it.
     """
@@ -88,12 +89,12 @@ class Browser:
 
     @property
     def usable(self) -> bool:
-        """False where there is none, or none could be started so far. That it cannot be any more is a fault of the moment."""
+        """Whether there is a browser that could be started so far. That it cannot be started any more is temporary."""
         return self.available and self._startable is not False
 
     @property
     def supervisor_pid(self) -> int | None:
-        """Of the process above Chromium; None while there is none."""
+        """The process id of Chromium's supervisor; None while there is none."""
         return self._running.process.supervisor_pid if self._running is not None else None
 
     async def aclose(self) -> None:
@@ -108,7 +109,7 @@ class Browser:
                 self._proxy = None
 
     async def prepare(self) -> None:
-        """Start it ahead of the first look. That it cannot be is said by `usable` and the log."""
+        """Start the browser before the first look. If that fails, `usable` and the log say so."""
         if self._program is not None:
             with contextlib.suppress(BrowserUnavailable):
                 await self._in_use(self._program)
@@ -254,7 +255,7 @@ class Browser:
             raise _NotBegun(type(error).__name__) from None
 
     async def _is_small(self, running: RunningBrowser) -> bool:
-        """Whether a look has left little behind: what dies late would count against the next one."""
+        """Whether a look has left little memory behind: what is freed late would count against the next one."""
         return await asyncio.to_thread(running.process.memory_bytes) <= self._limits.memory_bytes * 3 // 4
 
     async def _visit(
@@ -319,7 +320,8 @@ async def _closed_in_time(context: BrowserContext) -> bool:
 def _result(
     visit: BrowserVisit, traffic: PageTraffic, account: ProxyAccount, error: Exception | None, url: str
 ) -> BrowserLook:
-    """`error`: why the visit ended early. After an answer was drawn, its end is what may be missing, unless the browser broke."""
+    """The look that a visit was. `error`: why it ended early. After an answer was drawn, its end is what may be missing, unless the browser
+    broke."""
     last = traffic.hops[-1] if traffic.hops else None
     unfinished = visit.unfinished | traffic.unfinished
     if account.spent or any(isinstance(one, (AddressRefused, BudgetSpent)) for one in account.failures.values()):

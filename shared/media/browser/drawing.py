@@ -20,7 +20,7 @@ _PAINTED_IN_ITS_BOX = (PictureKind.IMAGE, PictureKind.CANVAS, PictureKind.VIDEO)
 
 
 class CommandFailed(Transient):
-    """The browser did not do what it was asked."""
+    """The browser did not carry out a command."""
 
 
 class DebuggingSession(Protocol):
@@ -67,7 +67,7 @@ class PageDrawer:
         self._worlds: dict[str, int] = {}
 
     async def call(self, frame: str, function: str, *arguments: object) -> Any:
-        """What a function gives in a world of its own in this frame, as JSON has it."""
+        """The result of a function that runs in a world of its own in this frame, as JSON has it."""
         return await self._function(function, arguments, {"executionContextId": await self._world(frame)})
 
     async def draw(self, candidate: Candidate, *, scroll: bool) -> DrawnPicture | None:
@@ -158,5 +158,5 @@ class PageDrawer:
         return self._worlds[frame]
 
     def forget_worlds(self) -> None:
-        """The page has navigated."""
+        """Forget the frames' worlds, since the page has navigated."""
         self._worlds.clear()

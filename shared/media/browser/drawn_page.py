@@ -34,7 +34,7 @@ def shape_of_drawn(url: str, look: BrowserLook) -> AnswerShape:
 
 
 def drawn_says_missing(look: BrowserLook) -> bool:
-    """It says in words that there is nothing."""
+    """Whether the page, as drawn, says in words that there is nothing."""
     return obstacles.says_missing(_signs(look))
 
 

@@ -1,4 +1,4 @@
-"""What a look's end means: pure."""
+"""The outcome of a look, by how its visit ended: pure."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class BrowserProcess:
 
     @classmethod
     def start(cls, program: BrowserProgram, *, proxy_url: str, on_end: Callable[[], None]) -> BrowserProcess:
-        """Raises BrowserUnavailable."""
+        """Start Chromium. Raises BrowserUnavailable."""
         try:
             account = choose_account(program.run_as)
         except NoAccount as error:
@@ -121,7 +121,7 @@ class BrowserProcess:
         return self._server.running
 
     def memory_bytes(self) -> int:
-        """What it and its children hold: memory of their own, and shared memory as often as it is mapped."""
+        """The memory of Chromium and its children: their own, and shared memory as often as it is mapped."""
         return sum(map(_memory_of, descendants(self.supervisor_pid)))
 
     def stop(self) -> None:
@@ -132,13 +132,13 @@ class BrowserProcess:
             os.close(self._lock)
 
     def close_pipe(self) -> None:
-        """For whoever has not handed its ends on."""
+        """Close the pipe, for a caller that has not handed its ends on."""
         for fd in (self.to_browser, self.from_browser):
             with contextlib.suppress(OSError):
                 os.close(fd)
 
     def kill(self) -> None:
-        """SIGKILL to all of it; `stop` is still to be called."""
+        """Send SIGKILL to all of it; `stop` is still to be called."""
         self._server.kill()
 
 
@@ -190,7 +190,7 @@ def _memory_of(pid: int) -> int:
 
 
 def _account_of(folder: Path) -> int:
-    """As root the folder is the unprivileged account's, and whose it is does not matter."""
+    """The user id that made a browser's folder: as root its owner (the unprivileged account's), else our own."""
     return folder.lstat().st_uid if os.geteuid() == 0 else os.geteuid()
 
 
@@ -216,7 +216,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """No secret of ours, and no folder but its own, reaches it."""
+    """Chromium's environment variables: no secret of ours, and no folder but its own."""
     home = str(folder)
     return {
         "PATH": os.defpath + ":/usr/bin:/usr/local/bin",

@@ -43,7 +43,7 @@ class RunningBrowser:
     async def start(
         cls, program: BrowserProgram, proxy_url: str, *, max_memory_bytes: int, start_seconds: float
     ) -> RunningBrowser:
-        """Raises BrowserUnavailable."""
+        """Start Chromium and attach Playwright. Raises BrowserUnavailable."""
         try:
             import playwright.async_api  # noqa: F401 - an extra: `browser`
         except ImportError:
@@ -98,7 +98,7 @@ class RunningBrowser:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """For the time of one look."""
+        """Mark the browser as used, for the time of one look."""
         self.looks += 1
         self.users += 1
         try:
@@ -116,7 +116,7 @@ class RunningBrowser:
                 await asyncio.to_thread(self.process.kill)
 
     async def aclose(self) -> None:
-        """Returns when every process of it is gone."""
+        """End the browser. Returns when every process of it is gone."""
         self.ended.set()
         if self._watch is not None:
             self._watch.cancel()
@@ -131,7 +131,7 @@ class RunningBrowser:
 
 
 async def _quietly(ending: Coroutine[Any, Any, None]) -> None:
-    """What is being ended may have ended already, each in its own way."""
+    """End something that may have ended already, in whatever way."""
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await ending

@@ -1,4 +1,4 @@
-"""What a page asks for and what it is given: watched, stopped where it is too much or no GET, media kept."""
+"""Watches what a page asks for and is given: stops requests that are too many or no GET, and keeps media."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _URL_CHARACTERS = 4096
 
 
 class PageTraffic:
-    """Of one look: its page, its frames and its workers. Windows it opens are closed."""
+    """The traffic of one look: its page, its frames and its workers. Windows that it opens are closed."""
 
     def __init__(self, page: Page, limits: BrowserLimits) -> None:
         self._page = page
@@ -50,7 +50,7 @@ class PageTraffic:
         self.unfinished: set[Unfinished] = set()
 
     async def attach(self, context: BrowserContext) -> None:
-        """Before the page goes anywhere."""
+        """Begin to watch, before the page goes anywhere."""
         context.on("request", self._asked)
         context.on("response", self._answered)
         context.on("requestfinished", self._finished)
@@ -59,7 +59,7 @@ class PageTraffic:
         await context.route(re.compile(""), self._decide)
 
     async def quiet(self, for_seconds: float, at_most_seconds: float) -> None:
-        """Until nothing has been under way for so long."""
+        """Wait until nothing has been under way for so long."""
         ends = time.monotonic() + at_most_seconds
         while (now := time.monotonic()) < ends:
             if not self._under_way and now - self._changed >= for_seconds:
@@ -67,7 +67,7 @@ class PageTraffic:
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
-        """The bodies that are still being handed over are waited for, shortly."""
+        """Wait shortly for the bodies that are still being handed over."""
         if self._reading:
             await asyncio.wait(self._reading, timeout=2.0)
         for task in self._reading:
@@ -164,7 +164,7 @@ class PageTraffic:
             )
 
     def keep_inline(self, url: str) -> None:
-        """A picture that stands in the page itself (`data:`), once: nothing asks for it."""
+        """Keep a picture that stands in the page itself (`data:`), once: no request asks for it."""
         if url in self._inline:
             return
         self._inline.add(url)

@@ -40,7 +40,8 @@ class LooksOfTheHour:
     _taken: deque[TakenLook] = field(default_factory=deque)
 
     def take(self, site: str, now: float, *, part: float = 1.0) -> TakenLook | BrowserOutcome:
-        """A look, or why there is none. `part`: so much of the hour is there for this kind of look."""
+        """Take a look of the hour, or give the reason why there is none. `part`: the share of the hour that is there for this kind of
+        look."""
         self._forget(now)
         left = self.limit * part - sum(one.cost for one in self._taken)
         if left < 1:
@@ -52,15 +53,15 @@ class LooksOfTheHour:
         return taken
 
     def of_site(self, site: str) -> float:
-        """What this site had."""
+        """How much this site has had."""
         return sum(one.cost for one in self._taken if one.site == site)
 
     def lasted(self, taken: TakenLook, seconds: float) -> None:
-        """A look that was longer than its part of an hour counts as several: slow pages use up time, not number."""
+        """Count a look that took longer than its part of an hour as several: slow pages use up time, not number."""
         taken.cost = max(1.0, seconds * self.limit / HOUR_SECONDS)
 
     def give_back(self, taken: TakenLook) -> None:
-        """It was not made."""
+        """Give a look back that was not made."""
         if taken in self._taken:
             self._taken.remove(taken)
 
@@ -71,6 +72,8 @@ class LooksOfTheHour:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _WantedTurn:
+    """A turn that is waited for."""
+
     site: str
     granted: asyncio.Future[None]
 
@@ -86,7 +89,7 @@ class FairTurns:
 
     @asynccontextmanager
     async def turn(self, site: str, *, within_seconds: float) -> AsyncIterator[None]:
-        """Raises TimeoutError where none is free in that time."""
+        """Wait for a turn. Raises TimeoutError where none is free in that time."""
         waiting = _WantedTurn(site=site, granted=asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._grant()

@@ -34,7 +34,7 @@ _CALL_SECONDS = 6.0
 
 
 class BrowserVisit:
-    """What is found on the way is here, also when the way ends early."""
+    """A visit to one page. What is found on the way is here, also when the way ends early."""
 
     def __init__(
         self, page: Page, session: DebuggingSession, traffic: PageTraffic, limits: BrowserLimits, deadline: float
@@ -87,7 +87,8 @@ class BrowserVisit:
             self.unfinished.add(Unfinished.LOAD)
 
     async def _settle(self) -> None:
-        """Until nothing has been asked for a while. What a page does without end is not waited for.
+        """Wait until nothing has been asked for a while. What a page does without end is not waited for. On a busy machine a page learns
+        late that it was scrolled, and only then asks: quiet before that says nothing.
 
         On a busy machine a page hears late that it was scrolled, and only then asks: quiet before that says nothing.
         """
@@ -97,7 +98,7 @@ class BrowserVisit:
         )
 
     async def _finish(self) -> None:
-        """What the scroll did not pass by (inner boxes, carousels), then what the whole page says of itself."""
+        """Take what the scroll did not pass by (inner boxes, carousels), then what the whole page says of itself."""
         snapshot = await self._snapshot()
         if snapshot is not None:
             await self._draw(snapshot.candidates, scroll=True)
@@ -215,7 +216,7 @@ class BrowserVisit:
             self.unfinished.add(Unfinished.OVERLAY)
 
     async def _scroll_on(self) -> bool:
-        """True once there is more to see."""
+        """Scroll on by a step; True once there is more to see."""
         moved = await self._attempt(self._drawer.call(await self._main_frame(), SCROLL_ON, _SCREEN_PART))
         if moved is None:
             self.unfinished.add(Unfinished.SCROLL)

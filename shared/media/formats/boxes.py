@@ -25,12 +25,12 @@ def has_boxes(body: bytes) -> bool:
 
 
 def is_picture(body: bytes) -> bool:
-    """A still picture's brand: HEIC, AVIF and the like."""
+    """Whether the file has a still picture's brand: HEIC, AVIF and the like."""
     return body[4:8] == b"ftyp" and body[8:12] in _PICTURE_BRANDS
 
 
 def is_avif(body: bytes) -> bool:
-    """By its first bytes; a file that says no more than that it holds pictures may be one too."""
+    """Whether the first bytes are those of an AVIF; a file that says no more than that it has pictures may be one too."""
     return body[4:8] == b"ftyp" and body[8:12] in (b"avif", b"avis", b"mif1", b"msf1")
 
 

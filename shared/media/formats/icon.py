@@ -14,7 +14,7 @@ _SIZES_OF_HEAD = frozenset((12, 40, 52, 56, 64, 108, 124))
 
 
 def is_icon(body: bytes) -> bool:
-    """Its first four bytes are common; so an entry must point to a PNG or a bitmap."""
+    """Whether the file is an icon. Its first four bytes are common; so an entry must point to a PNG or a bitmap."""
     return body[:4] in (b"\0\0\1\0", b"\0\0\2\0") and bool(_places(body))
 
 

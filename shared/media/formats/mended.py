@@ -1,4 +1,4 @@
-"""What is common to the formats: a file put right for a strict decoder."""
+"""The result that the formats have in common: a file put right for a strict decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What any element may have: styles, backgrounds, microdata, and attributes whose URL a script moves to where it is drawn."""
+"""Reads what any element may have: styles, backgrounds, microdata, and attributes whose URL a script moves to where it is drawn."""
 
 from __future__ import annotations
 

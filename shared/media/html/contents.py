@@ -1,4 +1,4 @@
-"""What reading a page gave, and its form between processes."""
+"""What reading a page gives, and its form between processes."""
 
 from __future__ import annotations
 

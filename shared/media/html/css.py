@@ -46,7 +46,7 @@ def css_urls(text: str) -> CssUrls | None:
 
 
 def _walked(nodes: Iterable[Node]) -> tuple[list[str], list[str]]:
-    """Pictures and imports, without recursion: what is nested deep is no error."""
+    """The pictures and imports of a sheet, without recursion: deep nesting is no error."""
     pictures: list[str] = []
     imports: list[str] = []
     pending: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(nodes))]  # and: within an image set

@@ -21,7 +21,7 @@ def is_data_url(url: str) -> bool:
 
 
 def parse_data_url(url: str) -> DataUrl | None:
-    """What it holds; None where it holds nothing. What is wrong in base64 is read over."""
+    """The data of a `data:` URL; None where it has none. What is wrong in base64 is passed over."""
     head, comma, rest = url[5:].partition(",")
     if not comma or not rest:
         return None

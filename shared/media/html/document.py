@@ -1,4 +1,4 @@
-"""One document while it is read, and what is gathered from it."""
+"""A document while it is read, and what is gathered from it."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class PageScan:
 
 @dataclass(slots=True, kw_only=True)
 class Document:
-    """The place of the reader in one document. `visible` False: what it holds is shown only if a script brings it there, so that it
-    gives media and no signs. `read_within` reads a document in this one."""
+    """The reader's state in one document. `visible` False: what is in it is shown only if a script brings it there, so that it gives media
+    and no signs. `read_within` reads a document in this one."""
 
     scan: PageScan
     read_within: Callable[[str, Document], None]
@@ -143,7 +143,7 @@ class Document:
                 self.add(url, kind_of(url), MediaPlace.SHOWN)
 
     def within(self, text: str, *, visible: bool) -> None:
-        """Read a document that this one holds."""
+        """Read a document within this one."""
         if "<" not in text:
             return
         if self.depth >= MAX_DEPTH:

@@ -1,4 +1,4 @@
-"""What each element that draws, links or declares media names of it."""
+"""Reads the media that each element draws, links or declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Media by their names: which texts are URLs of media by their extension, and of what kind."""
+"""Recognises URLs of media by their extension, and their kind."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def kind_of(url: str) -> MediaKind:
 
 
 def names_a_file(url: str) -> bool:
-    """True where `kind_of` can tell."""
+    """Whether `kind_of` knows the kind."""
     return len(url) <= MAX_RUN_CHARACTERS and kind_of(url) is not MediaKind.UNKNOWN
 
 

@@ -27,7 +27,7 @@ _SECTION = "<![CDATA["
 
 
 def read_document(text: str, document: Document) -> None:
-    """Gather what the document holds into its scan."""
+    """Read the document, and gather what is in it into its scan."""
     reader = _Reader(document)
     reader.read(text)
     if reader.was_foreign and _SECTION in text:
@@ -38,6 +38,8 @@ def read_document(text: str, document: Document) -> None:
 
 
 class _Reader:
+    """Reads the tokens of one document."""
+
     def __init__(self, document: Document) -> None:
         self.was_foreign = False
         self._document = document

@@ -1,4 +1,4 @@
-"""What stands in the way of a look: `shared/media/answers` asked about its answer."""
+"""What stands in the way of a look: applies `shared/media/answers` to its answer."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _Made = TypeVar("_Made")
 
 
 class PageVisit:
-    """One page of one look. `besides`: the url_key of a medium that is left out."""
+    """The visit to one page, within one look. `besides`: the url_key of a medium that is left out."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class PageVisit:
         self._whole = True
 
     async def see(self, own: UrlLook | None = None) -> PageMedia:
-        """What it shows. `own`: the page's bytes are a medium as well, seen so. Raises UnreadablePage, DecoderUnavailable."""
+        """What the page shows. `own`: the page's bytes are a medium as well, seen so. Raises UnreadablePage, DecoderUnavailable."""
         page = self._page
         contents = await self._read(page.body, page.content_type, page.final_url)
         self._whole &= contents.whole
@@ -83,7 +83,7 @@ class PageVisit:
     # Media
 
     def _chosen(self, found: Sequence[ReferencedMedia]) -> list[ReferencedMedia]:
-        """Each URL once, as many as a page may cost; the most telling places first."""
+        """The media to look at: each URL once, as many as a page may cost, the most telling places first."""
         places = tuple(MediaPlace)
         once: dict[str, ReferencedMedia] = {}
         for one in sorted(found, key=lambda one: places.index(one.place)):
@@ -121,7 +121,7 @@ class PageVisit:
     # What else is to be read
 
     async def _others(self, contents: PageContents, refresh_url: str | None) -> tuple[list[UrlLook], UrlLook | None]:
-        """Its frames, and the page that replaces it. Within a frame they are not followed."""
+        """The looks at its frames, and at the page that replaces it. Within a frame they are not followed."""
         if self._frame:
             self._whole &= not contents.frames and refresh_url is None
             return [], None
@@ -134,7 +134,7 @@ class PageVisit:
         return looks[: len(frames)], looks[-1] if len(wanted) > len(frames) else None
 
     async def _within(self, url: str) -> UrlLook:
-        """A page within this one, or after it; perhaps a medium."""
+        """The look at a page within this one, or after it; perhaps a medium."""
         fetched = await self._fetch(url)
         if isinstance(fetched, UrlLook):
             return fetched

@@ -1,4 +1,4 @@
-"""What a look at a URL saw: values. No bytes are in them."""
+"""The result of a look at a URL, as values. No bytes are in them."""
 
 from __future__ import annotations
 
