@@ -134,6 +134,7 @@ async def _shown(request: Request, runtime: ServiceRuntime, at_desk: SignedIn, c
             for one in reversed(facts.claims)
             if one["state"] in _PICTURE
         ],
+        reported=sorted({one["url"] for one in facts.reports}),
         withdrawn_for=reasons.pop() if len(reasons) == 1 else None,
         count=len(facts.lines),
         told=facts.told(now),

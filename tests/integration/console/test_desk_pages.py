@@ -186,6 +186,21 @@ async def test_a_link_that_is_looked_for_stands_in_no_address(desk: Desk) -> Non
     assert opened.headers["location"] == "/desk/case?ref=HL-000006"
 
 
+async def test_found_out_later_that_somebody_was_under_18(desk: Desk) -> None:
+    ann = await desk.person("ann")
+    await desk.declared(ann, "HL-000007", pdq(71))
+    case = await case_of(ann, "HL-000007")
+    links = [f"https://handed-over.example/{number}.jpg" for number in range(2)]
+    await ann.post("/desk/case/links", case_ref="HL-000007", text=" and ".join(links), unnoticed="true")
+    assert "For the hotline" not in (await ann.get(f"/desk/case/{case}")).text
+    assert (await ann.post(f"/desk/case/{case}/pause", reason="possible_minor")).status_code == 303
+    page = (await ann.get(f"/desk/case/{case}")).text
+    assert "\n".join(links) in page
+    for offered in ("Add links", "Add pictures", "Withdraw …"):
+        assert (offered in page) == (offered == "Withdraw …"), offered
+    assert "Operations decide how it goes on" in page
+
+
 async def test_under_18_nothing_is_asked_further(desk: Desk) -> None:
     ann = await desk.person("ann")
     page = (await ann.get("/desk/new", age="minor")).text
