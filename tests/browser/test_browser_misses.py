@@ -29,23 +29,26 @@ async def test_what_a_page_may_not_have_is_told() -> None:
         assert not [asked for asked in internet.asked if "unavailable" in asked.host]
 
 
-WORKERS = {
+BY_TLS = {
     "registered": "<script>navigator.serviceWorker.register('/w.js')</script>",
     "by its prototype": "<script>ServiceWorkerContainer.prototype.register.call(navigator.serviceWorker,'/w.js')</script>",
     "in a frame": "<iframe srcdoc=\"<script>navigator.serviceWorker.register('/w.js')</script>\"></iframe>",
     "a blank frame's": "<script>const f=document.createElement('iframe');document.body.append(f);"
     "f.contentWindow.navigator.serviceWorker.register('/w.js')</script>",
     "late": "<script>onload=()=>setTimeout(()=>navigator.serviceWorker.register('/w.js'),200)</script>",
+    "WebGPU": "<script>navigator.gpu.requestAdapter().then(a=>a&&a.requestDevice())</script>",
+    "a protected film": "<script>navigator.requestMediaKeySystemAccess('com.widevine.alpha',[{initDataTypes:['cenc'],"
+    "videoCapabilities:[{contentType:'video/mp4;codecs=avc1.42E01E'}]}])</script>",
     "waited for": f"<script>navigator.serviceWorker.ready.then(()=>{{{SHOW}}})</script>",
 }
-"""A service worker answers with the picture what the page asks for a second later, and the network with 404."""
+"""Of TLS alone. A service worker answers with the picture what the page asks for a second later, and the network with 404."""
 
 
-async def test_that_a_service_worker_is_wanted_is_told() -> None:
+async def test_what_is_there_by_tls_alone_is_told_too() -> None:
     async with open_internet() as internet:
         later = "<img id=i><script>setTimeout(()=>i.src='/by-worker.png',1000)</script>"
         silent = []
-        for place, (name, body) in enumerate(WORKERS.items()):
+        for place, (name, body) in enumerate(BY_TLS.items()):
             url = internet.page(f"/{place}", f"<p>x</p>{later}{body}").replace("http:", "https:")
             look = await internet.browser.look(url)
             if Unfinished.PARTS not in look.unfinished:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.notifier.checks.judgement import NOTHING_DRAWN, PROBABLY_PRESENT, Judge, is_plainly_missing
+from services.notifier.checks.judgement import (
+    NOTHING_DRAWN,
+    OTHERS_SHOW_IT,
+    PROBABLY_PRESENT,
+    Judge,
+    is_plainly_missing,
+)
 from services.notifier.checks.parts import without
 from services.notifier.checks.seen import Seen
 from services.notifier.domain.model import Observed, Outcome
@@ -55,6 +61,8 @@ class Drawn:
     def overrules(self, light: Seen) -> bool:
         """Whether the browser's look counts although the light look says nothing: all was drawn, and the light look met no obstacle in the
         same answer."""
+        if light.reason == OTHERS_SHOW_IT:
+            return False
         same_wall = light.reason in _OBSTACLES and light.status == self.look.status
         return self.seen.clear and self.says and not same_wall
 

@@ -17,6 +17,7 @@ from shared.agreement import Comparison, best_agreement, is_comparable, nearest
 from shared.media.answers.obstacles import MISSING, Obstacle, runs_scripts_alone
 from shared.media.fingerprinter import MediaFingerprints
 from shared.media.fingerprints import Fingerprint, fingerprint_ref
+from shared.media.formats.undecoded import UndecodedMedia
 from shared.media.html.contents import MediaPlace
 from shared.media.looks.obstacle import obstacle_of
 from shared.media.looks.url_look import NotSeen, PageMedia, UndecodedBytes, UrlLook
@@ -26,6 +27,8 @@ PROBABLY_PRESENT = "probably_present"
 ANSWERS_WITH_PAGE = "answers_with_page"
 NO_MEDIA = "no_media"
 PAGE_RUNS_SCRIPTS = "page_runs_scripts"
+OTHERS_SHOW_IT = "page_picture_of_other_browsers"
+"""The page has a picture that neither we nor our browser decode, and another browser does (HEIC, JPEG XL, JPEG 2000, …)."""
 OTHER_MEDIA = "other_media"
 NOTHING_DRAWN = "nothing_drawn"
 """A browser showed all of it, and nothing that agrees."""
@@ -181,7 +184,8 @@ class Judge:
         if near is not None:
             return replace(near, observed=observed)
         found = tuple(fingerprint for one in seen for fingerprint in one.fingerprints)
-        reason = _unread(page, look) or next((one.reason for one in seen if one.outcome is Outcome.INCONCLUSIVE), None)
+        unsure = [one.reason for one in seen if one.outcome is Outcome.INCONCLUSIVE]
+        reason = OTHERS_SHOW_IT if OTHERS_SHOW_IT in unsure else _unread(page, look) or next(iter(unsure), None)
         return Seen(
             outcome=Outcome.MISMATCH if reason is None else Outcome.INCONCLUSIVE,
             reason=reason or (OTHER_MEDIA if found else NO_MEDIA),
@@ -206,6 +210,8 @@ class Judge:
             return "page_film_unseen"
         if isinstance(look.saw, PageMedia):
             return seen.reason if seen.outcome is Outcome.INCONCLUSIVE else None
+        if isinstance(look.saw, UndecodedBytes) and look.saw.media is UndecodedMedia.PICTURE:
+            return OTHERS_SHOW_IT
         if seen.outcome is Outcome.INCONCLUSIVE:
             return "page_media_undecoded"
         page_instead = isinstance(look.saw, UndecodedBytes) and look.saw.page and look.answer.status not in MISSING

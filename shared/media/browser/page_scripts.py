@@ -33,6 +33,24 @@ NO_SOCKETS = """(() => {
     try { delete window[name]; } catch (error) { }
     try { Object.defineProperty(window, name, { value: failing, configurable: true, writable: true }); } catch (error) { }
   }
+  // What draws by a graphics card, and films under keys: there is no card here, and no keys. Others see what they draw.
+  const by_card = /webgl|webgpu/;
+  for (const one of [window.HTMLCanvasElement?.prototype, window.OffscreenCanvas?.prototype]) {
+    const draw = one?.getContext;
+    if (!draw) continue;
+    one.getContext = function getContext(kind, ...rest) {
+      if (by_card.test(kind)) missed();
+      return draw.call(this, kind, ...rest);
+    };
+  }
+  for (const [one, name] of [[window.GPU?.prototype, 'requestAdapter'], [window.Navigator?.prototype, 'requestMediaKeySystemAccess']]) {
+    const request = one?.[name];
+    if (!request) continue;
+    one[name] = function (...rest) {
+      if (rest[0] !== 'org.w3.clearkey') missed();
+      return request.apply(this, rest);
+    };
+  }
   // A service worker could answer what the page asks for next, and none runs here. On the object too, where others put theirs.
   const waits = { get() { missed(); return new Promise(() => {}); } };
   const asked = { value: function register() { missed(); return new Promise(() => {}); } };
