@@ -14,6 +14,7 @@ _ROUNDS = 4
 _SHORTEST = 16
 """Lines of fewer places have no margin that could be told."""
 _EDGE_LINES = 2
+_LINES_AT_A_TIME = 24
 _NEARLY_ALL = 0.85
 """A margin that takes so many of the lines is no margin: the picture is even."""
 _LEVEL_OF = (np.arange(256) + 6) // 12
@@ -69,14 +70,17 @@ def _margin(lines: Levels, how: Evenness) -> int:
     colour = np.partition(edge, edge.size // 2)[edge.size // 2]
     if np.count_nonzero(np.abs(edge - colour) <= _EDGE_TOLERANCE) < how.edge * edge.size:
         return 0
-    even = np.count_nonzero(np.abs(lines - colour) <= how.tolerance, axis=1) >= how.line * length
-    places = np.flatnonzero(even)
-    if not len(places):
-        return 0
-    allowed = int(how.gap * count)
-    gaps = np.diff(places, prepend=-1) - 1
-    ends = np.flatnonzero(gaps > allowed)
-    depth = int(places[-1]) + 1 if not len(ends) else int(places[ends[0] - 1]) + 1 if ends[0] else 0
+    allowed, least = int(how.gap * count), how.line * length
+    depth = 0
+    for start in range(0, count, _LINES_AT_A_TIME):
+        if start - depth > allowed:
+            break
+        some = lines[start : start + _LINES_AT_A_TIME]
+        even = np.count_nonzero(np.abs(some - colour) <= how.tolerance, axis=1) >= least
+        for place in np.flatnonzero(even).tolist():
+            if start + place - depth > allowed:
+                break
+            depth = start + place + 1
     return 0 if depth >= _NEARLY_ALL * count else depth
 
 
