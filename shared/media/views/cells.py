@@ -27,6 +27,8 @@ _FULL_LENGTH = 0.55
 """The share of a seam at which there is a step: where two pictures happen to be alike, there is none."""
 _AS_STRONG = 0.85
 _APART = 5
+_REST_OF_GAP = 8
+"""Of a narrow gap between two pictures so many places may stay with one of them. A deeper margin may be the picture's own."""
 _LEAST_CONTRAST = 8.0
 """Standard deviation of luma below which an area is blank."""
 
@@ -58,8 +60,8 @@ def cells(luma: Levels) -> tuple[Area, ...]:
                 heapq.heappush(waiting, (max(weakest, -share), depth + 1, one))
     order = sorted(found, key=lambda area: (*found[area], -area.places))
     shown = (area for area in order if area.places < height * width and area.of(luma).std() >= _LEAST_CONTRAST)
-    # Of a narrow gap between two pictures a rest stays with one of them.
-    return tuple(trimmed(luma, area, STRICT) for area in itertools.islice(shown, MAX_CELLS))
+    some = itertools.islice(shown, MAX_CELLS)
+    return tuple(trimmed(luma, area, STRICT, rounds=1, at_most=_REST_OF_GAP) for area in some)
 
 
 def _is_wide(area: Area) -> bool:

@@ -12,7 +12,7 @@ from shared.media.views.margins import LAX, STRICT, block, trimmed
 from shared.media.views.view import MIN_SHARE, MIN_SIDE_PLACES, Area, Levels, View, ViewName, whole
 
 TURNS_DEGREES = (2, -2, 4, -4, 6, -6)
-MAX_VIEWS = 4 + cells.MAX_CELLS + 8 + len(TURNS_DEGREES)
+MAX_VIEWS = 6 + cells.MAX_CELLS + 8 + len(TURNS_DEGREES)
 _SAME = 0.006
 """Of the picture's sides: areas that differ by less are one."""
 
@@ -32,8 +32,9 @@ def views_of(plane: Pixels, *, fixed: bool = True) -> tuple[View, ...]:
 
 def _searched(luma: Levels) -> Iterator[tuple[ViewName, Area]]:
     picture = whole(luma)
-    yield ViewName.TRIM, trimmed(luma, picture, STRICT)
-    yield ViewName.LAX_TRIM, trimmed(luma, picture, LAX)
+    for name, how in ((ViewName.TRIM, STRICT), (ViewName.LAX_TRIM, LAX)):
+        yield name, trimmed(luma, picture, how, rounds=1)
+        yield name, trimmed(luma, picture, how)
     found = block(luma)
     if found is not None:
         yield ViewName.BLOCK, found

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.media.views.view import Area, Flags, Levels
 
-_ROUNDS = 4
+MAX_ROUNDS = 4
 """A frame within a frame within a frame."""
 _SHORTEST = 16
 """Lines of fewer places have no margin that could be told."""
@@ -43,15 +43,21 @@ LAX = Evenness(edge=0.75, line=0.5, tolerance=14, gap=0.05)
 _EDGE_TOLERANCE = 10
 
 
-def trimmed(luma: Levels, area: Area, how: Evenness) -> Area:
-    """The area without its margins, each side's by itself and then again, since one may hide the next."""
-    for _ in range(_ROUNDS):
+def trimmed(luma: Levels, area: Area, how: Evenness, *, rounds: int = MAX_ROUNDS, at_most: int | None = None) -> Area:
+    """The area without its margins, each side's by itself, and so again `rounds` times, since one may hide the next.
+
+    `at_most`: a deeper margin is left where it is, in places; None: none is. A picture may itself end in a sky or a wall: after one round
+    that is still there.
+    """
+    for _ in range(rounds):
         before = area
         for side in range(4):
             part = area.of(luma)
             if min(part.shape) < _SHORTEST:
                 return area
             depth = _margin((part, part[::-1], part.T, part.T[::-1])[side], how)
+            if at_most is not None and depth > at_most:
+                continue
             area = (
                 area._replace(top=area.top + depth),
                 area._replace(bottom=area.bottom - depth),

@@ -126,3 +126,19 @@ def test_whatever_a_picture_is_it_has_few_parts_of_good_quality(hostile: Image.I
 def test_what_is_blank_has_no_parts() -> None:
     assert parts_of(Image.new("RGB", (800, 600), "grey")) == ()
     assert parts_of(Image.new("RGB", (60, 60))) == ()
+
+
+@pytest.mark.parametrize("kind", ["border", "collage"])
+def test_a_picture_that_ends_in_a_sky_keeps_it(kind: str) -> None:
+    inner = np.asarray(picture(320, 240).convert("L")).copy()
+    inner[:70] = 200
+    if kind == "border":
+        plane = np.pad(inner, 40, constant_values=20)
+        wanted = Area(40, 40, 360, 280)
+    else:
+        plane = np.concatenate(
+            (np.asarray(picture(320, 240, 2).convert("L")), np.full((240, 4), 255, np.uint8), inner), 1
+        )
+        wanted = Area(324, 0, 644, 240)
+    found = [one.area for one in views_of(plane) if not one.fixed]
+    assert any(max(abs(a - b) for a, b in zip(area, wanted, strict=True)) <= 2 for area in found), found
