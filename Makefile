@@ -8,7 +8,7 @@ ARGS   ?=
 # Test processes beside one another: most tests wait for a broker, a server or a process more than they compute.
 TESTERS ?= 3
 
-.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-look bench-orientations bench-reach fuzz kafka lock clean
+.PHONY: help install demo test lint types contracts bench bench-index bench-stream bench-pdq bench-look bench-suspension bench-orientations bench-reach fuzz kafka lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench-pdq: install ## Fingerprinting a 1080p JPEG beside pdqhash
 
 bench-look: install ## What looks see of what a person sees, without and with a browser (ARGS=--help)
 	$(BIN)/python -m bench.looks $(ARGS)
+
+bench-suspension: install ## A content with 10,000 URLs is suspended: what still leaves after the answer
+	$(BIN)/python -m bench.stops.suspension $(ARGS)
 
 bench-orientations: install ## What PDQ finds of turned and edited copies
 	$(BIN)/python -m bench.orientations $(ARGS)
