@@ -18,6 +18,9 @@ FOR_CONFIRMATIONS = 0.5
 """Of an hour's looks: what is only hoped for leaves so many to removals that wait to be confirmed."""
 
 
+_OF_THE_SCREEN = (None, PictureKind.VIEWPORT, PictureKind.MOSAIC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserLooker:
     """Looks with the one browser of this process, for all checks."""
@@ -72,6 +75,7 @@ class BrowserLooker:
             seen = judge.picture(media)
             if seen.outcome is Outcome.PRESENT and not whole:
                 break
-            # A picture that may be the content all the same (only exact hashes are known of it, say). The window is none by itself.
-            unread += seen.outcome is Outcome.INCONCLUSIVE and kind not in (None, PictureKind.VIEWPORT)
+            # A picture that may be the content all the same (only exact hashes are known of it, say). A part of the screen is none by
+            # itself.
+            unread += seen.outcome is Outcome.INCONCLUSIVE and kind not in _OF_THE_SCREEN
         return found, unread

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from shared.errors import Transient
 from shared.media.browser.look import BrowserLimits, DrawnPicture, PictureKind
+from shared.media.browser.mosaics import Box
 from shared.media.browser.page_scripts import READY, SHOW_MOMENT
 from shared.media.browser.snapshot import Candidate
 
@@ -91,6 +92,12 @@ class PageDrawer:
         view = await self._view()
         whole = Rectangle(x=0, y=0, width=view["clientWidth"], height=view["clientHeight"])
         return await self._take(PictureKind.VIEWPORT, whole, view)
+
+    async def draw_together(self, box: Box) -> DrawnPicture:
+        """A part of the document."""
+        view = await self._view()
+        seen = Rectangle(x=box.x - view["pageX"], y=box.y - view["pageY"], width=box.width, height=box.height)
+        return await self._take(PictureKind.MOSAIC, seen, view)
 
     async def boxes(self, candidate: Candidate) -> Rectangle | None:
         """Where it is; None where it has no box."""

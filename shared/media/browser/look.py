@@ -74,8 +74,10 @@ class PictureKind(StrEnum):
     VIDEO = "video"
     EMBEDDED = "embedded"
     """`object`, `embed`."""
+    MOSAIC = "mosaic"
+    """Elements that adjoin one another and look like one picture."""
     VIEWPORT = "viewport"
-    """All that is seen at once: what a picture made of pieces looks like."""
+    """All that is seen at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.media.browser.look import PictureKind
+from shared.media.browser.mosaics import MAX_PIECES, Box, mosaics_of
 from shared.media.html.data_urls import is_data_url
 
 STYLES = (
@@ -56,13 +57,24 @@ class Candidate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSnapshot:
     """`frames`: the ids of all whose structure is here. `unread_frames`: shown, but not read. `inline`: the `data:` URLs of pictures whose
-    box is no icon's, which no request asked for: what a small frame cuts off is whole there."""
+    box is no icon's, which no request asked for: what a small frame cuts off is whole there. `mosaics`: what elements of the page itself
+    (not of its frames) make together; `many_pieces`: there are too many to say."""
 
     candidates: tuple[Candidate, ...]
     frames: tuple[str, ...]
     unread_frames: int
     password_field: bool
     inline: tuple[str, ...] = ()
+    mosaics: tuple[DrawnTogether, ...] = ()
+    many_pieces: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnTogether:
+    """A picture made of pieces, where it lies. `source`: what its pieces show, in their order."""
+
+    box: Box
+    source: str
 
 
 def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot:
@@ -71,6 +83,7 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
     documents = snapshot["documents"]
     candidates: list[Candidate] = []
     inline: dict[str, None] = {}
+    pieces: list[tuple[Box, str]] = []
     unread, password = 0, False
     for document in documents:
         for element in _elements(document, strings):
@@ -82,6 +95,8 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
             if element.name in _FRAMES and not element.has_document and not small:
                 unread += 1
             kind = _kind(element)
+            if kind is not None and document is documents[0]:
+                pieces.append((element.box, element.source))
             if kind is not None and not small:
                 inline |= dict.fromkeys(element.inline)
             if kind is not None and not (small and len(element.styles[-1]) < _PAINTED_SHADOW):
@@ -100,7 +115,14 @@ def read_snapshot(snapshot: Mapping[str, Any], *, min_side: int) -> PageSnapshot
         unread_frames=unread,
         password_field=password,
         inline=tuple(inline),
+        mosaics=_together(pieces[:MAX_PIECES]),
+        many_pieces=len(pieces) > MAX_PIECES,
     )
+
+
+def _together(pieces: Sequence[tuple[Box, str]]) -> tuple[DrawnTogether, ...]:
+    made = mosaics_of([box for box, _ in pieces])
+    return tuple(DrawnTogether(box=one.box, source="\n".join(pieces[place][1] for place in one.pieces)) for one in made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +133,15 @@ class _Element:
     current: str
     has_document: bool
     styles: tuple[str, ...]
-    width: float
-    height: float
+    box: Box
+
+    @property
+    def width(self) -> float:
+        return self.box.width
+
+    @property
+    def height(self) -> float:
+        return self.box.height
 
     @property
     def hidden(self) -> bool:
@@ -156,7 +185,7 @@ def _elements(document: Mapping[str, Any], strings: Sequence[str]) -> Iterator[_
         styles = tuple(strings[style] if style >= 0 else "" for style in layout["styles"][place])
         if len(styles) != len(STYLES):
             continue  # a piece of text
-        _, _, width, height = layout["bounds"][place]
+        x, y, width, height = layout["bounds"][place]
         yield _Element(
             name=strings[nodes["nodeName"][index]].upper().rpartition(":")[2],  # `<s:image>` in XML
             node=nodes["backendNodeId"][index],
@@ -164,6 +193,5 @@ def _elements(document: Mapping[str, Any], strings: Sequence[str]) -> Iterator[_
             current=strings[current[index]] if index in current else "",
             has_document=index in with_document,
             styles=styles,
-            width=width,
-            height=height,
+            box=Box(x=x, y=y, width=width, height=height),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from shared.media.browser.drawing import CommandFailed, DebuggingSession, PageDrawer
 from shared.media.browser.look import BrowserLimits, DrawnPicture, PictureKind, Unfinished
+from shared.media.browser.mosaics import MAX_MOSAICS
 from shared.media.browser.page_scripts import (
     BROKEN_PICTURES,
     HIDE_OVERLAYS,
@@ -48,6 +49,7 @@ class BrowserVisit:
         self._seen: set[tuple[int, str]] = set()
         self._kept_bytes = 0
         self._videos = 0
+        self._together: set[str] = set()
         self.drawn: list[DrawnPicture] = []
         self.unfinished: set[Unfinished] = set()
         self.title = ""
@@ -66,6 +68,7 @@ class BrowserVisit:
             snapshot = await self._snapshot()
             if snapshot is not None:
                 await self._draw_visible(snapshot)
+                await self._draw_together(snapshot)
             if self._out_of_time():
                 return
             if not await self._scroll_on():
@@ -102,6 +105,7 @@ class BrowserVisit:
         snapshot = await self._snapshot()
         if snapshot is not None:
             await self._draw(snapshot.candidates, scroll=True)
+            await self._draw_together(snapshot)
             if snapshot.unread_frames:
                 self.unfinished.add(Unfinished.FRAME)
         await self._traffic.quiet(self._limits.quiet_seconds, min(1.0, max(0.1, self._left() - 2)))
@@ -174,6 +178,19 @@ class BrowserVisit:
             await self._keep(self._drawer.draw(candidate, scroll=scroll))
             if candidate.kind is PictureKind.VIDEO:
                 await self._draw_video(candidate)
+
+    async def _draw_together(self, snapshot: PageSnapshot) -> None:
+        """Pictures that elements make together, as they lie there now."""
+        if snapshot.many_pieces:
+            self.unfinished.add(Unfinished.PICTURES)
+        for one in snapshot.mosaics:
+            if one.source in self._together:  # also where it has moved since
+                continue
+            if self._out_of_time() or len(self._together) >= MAX_MOSAICS:
+                self.unfinished.add(Unfinished.PICTURES)
+                return
+            self._together.add(one.source)
+            await self._keep(self._drawer.draw_together(one.box))
 
     async def _draw_video(self, candidate: Candidate) -> None:
         self._videos += 1

@@ -1,4 +1,4 @@
-"""A browser's look under a container's seccomp profile, in a process of its own: `python -m tests.browser.contained_look PROFILE`.
+"""A browser's look under a container's seccomp profile, in a process of its own (`python -m`, and the profile).
 
 Prints the outcome, and how many pictures were drawn.
 """

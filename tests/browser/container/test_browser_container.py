@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.browser.look_world import needs_chromium
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROFILE = ROOT / "deploy" / "seccomp" / "notifier.json"
 OF_THE_SANDBOX = {"clone", "chroot"}
 
@@ -23,7 +23,7 @@ def profile() -> dict[str, Any]:
 
 def look_under(path: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.browser.contained_look", str(path)],
+        [sys.executable, "-m", "tests.browser.container.contained_look", str(path)],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
