@@ -179,7 +179,8 @@ def nearest(
 
 
 def is_comparable(registered: Iterable[RegisteredFingerprint]) -> bool:
-    """Whether a picture that does not agree can be told from the content. Exact values alone cannot: one changed byte is another file."""
+    """Whether a picture that does not agree can be distinguished from the content. Exact values alone cannot: one changed byte is another
+    file."""
     return any(
         Algorithm(one.algorithm) is Algorithm.PDQ and (one.quality is None or one.quality >= PDQ_MIN_QUALITY)
         for one in registered

@@ -39,7 +39,7 @@ WHERE i.token_hash = %s AND i.used_at IS NULL AND i.expires_at > now() AND p.dis
   AND p.organisation_id = i.organisation_id AND p.person_id = i.person_id
 RETURNING p.organisation_id, p.person_id, p.role
 """
-_HOLD = """
+_LOCK = """
 SELECT 1 FROM access.people p JOIN access.invitations i USING (organisation_id, person_id)
 WHERE i.token_hash = %s FOR UPDATE OF p
 """
@@ -98,7 +98,7 @@ async def invited(database: Database, token: str) -> bool:
 
 async def sign_in(tx: Tx, token: str) -> Session | None:
     """Use a link: the session it opens; None for one that is unknown, used, too old, or of somebody who may not sign in."""
-    await tx.execute(_HOLD, (token_hash(token),))  # who disables them waits, and then finds the session
+    await tx.execute(_LOCK, (token_hash(token),))  # who disables them waits, and then finds the session
     row = await (await tx.execute(_USE, (token_hash(token),))).fetchone()
     if row is None:
         return None

@@ -89,7 +89,7 @@ class DecoderPool:
         self._children: set[_Child] = set()
         self._closed = False
         self._ids: asyncio.Task[tuple[int, int] | None] | None = None
-        self._told: frozenset[Means] = frozenset()
+        self._logged: frozenset[Means] = frozenset()
 
     @property
     def closed(self) -> bool:
@@ -133,7 +133,7 @@ class DecoderPool:
                 while not (await asyncio.wait((work,), timeout=None if turn.slow else self._quick_seconds))[0]:
                     if child.is_slow(self._quick_seconds):
                         turn.step_aside()
-                        if turn.holds_another_up:
+                        if turn.delays_another:
                             raise _GivesWay
                 reply = work.result()
                 if len(reply) > PARSED_HERE_BYTES:  # a page of many pictures: not on the event loop
@@ -168,7 +168,7 @@ class DecoderPool:
         child = await _Child.start(self._limits, await asyncio.shield(self._ids))
         self._children.add(child)
         try:
-            self._tell(await child.ready())
+            self._log_unconfined(await child.ready())
             if self._closed:  # meanwhile
                 raise Crashed
         except BaseException:
@@ -176,10 +176,10 @@ class DecoderPool:
             raise
         return child
 
-    def _tell(self, unconfined: frozenset[Means]) -> None:
+    def _log_unconfined(self, unconfined: frozenset[Means]) -> None:
         """Log once what children are not confined by."""
-        if not unconfined <= self._told:
-            self._told |= unconfined
+        if not unconfined <= self._logged:
+            self._logged |= unconfined
             log.warning("decoder.less_confined", without=sorted(unconfined))
 
     async def _discard(self, child: _Child) -> None:

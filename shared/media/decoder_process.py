@@ -62,7 +62,7 @@ class Limits:
 class DecodingJob:
     """What is asked of a file. `kind`: one of `KINDS`. Seconds: less than the limits, where it is given.
 
-    `reduced`, of a picture: a large JPEG may be decoded at a smaller scale. `parts`: what lies within it is told, too.
+    `reduced`, of a picture: a large JPEG may be decoded at a smaller scale. `parts`: what lies within it is hashed, too.
     """
 
     kind: str

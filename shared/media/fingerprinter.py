@@ -208,19 +208,19 @@ def _parsed(said: Any) -> PictureAnswer:
     if answer.failure:
         Reason(answer.failure)
         _ = answer.undecoded and UndecodedMedia(answer.undecoded)
-    told = [*map(_view, answer.views), *(_part(one).hashes for one in answer.parts)]
+    hashes = [*map(_view, answer.views), *(_part(one).hashes for one in answer.parts)]
     of_views = all(0 <= one.of < len(answer.views) for one in answer.parts)
-    if not (answer.failure or answer.views) or not of_views or not all(map(_is_sound, told)):
+    if not (answer.failure or answer.views) or not of_views or not all(map(_is_sound, hashes)):
         raise ValueError("no answer")
     return answer
 
 
-def _part(told: PartAnswer) -> PicturePart:
+def _part(part: PartAnswer) -> PicturePart:
     """Raises ValueError."""
     hashes = {
-        turned: (bytes.fromhex(value), told.quality) for turned, value in zip(Orientation, told.hashes, strict=True)
+        turned: (bytes.fromhex(value), part.quality) for turned, value in zip(Orientation, part.hashes, strict=True)
     }
-    return PicturePart(name=ViewName(told.name), rectangle=told.rectangle, hashes=hashes, of=told.of)
+    return PicturePart(name=ViewName(part.name), rectangle=part.rectangle, hashes=hashes, of=part.of)
 
 
 def _view(hashes: Mapping[str, tuple[str, int]]) -> Hashes:

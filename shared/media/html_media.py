@@ -25,11 +25,11 @@ from shared.media.html.data_urls import is_data_url, parse_data_url
 from shared.media.html.document import Document, PageScan, Reference
 from shared.media.html.encoding import decoded_text
 from shared.media.html.names import kind_of
-from shared.media.html.sniffing import holds_markup, is_page
+from shared.media.html.sniffing import has_markup, is_page
 from shared.media.html.tokens import read_document
 from shared.urls import BadUrl, UrlTooLong, parse_url
 
-__all__ = ["holds_markup", "is_page", "packed_page", "read_packed_page", "read_page"]
+__all__ = ["has_markup", "is_page", "packed_page", "read_packed_page", "read_page"]
 
 MAX_PAGE_CHARACTERS = 10_000_000
 MAX_BASES = 3

@@ -69,7 +69,7 @@ class LaneTurn:
         return self._place is self._slow
 
     @property
-    def holds_another_up(self) -> bool:
+    def delays_another(self) -> bool:
         return self._place is self._quick and self._quick.wanted
 
     def step_aside(self) -> None:

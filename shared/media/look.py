@@ -26,7 +26,7 @@ from shared.media.fingerprinter import (
 )
 from shared.media.formats.drawing import is_plain_drawing
 from shared.media.formats.drawn_markup import is_drawn_markup
-from shared.media.html_media import holds_markup
+from shared.media.html_media import has_markup
 from shared.media.looks.link_header import LINK, linked_stylesheets
 from shared.media.looks.page_visit import PageVisit
 from shared.media.looks.url_look import HttpAnswer, NotSeen, UndecodedBytes, UrlLook, url_key_of
@@ -81,7 +81,7 @@ class LightLooker:
             own is not None
             and "refresh" not in fetched.headers
             and not linked_stylesheets(fetched.headers.get(LINK, ""), fetched.final_url)
-            and not holds_markup(fetched.body, fetched.content_type)
+            and not has_markup(fetched.body, fetched.content_type)
         ):
             return own
         try:

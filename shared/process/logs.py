@@ -25,17 +25,17 @@ class OnceAMinute:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._left_out: Counter[str] = Counter()
 
     def left_out_since(self, about: str) -> int | None:
         """How many lines about this were left out since the last; None: this one is left out too."""
         now = self._clock()
-        told_at = self._told_at.get(about)
-        if told_at is not None and now - told_at < OUTAGE_EVERY_SECONDS:
+        logged_at = self._logged_at.get(about)
+        if logged_at is not None and now - logged_at < OUTAGE_EVERY_SECONDS:
             self._left_out[about] += 1
             return None
-        self._told_at[about] = now
+        self._logged_at[about] = now
         return self._left_out.pop(about, 0)
 
     def __call__(self, _: object, __: str, line: EventDict) -> EventDict:

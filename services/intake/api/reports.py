@@ -63,7 +63,7 @@ async def make_report(
     try:
         one = ReportRequest.model_validate(asked)
     except ValidationError as error:
-        raise RequestValidationError([{**told, "loc": ("body", *told["loc"])} for told in error.errors()]) from None
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
     _check(one, runtime)
 
     async def change(tx: Tx) -> ReportQueued:
@@ -83,7 +83,7 @@ async def _make_reports(
     parsed = await in_turns(partial(_parsed, item, runtime) for item in items)
 
     async def change(tx: Tx) -> ReportVerdicts:
-        await _hold_contents(tx, principal, [one for one in parsed if isinstance(one, ReportRequest)])
+        await _lock_contents(tx, principal, [one for one in parsed if isinstance(one, ReportRequest)])
         return ReportVerdicts(
             items=[await _verdict(tx, principal, runtime, index, one) for index, one in enumerate(parsed)]
         )
@@ -115,7 +115,7 @@ async def _verdict(
     return ReportVerdict(index=index, verdict="queued", report_id=report_id)
 
 
-async def _hold_contents(tx: Tx, principal: Principal, asked: Sequence[ReportRequest]) -> None:
+async def _lock_contents(tx: Tx, principal: Principal, asked: Sequence[ReportRequest]) -> None:
     """The contents that reports name are locked by their ids, as everywhere, whatever the order of the reports."""
     found = set()
     for shown_id in {one.content_id for one in asked if one.content_id is not None}:

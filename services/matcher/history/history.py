@@ -179,7 +179,7 @@ class History:
             rows = part.rows_of(mark)
             if len(rows):
                 part.kill(rows[part.alive[rows] & (part.offsets_of(rows) < offset)])
-                part.holds_erased = part.holds_erased or not part.alive[rows].all()
+                part.has_erased = part.has_erased or not part.alive[rows].all()
 
     def expire(self, now: datetime) -> None:
         """Forget what was last seen longer ago than it is kept, by the log's append time."""
@@ -255,12 +255,12 @@ class History:
         elif self._retry_at is not None and now >= self._retry_at:
             self._failed, self._retry_at = False, None
         for number, part in self._parts():
-            if part.holds_erased:
+            if part.has_erased:
                 self._erased_since.setdefault(number, now)
             if part.living < len(part):
                 self._dead_since.setdefault(number, now)
         number, head = self._head
-        if head.holds_erased and now - self._erased_since[number] >= CLEARED_AFTER:
+        if head.has_erased and now - self._erased_since[number] >= CLEARED_AFTER:
             self._seal()
         self._go_on(now)
 
@@ -321,13 +321,13 @@ class History:
         return max(0, living // self.head_entries).bit_length() // (ALIKE - 1).bit_length()
 
     def _should_be_cleared(self, number: int, segment: Segment, now: datetime) -> bool:
-        erased = segment.holds_erased and now - self._erased_since.get(number, now) >= CLEARED_AFTER
+        erased = segment.has_erased and now - self._erased_since.get(number, now) >= CLEARED_AFTER
         return erased or now - self._dead_since.get(number, now) >= TIDIED_AFTER
 
     def _begin(self, sources: tuple[int, ...]) -> None:
         parts = dict(self._parts())
         for source in sources:
-            parts[source].holds_erased = False  # what is erased from here on is seen when the segment is put in place
+            parts[source].has_erased = False  # what is erased from here on is seen when the segment is put in place
         number = self._take_number()
         self._job = CompactionJob(
             sources=sources,
@@ -344,13 +344,13 @@ class History:
             assert job.failure is not None
             self._failures.append(job.failure)
             for source in job.sources:
-                parts[source].holds_erased = True
+                parts[source].has_erased = True
             self._failed = True
             return
         segment, built = job.built.segment, job.built
         died = died_meanwhile(built, [parts[source].alive for source in job.sources])
         segment.kill(died)
-        segment.holds_erased = any(parts[source].holds_erased for source in job.sources)
+        segment.has_erased = any(parts[source].has_erased for source in job.sources)
         self._built, self._build_seconds = self._built + 1, self._build_seconds + job.seconds
         gone = set(job.sources)
         self._gone_counts = self._counted([(number, one) for number, one in self._segments if number in gone])

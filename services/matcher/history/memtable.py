@@ -54,7 +54,7 @@ class Memtable:
         self._exact: dict[bytes, list[int]] = {}
         """Rows of each value that is no PDQ value; its algorithm's code stands before it."""
         self.living = 0
-        self.holds_erased = False
+        self.has_erased = False
 
     def __len__(self) -> int:
         return self._alive.count

@@ -43,7 +43,7 @@ class Segment:
         self.folder = folder
         self.alive: Mask = np.ones(len(columns), dtype=np.bool_) if alive is None else alive
         self.living = int(np.count_nonzero(self.alive))
-        self.holds_erased = False
+        self.has_erased = False
         self._low = columns.url_low
         self._filter, self._shift = _filter_of(self._low)
         self.oldest = self._oldest()

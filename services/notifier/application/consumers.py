@@ -69,7 +69,7 @@ class Consumer:
             if ContentState.WITHDRAWN in (stood, event.state):
                 await (
                     unit.reread_terms()
-                )  # of withdrawn content all claims count: who must not be contacted is not told either
+                )  # of withdrawn content all claims count: who must not be contacted is not notified either
             if unit.content.view != before:
                 await unit.apply_content_change()
             await let_waiting_go_on(unit)

@@ -35,7 +35,7 @@ class BrowserLooker:
         """What a person would see there, judged; None: there is no browser. Raises DecoderUnavailable.
 
         `urgent`: a removal waits to be confirmed by it. A look for which there was no room is one that says nothing, whatever it was for,
-        so that it is told. `known`: fingerprints of what a light look saw there.
+        so that it is recorded. `known`: fingerprints of what a light look saw there.
         """
         look = await self.browser.look(url, referer=referer, share=1.0 if urgent else 1.0 - FOR_CONFIRMATIONS)
         if not self.browser.usable:

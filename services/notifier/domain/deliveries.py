@@ -11,7 +11,7 @@ from services.notifier.domain.demands import (
     put_off,
     start_clock,
     undeliverable,
-    words_hold,
+    words_still_true,
 )
 from services.notifier.domain.effects import EndMessage, ScheduleTimer
 from services.notifier.domain.endings import take_back, to_be_notified_of_end
@@ -88,7 +88,7 @@ def _moment_refusal(builder: TakedownBuilder, demand: Demand, kind: MessageKind)
         return Refusal.DISPUTED
     if builder.fetching_stopped and demand.attempted_at is None and not last_present_stands(builder, demand):
         return Refusal.FETCHING_STOPPED
-    if demand.attempted_at is None and not words_hold(builder, demand):
+    if demand.attempted_at is None and not words_still_true(builder, demand):
         return Refusal.STALE_OBSERVATION  # made anew on what holds now, with the look that follows
     return None if may_rest_on_a_look(builder, demand) else Refusal.STALE_OBSERVATION
 

@@ -198,7 +198,7 @@ def _printed(builder: TakedownBuilder, regime: Regime) -> PrintedTerms:
     )
 
 
-def words_hold(builder: TakedownBuilder, demand: Demand) -> bool:
+def words_still_true(builder: TakedownBuilder, demand: Demand) -> bool:
     """Rule 6, before the first attempt: whether the demand would still be made on the same law, and what it says of its claims is still
     true."""
     recipient = builder.around.routes.by_key(demand.recipient)

@@ -120,13 +120,13 @@ async def open_task(tx: Tx, takedown: Takedown, effect: OpenTask) -> None:
 
 async def close_task(tx: Tx, task_id: UUID, resolution: str) -> None:
     """Close a task. Closing one that is closed does nothing."""
-    await hold_key_of(tx, task_id)
+    await lock_key_of(tx, task_id)
     closed = await (await tx.execute(_CLOSE, (resolution, task_id))).fetchone()
     if closed is not None and closed["scope"] != "takedown" and closed["joined_to"] is None:
         await tx.execute(_SUCCEED, {"task_id": task_id})
 
 
-async def hold_key_of(tx: Tx, task_id: UUID) -> None:
+async def lock_key_of(tx: Tx, task_id: UUID) -> None:
     """Until the commit nobody else opens or closes a task of the same API key, if that is what this open task is about."""
     await tx.execute(_LOCK_KEY_OF, (task_id,))
 
@@ -186,7 +186,7 @@ async def is_open(tx: Tx, content_id: UUID, kind: TaskKind) -> bool:
 
 async def takedowns_of_task(tx: Tx, task_id: UUID, content_id: UUID) -> tuple[tuple[UUID, ...], tuple[UUID, ...]]:
     """The takedowns of this content that wait for this task, in the order in which they are locked, and those of other contents."""
-    await hold_key_of(tx, task_id)
+    await lock_key_of(tx, task_id)
     rows = await (await tx.execute(_TOGETHER, {"task_id": task_id})).fetchall()
     here = dict.fromkeys(row["takedown_id"] for row in rows if row["content_id"] == content_id)
     elsewhere = dict.fromkeys(row["takedown_id"] for row in rows if row["content_id"] != content_id)

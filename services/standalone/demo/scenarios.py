@@ -42,7 +42,7 @@ class Cast:
 
 
 def make(on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> Cast:
-    """Takes seconds: it draws and hashes every picture. `on_progress` is told how many of how many steps are done."""
+    """Takes seconds: it draws and hashes every picture. `on_progress` is called with how many of how many steps are done."""
     total = len(_ALL) + UNRELATED
     scenarios = tuple(make_one(seed) for seed, make_one in enumerate(_ALL, start=1000))
     for done, scenario in enumerate(scenarios):

@@ -10,7 +10,7 @@ from services.standalone.demo.targets import REMOVED, one, with_pictures
 
 FALSE_REPORT = frozenset({"demand.issued", "demand.still_present"})
 TO_A_PERSON = End(state="unremoved", task="silent")
-"""Our looks say nothing: it is not believed, and a person is told."""
+"""Our looks say nothing: it is not believed, and a person has a task."""
 
 
 def shown_with_410(seed: int) -> Scenario:
@@ -65,7 +65,7 @@ def _walled(seed: int, site: Site, story: str) -> Scenario:
     targets = one(pixels, TO_A_PERSON)
     return Scenario(
         name=site.name,
-        story=f"{story}: not believed, a person is told",
+        story=f"{story}: not believed, a person has a task",
         site=with_pictures(site, targets),
         original=encode(pixels, "PNG"),
         targets=targets,

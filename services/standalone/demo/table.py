@@ -18,7 +18,7 @@ from services.standalone.terminal.watch import STATE_STYLES
 
 @contextmanager
 def drawing(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far the drawing of the pictures is: a bar on a terminal, elsewhere a line for each quarter. Its function is told
+    """Shows how far the drawing of the pictures is: a bar on a terminal, elsewhere a line for each quarter. Its function is given
     how many of how many are done, from any thread."""
     if console.is_terminal:
         columns = TextColumn("Drawing the pictures"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()

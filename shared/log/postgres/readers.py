@@ -304,7 +304,7 @@ class PostgresGroupReader:
             for record in records
         )
 
-    def _is_told(self, partition: TopicPartition) -> bool:
+    def _is_reported(self, partition: TopicPartition) -> bool:
         return partition in self._epochs and partition not in self._assigned
 
     def position(self, partition: TopicPartition) -> int:
@@ -313,15 +313,15 @@ class PostgresGroupReader:
         return self._cursor.positions[partition]
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        if self._is_told(partition):
+        if self._is_reported(partition):
             await self._cursor.place(partition, offset)
             self._subscription.wake()
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        self._paused.update(one for one in partitions if self._is_told(one))
+        self._paused.update(one for one in partitions if self._is_reported(one))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
-        resumed = {one for one in partitions if one in self._paused and self._is_told(one)}
+        resumed = {one for one in partitions if one in self._paused and self._is_reported(one)}
         if resumed:  # a wake-up is a query: not for nothing
             self._paused -= resumed
             self._subscription.wake()
@@ -339,7 +339,7 @@ class PostgresGroupReader:
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         if not commits:
             return
-        if not all(map(self._is_told, commits)):
+        if not all(map(self._is_reported, commits)):
             raise CommitRefused(self._group)
         ids = {partition: number for number, partition in self._wanted.items()}
         try:

@@ -39,7 +39,7 @@ class Obstacle(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     ERROR_MESSAGE = "error_message"
-    """An error told as data, with a status of success."""
+    """An error given as data, with a status of success."""
     MAINTENANCE = "maintenance"
     EMPTY = "empty"
     STATUS = "status"

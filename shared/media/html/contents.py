@@ -76,7 +76,7 @@ class InlineMedia:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSigns:
-    """Raw facts by which a page may be told for a login, an age gate, a challenge or a script's shell. They judge nothing.
+    """Raw facts by which a page may be recognised as a login, an age gate, a challenge or a script's shell. They judge nothing.
 
     `text`: the beginning of what may be visible; `text_characters`: of all of it, white space not counted. `markers`: words of
     `html.markers` in identifiers, classes, names and script URLs. `script_redirect`: where a script sets `location`, as written.
@@ -118,7 +118,7 @@ class PageContents:
     encoding: str = "utf-8"
     whole: bool = True
 
-    def telling(self, limit: int) -> tuple[ReferencedMedia, ...]:
+    def most_telling(self, limit: int) -> tuple[ReferencedMedia, ...]:
         """The `limit` most telling media: by place, then in document order."""
         places = tuple(MediaPlace)
         return tuple(sorted(self.media, key=lambda one: places.index(one.place))[:limit])

@@ -17,10 +17,10 @@ _ANIMATED = frozenset(("to", "from", "by", "values"))
 
 def inline_scripts(values: Mapping[str, str]) -> int:
     """How many attributes of an element hold a script that a browser runs, at once or when somebody acts. Names in lower case."""
-    return sum(_holds_script(name, value) for name, value in values.items())
+    return sum(_has_script(name, value) for name, value in values.items())
 
 
-def _holds_script(name: str, value: str) -> bool:
+def _has_script(name: str, value: str) -> bool:
     if _HANDLER.match(name):
         return bool(value.strip())
     if name in _URLS:

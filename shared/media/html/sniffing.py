@@ -54,7 +54,7 @@ def is_page(body: bytes, content_type: str | None) -> bool:
     return _MARKUP.match(start) is not None and not _is_svg(body, essence)
 
 
-def holds_markup(body: bytes, content_type: str | None) -> bool:
+def has_markup(body: bytes, content_type: str | None) -> bool:
     """True where bytes that begin as a medium are a page too for a browser that is sent to them: sent as HTML, with markup inside."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     return essence in _HTML_TYPES and _WHOLE_PAGE.search(body) is not None

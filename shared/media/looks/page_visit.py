@@ -65,7 +65,7 @@ class PageVisit:
         linked = page.headers.get(LINK, "")
         self._whole &= len(linked) < KEPT_LINK_CHARACTERS  # what was cut off may name one more
         styles, broken = await self._styles((*contents.stylesheets, *linked_stylesheets(linked, page.final_url)))
-        found = [one for each in (contents, *styles) for one in each.telling(len(each.media))]
+        found = [one for each in (contents, *styles) for one in each.most_telling(len(each.media))]
         inline = [one for each in (contents, *styles) for one in each.inline]
         looks = await self._each(self._media_look, self._chosen(found))
         inlined = await self._each(self._inline_look, inline)

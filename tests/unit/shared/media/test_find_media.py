@@ -12,7 +12,7 @@ BASE = "https://site.example/gallery/page.html?x=1"
 
 
 def find_media(body: bytes, content_type: str | None, base_url: str, limit: int = 50) -> tuple[str, ...]:
-    return tuple(one.url for one in read_page(body, content_type, base_url).telling(limit))
+    return tuple(one.url for one in read_page(body, content_type, base_url).most_telling(limit))
 
 
 def found(html: str, **more: int) -> tuple[str, ...]:

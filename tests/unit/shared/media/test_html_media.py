@@ -262,7 +262,7 @@ def test_media_come_in_document_order_with_kind_and_place() -> None:
         ("thing", MediaKind.UNKNOWN, MediaPlace.SHOWN),
         ("declared", MediaKind.PICTURE, MediaPlace.DECLARED),
     ]
-    assert contents.telling(1)[0].url.endswith("/declared")
+    assert contents.most_telling(1)[0].url.endswith("/declared")
     assert contents.whole
 
 

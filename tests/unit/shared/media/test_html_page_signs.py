@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from shared.media.html_media import holds_markup, is_page, read_page
+from shared.media.html_media import has_markup, is_page, read_page
 from tests.unit.shared.media.html_page import DATA, PAGE, read
 
 
 def find_media(body: bytes, content_type: str | None, base_url: str, limit: int = 50) -> tuple[str, ...]:
-    return tuple(one.url for one in read_page(body, content_type, base_url).telling(limit))
+    return tuple(one.url for one in read_page(body, content_type, base_url).most_telling(limit))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_page_is_told_from_a_medium(start: bytes, content_type: str | None, pa
 
 def test_a_picture_that_is_a_page_too_is_told() -> None:
     body = b"GIF89a/*" + bytes(50) + b"*/<html><img src=/real.jpg>"
-    assert holds_markup(body, "text/html")
-    assert not holds_markup(body, "image/gif")
-    assert not holds_markup(b"GIF89a" + bytes(50), "text/html")
+    assert has_markup(body, "text/html")
+    assert not has_markup(body, "image/gif")
+    assert not has_markup(b"GIF89a" + bytes(50), "text/html")
     assert find_media(body, "text/html", PAGE) == ("https://site.test/real.jpg",)
