@@ -53,7 +53,8 @@ class BrowserLooker:
         where a person rejected something, since what is drawn of that is rejected with it.
         """
         came = [(None, one.body) for one in look.answers if not one.part]
-        drawn = [(one.kind, one.body) for one in look.drawn]
+        # A picture by itself is nearer than where it stands on the screen among others.
+        drawn = sorted(((one.kind, one.body) for one in look.drawn), key=lambda one: one[0] in _OF_THE_SCREEN)
         if judge.wanted.rejected:
             found, unread = await self._read([*came, *drawn], judge, whole=True)
             return not_rejected(judge, found, known), unread
