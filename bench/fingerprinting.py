@@ -1,12 +1,14 @@
 """PDQ of 1080p JPEG photographs: at a smaller scale, in full, and `pdqhash` in full, each picture by each in one run.
 
-    make bench-pdq
+    make bench-pdq                  writes its section of docs/performance.md
+    make bench-pdq ARGS=--json      one JSON object a way; nothing is written
 
-Writes its section of `docs/performance.md`. One thread; seconds of processor time, from the file's bytes to the hashes.
+One thread; seconds of processor time, from the file's bytes to the hashes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -100,6 +102,11 @@ def at_once_drifts(pictures: list[Image.Image]) -> Iterator[int]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="make bench-pdq", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a way; nothing is written")
+    as_json = parser.parse_args().json
     python = environment()
     pictures = [picture for _, picture in photographs(python)]
     bodies = [full_hd(picture) for picture in pictures]
@@ -125,6 +132,11 @@ def main() -> None:
             hamming(only_identity(body)[0], bytes.fromhex(row["pdq"])) for body, row in zip(bodies, rows, strict=True)
         ]
         agree = f"Ours in full and `pdqhash` agree bit for bit in {far.count(0)} of {len(far)} (decoders may differ in version)."
+    if as_json:
+        for way in ways:
+            middle = median(way.milliseconds)
+            print(json.dumps({"way": way.name, "median_ms": middle, "times_the_peer": base / middle}))
+        return
     bits, quality = zip(*drifts(pictures), strict=True)
     write(ways, base, agree, Counter(bits), max(quality), Counter(at_once_drifts(pictures)), len(pictures))
 

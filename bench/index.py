@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import venv
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -261,6 +261,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", help="these sizes instead; nothing is written")
     parser.add_argument("--peers-python", help="the Python of an environment that has the peers already")
     parser.add_argument("--no-peers", action="store_true", help="ours alone; nothing is written")
+    parser.add_argument("--json", action="store_true", help="one JSON object an index and size; nothing is written")
     arguments = parser.parse_args()
     sizes = arguments.sizes or [100_000, 1_000_000, *([10_000_000] if arguments.full else [])]
     python = None if arguments.no_peers else peers_python(arguments.peers_python)
@@ -272,8 +273,12 @@ def main() -> int:
         results[size] = [measure_ours(values, queries)]
         if python is not None:
             results[size].extend(measure_peers(python, values, queries, near))
-        print("\n".join(table(size, results[size])), flush=True)
-    if python is not None and not arguments.sizes:
+        if arguments.json:
+            for one in results[size]:
+                print(json.dumps({"size": size, **asdict(one)}), flush=True)
+        else:
+            print("\n".join(table(size, results[size])), flush=True)
+    if python is not None and not arguments.sizes and not arguments.json:
         replace_section("index", document(results))
         PLOT.write_text(plot(results))
         print(f"{DOCUMENT.relative_to(ROOT)} written")

@@ -22,7 +22,7 @@ from shared.outbound.guard import AddressGuard
 from tests.browser.look_world import OTHER, SOUGHT, Asked, answer, drawn, open_internet, redirect
 from tests.fixtures_servers import wait_until
 
-SHORT = BrowserLimits(total_seconds=12, load_seconds=5, settle_seconds=1, memory_bytes=900_000_000)
+SHORT = BrowserLimits(total_seconds=8, load_seconds=5, settle_seconds=1, memory_bytes=900_000_000)
 SLACK_SECONDS = 25
 """To close a context, and to start another browser on a busy machine."""
 
