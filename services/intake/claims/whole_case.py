@@ -80,8 +80,15 @@ async def resume_case(tx: Tx, principal: Principal, case_id: UUID, *, now: datet
     case, locked = await _locked(tx, principal, case_id)
     if case["paused_at"] is None:
         raise Conflict("This case is not paused.")
-    if any(content.suspension is SuspensionReason.POSSIBLE_MINOR for content, _ in locked):
-        raise Forbidden("Something of this case may show a minor: operations staff have to decide over it first.")
+    # Of a picture that others have declared too, and that nobody has confirmed, operations staff have nothing to decide over.
+    undecided = case["paused_for"] == content_steps.POSSIBLE_MINOR and any(
+        claim_state not in _STOOD_BEHIND and not _ours_alone(content, principal) for content, claim_state in locked
+    )
+    if undecided or any(content.suspension is SuspensionReason.POSSIBLE_MINOR for content, _ in locked):
+        raise Forbidden(
+            "Something of this case may show a minor: operations staff have to decide over it first. What nobody has confirmed"
+            " yet can be withdrawn."
+        )
     by = contents.of_organisation(principal.organisation_id)
     for content, _ in locked:
         suspenders = {one for one, _ in await contents.suspensions_of(tx, content.content_id)}
