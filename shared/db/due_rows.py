@@ -68,6 +68,9 @@ class Claimed(Generic[Job]):
 WINDOW = 500
 """How many rows, the oldest, a claim looks at; more than it ever takes. Where as many are due, there may be more."""
 
+PLACES = 1_000
+"""So many places are asked in one claim: whoever can make up places (host names under a domain) shall not make it slow."""
+
 # Due rows with room at their place, oldest first. `rank` keeps one place from taking more than it has left, and its backlog from
 # hiding the others. What another process has claimed since the statement began is seen under the row's lock: `picked` asks again.
 _CLAIM = """
@@ -92,13 +95,22 @@ _OF_THE_OLDEST = """candidates AS (
     SELECT {keys}, d.due_at, {place} AS place FROM oldest d WHERE NOT {place} = ANY(%(full)s)
 )"""
 
-# In a backlog the oldest rows are not all that are due, and may all be one place's. So each place is asked for its own oldest. `places`
-# goes from one place to the next by the index on place and time, without reading the rows between (a "loose index scan").
-_OF_EACH_PLACE = """places AS (
-    (SELECT {place} AS place FROM {table} d WHERE {waiting} AND (SELECT count(*) FROM oldest) = {window} ORDER BY {place} LIMIT 1)
+# In a backlog the oldest rows are not all that are due, and may all be one place's. So each place is asked for its own oldest. `walk`
+# goes from one place to the next by the index on place and time, without reading the rows between (a "loose index scan"): from `start`
+# on, round the end, until all were met or there were enough for one claim. The next claim begins elsewhere.
+_OF_EACH_PLACE = """walk AS (
+    SELECT first.place, first.place AS start, 1 AS step FROM (SELECT coalesce(
+        (SELECT {place} FROM {table} d WHERE {waiting} AND {place} >= %(start)s ORDER BY {place} LIMIT 1),
+        (SELECT {place} FROM {table} d WHERE {waiting} ORDER BY {place} LIMIT 1)
+    ) AS place WHERE (SELECT count(*) FROM oldest) = {window}) AS first
     UNION ALL
-    SELECT (SELECT {place} FROM {table} d WHERE {waiting} AND {place} > places.place ORDER BY {place} LIMIT 1)
-    FROM places WHERE places.place IS NOT NULL
+    SELECT coalesce(
+        (SELECT {place} FROM {table} d WHERE {waiting} AND {place} > walk.place ORDER BY {place} LIMIT 1),
+        (SELECT {place} FROM {table} d WHERE {waiting} ORDER BY {place} LIMIT 1)
+    ), walk.start, walk.step + 1
+    FROM walk WHERE walk.step < {places} AND (walk.step = 1 OR walk.place <> walk.start)
+), places AS (
+    SELECT DISTINCT place FROM walk WHERE place IS NOT NULL
 ), candidates AS (
     SELECT {keys}, d.due_at, {place} AS place FROM oldest d {joined_for_allowed}
     WHERE NOT EXISTS (SELECT FROM places) AND NOT {place} = ANY(%(full)s) {allowed}
@@ -170,6 +182,7 @@ class DueTable(Generic[Job]):
             "allowed": allowed and f"AND {allowed}",
             "allowed_place": allowed_place and f"AND {allowed_place}",
             "window": str(WINDOW),
+            "places": str(PLACES),
             "joined_for_allowed": allowed and beside and f"JOIN {beside} ON {on}",
             "joined": beside and f", {beside}",
             "same_row": " AND ".join(
@@ -191,9 +204,12 @@ class DueTable(Generic[Job]):
             self._fail,
         ) = (statement.format(**fragments).encode() for statement in statements)
 
-    async def claim(self, tx: Tx, room: Room, *, owner: str, lease: timedelta) -> Claimed[Job]:
-        """Lease due rows for `owner`, the oldest first, and say when the next is due. Both in one round trip to the database."""
-        values = self.claim_values(room, owner=owner, lease=lease)
+    async def claim(self, tx: Tx, room: Room, *, owner: str, lease: timedelta, start: str = "") -> Claimed[Job]:
+        """Lease due rows for `owner`, the oldest first, and say when the next is due. Both in one round trip to the database.
+
+        `start`: in a backlog, places are asked from this one on, in their order. It should be another at each claim.
+        """
+        values = self.claim_values(room, owner=owner, lease=lease, start=start)
         async with tx.pipeline():
             claimed = await tx.execute(self.claim_statement, values)
             following = await tx.execute(self.next_statement)
@@ -204,7 +220,7 @@ class DueTable(Generic[Job]):
         )
 
     @staticmethod
-    def claim_values(room: Room, *, owner: str, lease: timedelta) -> dict[str, object]:
+    def claim_values(room: Room, *, owner: str, lease: timedelta, start: str = "") -> dict[str, object]:
         """What `claim_statement` is executed with."""
         return {
             "full": room.full,
@@ -213,6 +229,7 @@ class DueTable(Generic[Job]):
             "free": room.free,
             "owner": owner,
             "lease": lease,
+            "start": start,
         }
 
     def _leased(self, row: Row) -> Leased[Job]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import random
+import string
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -46,6 +48,7 @@ LEASE_FACTOR = 3
 CUT_OFF_FACTOR = 2
 """How many times the longest time of a job a lease lasts; a job that has not ended by itself is cut off before its lease is over."""
 
+_LETTERS = string.ascii_lowercase + string.digits
 Given = TypeVar("Given")
 
 
@@ -137,7 +140,8 @@ class DueWorker(Generic[Job]):
 
     async def claim(self, tx: Tx, room: Room) -> Claimed[Job]:
         """Lease what is due and has room."""
-        return await self._table.claim(tx, room, owner=self._member, lease=self._lease)
+        start = "".join(random.choices(_LETTERS, k=2))  # noqa: S311 - fairness, no secret
+        return await self._table.claim(tx, room, owner=self._member, lease=self._lease, start=start)
 
     async def while_wanted(self, job: Job, work: Coroutine[Any, Any, Given]) -> Given:
         """Do `work` and give its result; it is cancelled once `job` is not wanted any more. Raises NoLongerWanted then, when what

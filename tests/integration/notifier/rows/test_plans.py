@@ -9,7 +9,7 @@ from typing import Any
 from services.notifier.store.checks import DUE_CHECKS
 from services.notifier.store.messages import MESSAGES
 from services.notifier.store.timers import TIMERS
-from shared.db.due_rows import WINDOW, DueTable, Room
+from shared.db.due_rows import PLACES, WINDOW, DueTable, Room
 from tests.notifier_world import World, open_world
 from tests.plans import assert_index_is_asked, plan_of
 
@@ -110,3 +110,24 @@ async def test_of_a_places_backlog_no_more_is_read_than_is_claimed(fresh_databas
                     **expected,
                     **({"large": 8} if name == "due_checks" else {}),
                 }
+
+
+async def test_many_places_make_no_claim_slow_and_none_is_left_out(fresh_database: str) -> None:
+    room = Room(free=64, per_place=1, busy={})
+    async with open_world(fresh_database, start=False) as world:
+        await fill(world, rows=BACKLOG, due=BACKLOG)
+        database = world.runtime.database
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE notifier.due_checks SET host = substr(md5(takedown_id::text), 1, 12)")
+            await tx.execute("ANALYZE notifier.due_checks")
+        values = DUE_CHECKS.claim_values(room, owner="0", lease=LEASE, start="8")
+        plan = await plan_of(database, DUE_CHECKS.claim_statement, values)
+        assert max(node["Actual Rows"] * node["Actual Loops"] for node in plan) <= 2 * PLACES, plan
+        firsts = []
+        for start in ("", "8", "zz"):
+            async with database.transaction() as tx, tx.transaction(force_rollback=True):
+                claimed = await DUE_CHECKS.claim(tx, room, owner="0", lease=LEASE, start=start)
+            assert len(claimed.rows) == 64
+            firsts.append(min(row.place for row in claimed.rows))
+        assert firsts[0][0] == firsts[2][0] == "0", "after the last comes the first"
+        assert firsts[1][0] == "8"
