@@ -25,6 +25,7 @@ from bench.document import replace_section
 from shared.db.embedded.server import conninfo_if_running
 from tests.claims import claim_body
 from tests.e2e.processes import Client, Fleet, free_port, wait_for
+from tests.e2e.stopping import moment_of
 from tests.e2e.story import config, environment, key
 from tests.e2e.world import Hosts, Placed, World, make_world, sightings_of
 
@@ -112,7 +113,7 @@ def _suspend(world: World, hosts: Hosts, fleet: Fleet, conninfo: str, base: str)
     _, asked_for, lately = counts(conninfo)
     began = time.monotonic()
     clients["ann"].post(f"/v1/content/{claim['content_id']}/suspension", {})
-    answered, moment = time.monotonic(), database_clock(conninfo)
+    answered, moment = time.monotonic(), moment_of(conninfo)
     time.sleep(WATCHED_SECONDS)
     with psycopg.connect(conninfo) as connection:
         begun = connection.execute(_BEGUN, {"at": moment}).fetchone()
@@ -134,14 +135,6 @@ def counts(conninfo: str) -> tuple[int, int, int]:
         row = connection.execute(_COUNTS).fetchone()
     assert row is not None
     return row[0], row[1], row[2]
-
-
-def database_clock(conninfo: str) -> datetime:
-    with psycopg.connect(conninfo) as connection:
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    moment: datetime = row[0]
-    return moment
 
 
 def section(found: Suspended) -> str:

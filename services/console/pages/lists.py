@@ -19,6 +19,8 @@ from shared.service.dependencies import ServiceRuntime
 
 SHOWN = 50
 
+Cursor = Annotated[str | None, Query(max_length=200)]
+
 routes = APIRouter(prefix="/desk", include_in_schema=False, route_class=DeskRoute)
 
 
@@ -27,7 +29,7 @@ async def home(
     request: Request,
     runtime: ServiceRuntime,
     at_desk: AtDesk,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> HTMLResponse:
     """My cases, and how many pictures wait for my confirmation."""
     async with apis.intake(request, at_desk, runtime.settings) as intake:
@@ -64,7 +66,7 @@ async def urgent(
     request: Request,
     runtime: ServiceRuntime,
     at_desk: AtDesk,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> HTMLResponse:
     """The urgent cases of the organisation, whoever looks after them."""
     async with apis.intake(request, at_desk, runtime.settings) as intake:

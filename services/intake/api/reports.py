@@ -19,6 +19,7 @@ from services.intake.api.report_verdicts import ReportFault, ReportVerdict, Repo
 from services.intake.cases import case_rows
 from services.intake.claims import content_steps
 from services.intake.claims.registered_content import claim_facts
+from services.intake.domain.claims import SuspensionReason
 from services.intake.domain.schemas import ReportRequest
 from services.intake.store.cases.cases import paused_for
 from services.intake.store.content import row_for_share
@@ -167,7 +168,7 @@ def _check(asked: ReportRequest, runtime: Runtime) -> None:
 
 async def _check_case(tx: Tx, principal: Principal, asked: ReportRequest) -> None:
     """Raises Conflict where somebody in the case may be a minor. To be called under the content's lock."""
-    if await paused_for(tx, principal.organisation_id, asked.case_ref) == case_rows.POSSIBLE_MINOR:
+    if await paused_for(tx, principal.organisation_id, asked.case_ref) == SuspensionReason.POSSIBLE_MINOR:
         raise Conflict(case_rows.NOTHING_ADDED)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from psycopg.errors import UniqueViolation
 
 from services.intake.domain.cases import CaseChange, CaseDetails, CaseRequest, urgency
+from services.intake.domain.claims import SuspensionReason
 from services.intake.store.cases import cases, ended_cases
 from shared.access import audit
 from shared.access.keyring import KeyRing, OtherRootKey
@@ -19,7 +20,6 @@ from shared.http.problems import Conflict, Invalid, NotFound
 NO_CASE = "Your organisation has no case with this id."
 UNCONFIRMED = "unconfirmed"
 """Why a case has ended of which nobody ever confirmed a picture."""
-POSSIBLE_MINOR = "possible_minor"
 NOTHING_ADDED = "Somebody in this case may be a minor: nothing is added to it, and no link of it is looked at."
 _TAKEN = "Your organisation has a case with this reference already. Open that one, or give this one another reference."
 
@@ -97,7 +97,7 @@ async def open_case(tx: Tx, principal: Principal, case_ref: str, *, keys: KeyRin
         digest=keys.ended_case_of(principal.organisation_id, case_ref),
         owner=principal.person_id,
     )
-    if paused_for == POSSIBLE_MINOR:
+    if paused_for == SuspensionReason.POSSIBLE_MINOR:
         raise Conflict(NOTHING_ADDED)
 
 

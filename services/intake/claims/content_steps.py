@@ -36,7 +36,6 @@ from shared.outbox import outbox
 from shared.policy import Policy
 
 DECISIONS_GROUP = "intake-decisions"
-POSSIBLE_MINOR = "possible_minor"
 
 _READS = ["awaiting_confirmation", "confirmed", "withdrawing"]
 _DECIDES = ["confirmed", "withdrawing"]
@@ -63,8 +62,7 @@ async def own_content(tx: Tx, principal: Principal, shown_id: UUID, *, to_decide
 
 async def suspend_content(tx: Tx, principal: Principal, content_id: UUID, *, reason: str, now: datetime) -> None:
     """Suspend the content until somebody resumes it; the decision goes out beside it, so that demands stop at once."""
-    reason_kind = SuspensionReason.POSSIBLE_MINOR if reason == POSSIBLE_MINOR else SuspensionReason.PERSON
-    await suspend_for(tx, content_id, reason_kind, by=_suspended_by(principal))
+    await suspend_for(tx, content_id, SuspensionReason.of_decision(reason), by=_suspended_by(principal))
     await publish_decision(tx, principal, content_id, DecisionKind.SUSPEND, reason=reason, now=now)
     await audit.record(tx, principal, action="content.suspended", object_kind="content", object_id=content_id)
 

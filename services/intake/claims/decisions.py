@@ -6,7 +6,7 @@ import structlog
 
 from services.intake.claims import registered_content
 from services.intake.claims.actors import decider
-from services.intake.claims.content_steps import DECISIONS_GROUP, POSSIBLE_MINOR
+from services.intake.claims.content_steps import DECISIONS_GROUP
 from services.intake.domain.claims import SuspensionReason
 from services.intake.store import content, rejections
 from services.intake.store.schema import SCHEMA_NAME
@@ -64,7 +64,7 @@ class DecisionsHandler:
                 await content.stop_fetching(tx, before.content_id, stopped=True)
             case DecisionKind.SUSPEND:
                 action = "content.suspended"
-                asked = SuspensionReason.POSSIBLE_MINOR if event.reason == POSSIBLE_MINOR else SuspensionReason.PERSON
+                asked = SuspensionReason.of_decision(event.reason)
                 await registered_content.suspend(tx, before, asked, by=content.OPERATIONS)
             case _ if by_host:
                 log.warning("decision.ignored", decision_id=str(event.decision_id), reason="a host resumes nothing")

@@ -57,16 +57,16 @@ async def pause_case(
     """Pause a case: everything confirmed of it is suspended, its links are not looked at, and nothing of it can be confirmed, until it is
     resumed. Raises NotFound, Conflict (paused already, or a draft)."""
     case, locked = await _locked(tx, principal, case_id)
-    worse = reason == content_steps.POSSIBLE_MINOR != case["paused_for"]
+    worse = reason == SuspensionReason.POSSIBLE_MINOR != case["paused_for"]
     if case["paused_at"] is not None and not worse:
         raise Conflict("This case is paused already.")
     if case["opened_at"] is None:
         raise Conflict("Nothing has been declared in this case, so there is nothing to pause.")
-    why = reason if reason == content_steps.POSSIBLE_MINOR else SuspensionReason.PERSON.value
+    why = SuspensionReason.of_decision(reason).value
     for content, claim_state in locked:
         if claim_state in _STOOD_BEHIND:
             await content_steps.suspend_content(tx, principal, content.content_id, reason=why, now=now)
-        elif reason == content_steps.POSSIBLE_MINOR and _ours_alone(content, principal):
+        elif reason == SuspensionReason.POSSIBLE_MINOR and _ours_alone(content, principal):
             by = contents.of_organisation(principal.organisation_id)
             await content_steps.suspend_for(tx, content.content_id, SuspensionReason.POSSIBLE_MINOR, by=by)
     await cases.pause_case_row(tx, case_id, reason=reason, asked_after=asked_after)
@@ -81,7 +81,7 @@ async def resume_case(tx: Tx, principal: Principal, case_id: UUID, *, now: datet
     if case["paused_at"] is None:
         raise Conflict("This case is not paused.")
     # Of a picture that others have declared too, and that nobody has confirmed, operations staff have nothing to decide over.
-    undecided = case["paused_for"] == content_steps.POSSIBLE_MINOR and any(
+    undecided = case["paused_for"] == SuspensionReason.POSSIBLE_MINOR and any(
         claim_state not in _STOOD_BEHIND and not _ours_alone(content, principal) for content, claim_state in locked
     )
     if undecided or any(content.suspension is SuspensionReason.POSSIBLE_MINOR for content, _ in locked):

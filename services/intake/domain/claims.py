@@ -21,6 +21,11 @@ class SuspensionReason(StrEnum):
     KEY = "key"
     POSSIBLE_MINOR = "possible_minor"
 
+    @classmethod
+    def of_decision(cls, reason: str) -> SuspensionReason:
+        """What a person's decision suspends for: a minor in the picture, or else that person's word."""
+        return cls.POSSIBLE_MINOR if reason == cls.POSSIBLE_MINOR else cls.PERSON
+
 
 WITHDRAWING = "withdrawing"
 """Why a content is suspended whose last confirmed claim is being withdrawn."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.intake.domain.claims import SuspensionReason
 from services.intake.domain.schemas import MAX_SEEN_FINGERPRINTS
 from services.intake.domain.sightings import make_sighting
 from shared.clock import Clock
@@ -23,7 +24,6 @@ SOURCE = "report"
 """The `source` of a report's sightings, and so the `observed_by` of their matches."""
 
 _RETRIED_STATUS = frozenset((408, 425, 429))
-_POSSIBLE_MINOR = "possible_minor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def _why_none(look: UrlLook) -> ReportLook:
     """Why a look at a report's URL yields no sighting."""
     match look.saw:
         case NotSeen.FORBIDDEN | NotSeen.REDIRECT_REFUSED:
-            return ReportLook(state="refused", why=_POSSIBLE_MINOR)
+            return ReportLook(state="refused", why=SuspensionReason.POSSIBLE_MINOR.value)
         case NotSeen.BAD_URL | NotSeen.ADDRESS_REFUSED | NotSeen.PORT_REFUSED as refused:
             return ReportLook(state="refused", why=refused.value)
         case NotSeen.TOO_LARGE as too_large:
@@ -139,7 +139,7 @@ def _why_unsuccessful(look: UrlLook) -> ReportLook | None:
 def _why_none_on_page(page: PageMedia) -> ReportLook:
     looks = page.looks if page.refreshed is None else (*page.looks, page.refreshed)
     if any(one.saw is NotSeen.FORBIDDEN for one in looks) and not any(_was_asked_for(one) for one in looks):
-        return ReportLook(state="refused", why=_POSSIBLE_MINOR, page=True)
+        return ReportLook(state="refused", why=SuspensionReason.POSSIBLE_MINOR.value, page=True)
     failed = [why for why in map(_why_none, looks) if why.state == "unreachable"]
     if failed:  # there is media on the page that we could not get: that is not a page without media
         return ReportLook(

@@ -101,7 +101,7 @@ def not_rejected(
     judge: Judge, pictures: Sequence[MediaFingerprints], known: Sequence[Fingerprint]
 ) -> list[MediaFingerprints]:
     """The pictures without drawings of what a person rejected: a rejection names a value bit for bit, and a browser draws it at another
-    size. `known`: fingerprints of what a light look saw there, which `pictures` may be drawings of.
+    size.
 
     `known`: fingerprints of what a light look saw there, which `pictures` may be drawings of.
     """

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from shared.media.pdq import Pixels
 from shared.media.views.margins import STRICT, trimmed
-from shared.media.views.view import MIN_SHARE, MIN_SIDE_PLACES, Area, Levels
+from shared.media.views.view import MIN_SIDE_PLACES, Area, Levels, is_large
 
 MAX_CELLS = 12
 MAX_CUT = 28
@@ -45,14 +45,13 @@ def cells(luma: Levels) -> tuple[Area, ...]:
     if min(height, width) < MIN_SIDE_PLACES:
         return ()
     seams = _Seams(luma.astype(np.uint8))
-    least = MIN_SHARE * height * width
     found: dict[Area, tuple[bool, float]] = {}
     waiting = [(-1.0, 0, Area(0, 0, width, height))]
     while waiting and len(found) < MAX_CUT:
         weakest, depth, area = heapq.heappop(waiting)
         if area in found:
             continue
-        parts = [(share, one) for share, one in seams.parts(area) if one.places >= least and _is_wide(one)]
+        parts = [(share, one) for share, one in seams.parts(area) if is_large(one, luma)]
         strongest = max((share for share, _ in parts), default=0.0)
         found[area] = strongest >= _AS_STRONG * -weakest, weakest
         if depth < MAX_DEPTH:
@@ -62,10 +61,6 @@ def cells(luma: Levels) -> tuple[Area, ...]:
     shown = (area for area in order if area.places < height * width and area.of(luma).std() >= _LEAST_CONTRAST)
     some = itertools.islice(shown, MAX_CELLS)
     return tuple(trimmed(luma, area, STRICT, rounds=1, at_most=_REST_OF_GAP) for area in some)
-
-
-def _is_wide(area: Area) -> bool:
-    return min(area.width, area.height) >= MIN_SIDE_PLACES
 
 
 class _Seams:

@@ -9,7 +9,7 @@ import numpy as np
 from shared.media.pdq import Pixels
 from shared.media.views import cells
 from shared.media.views.margins import LAX, STRICT, block, trimmed
-from shared.media.views.view import MIN_SHARE, MIN_SIDE_PLACES, Area, Levels, View, ViewName, whole
+from shared.media.views.view import Area, Levels, View, ViewName, is_large, whole
 
 TURNS_DEGREES = (2, -2, 4, -4, 6, -6)
 MAX_VIEWS = 6 + cells.MAX_CELLS + 8 + len(TURNS_DEGREES)
@@ -26,7 +26,7 @@ def views_of(plane: Pixels, *, fixed: bool = True) -> tuple[View, ...]:
     luma = plane.astype(np.int16)
     found = list(_each_once(_searched(luma), luma))
     if fixed:
-        found += [one for one in _fixed(*luma.shape) if _is_large(one.area, luma)]
+        found += [one for one in _fixed(*luma.shape) if is_large(one.area, luma)]
     return tuple(found)
 
 
@@ -46,7 +46,7 @@ def _each_once(searched: Iterator[tuple[ViewName, Area]], luma: Levels) -> Itera
     height, width = luma.shape
     seen = [whole(luma)]
     for name, area in searched:
-        if not _is_large(area, luma) or any(_is_same(area, one, height, width) for one in seen):
+        if not is_large(area, luma) or any(_is_same(area, one, height, width) for one in seen):
             continue
         seen.append(area)
         yield View(name=name, area=area)
@@ -56,10 +56,6 @@ def _is_same(area: Area, other: Area, height: int, width: int) -> bool:
     across = max(abs(area.left - other.left), abs(area.right - other.right))
     down = max(abs(area.top - other.top), abs(area.bottom - other.bottom))
     return across < _SAME * width and down < _SAME * height
-
-
-def _is_large(area: Area, luma: Levels) -> bool:
-    return min(area.width, area.height) >= MIN_SIDE_PLACES and area.places >= MIN_SHARE * luma.size
 
 
 def _fixed(height: int, width: int) -> Iterator[View]:

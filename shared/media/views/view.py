@@ -104,6 +104,11 @@ class PicturePart:
     of: int = 0
 
 
+def is_large(area: Area, plane: Pixels | Levels) -> bool:
+    """Whether an area of this plane is large enough to be a view."""
+    return min(area.width, area.height) >= MIN_SIDE_PLACES and area.places >= MIN_SHARE * plane.size
+
+
 def whole(plane: Pixels | Levels) -> Area:
     height, width = plane.shape
     return Area(0, 0, width, height)
